@@ -1,0 +1,68 @@
+# `make help` lists what can be made. Everything runs in .venv, which is made and filled on first use.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# What is installed: everything a user may want, and everything to work on landbridge.
+EXTRAS ?= all,dev
+ARGS ?=
+
+# Written after an installation, so that nothing is installed again until pyproject.toml changes.
+INSTALLED := $(VENV)/.installed
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "landbridge needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -e '.[$(EXTRAS)]'
+	@touch $@
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Settings go into ARGS: make train ARGS='source=mnist_5k target=uci_digits seed=3'"
+
+.PHONY: install
+install: $(INSTALLED) ## make .venv and install landbridge into it, with everything optional
+
+.PHONY: train
+train: $(INSTALLED) ## run a transfer; without ARGS the default one, about a minute
+	@$(BIN)/python -m landbridge $(ARGS)
+
+.PHONY: test
+test: $(INSTALLED) ## run all tests
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+
+.PHONY: test-fast
+test-fast: $(INSTALLED) ## run the tests that take no more than a few seconds each
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 -m 'not slow' $(ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED) ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(INSTALLED) ## mend style and formatting where that can be done by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: types
+types: $(INSTALLED) ## check types
+	@$(BIN)/pyright --pythonpath $(BIN)/python $(ARGS)
+
+.PHONY: bench
+bench: $(INSTALLED) ## measure speed and memory against hand-written loops
+	@$(BIN)/python benchmarks/training_loop.py
+	@$(BIN)/python benchmarks/image_folder_memory.py
+
+.PHONY: bench-transfer
+bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md again, and write its table
+	@$(BIN)/python benchmarks/transfer.py $(ARGS)
+
+.PHONY: clean
+clean: ## remove .venv and caches; runs in outputs/ stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist build
