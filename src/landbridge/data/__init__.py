@@ -1,0 +1,1 @@
+"""Domains, the streams that training sees, and the seal on target labels."""

@@ -1,0 +1,177 @@
+"""A domain: a named labelled data set with its splits, class names and a fingerprint of its content."""
+
+import hashlib
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from landbridge.data.inputs import Inputs
+from landbridge.data.labels import Labels
+from landbridge.data.splits import SPLITS, join_groups, split_indices
+from landbridge.errors import LandbridgeError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples and their labels, which stay apart: whoever holds the inputs does not hold the labels."""
+
+    inputs: Inputs
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A named labelled data set.
+
+    Attributes:
+        name: for messages, tables and records.
+        classes: class names in the order of their indices.
+        splits: `train`, `val` and `test`, disjoint.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing could be learned from or measured on."""
+        for split, part in self.splits.items():
+            if len(part.inputs) != len(part.labels):
+                raise ValueError(f"{self.name} {split}: {len(part.inputs)} samples but {len(part.labels)} labels")
+            if len(part.inputs) == 0:
+                raise LandbridgeError(f"domain {self.name}: its {split} split is empty")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a raw sample: (c, h, w), or (d,) for vectors."""
+        return self.splits["train"].inputs.shape
+
+    @property
+    def modality(self) -> str:
+        """`image` or `vector`."""
+        return "image" if len(self.shape) == 3 else "vector"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the content: class names, shape, and each split's samples and labels in order."""
+        digest = hashlib.blake2b("\0".join((*self.classes, str(self.shape))).encode(), digest_size=16)
+        for split in SPLITS:
+            part = self.splits[split]
+            digest.update(split.encode())
+            digest.update("".join(part.inputs.hashes()).encode())
+            digest.update(part.labels.digest())
+        return digest.hexdigest()
+
+
+def split_domain(
+    name: str,
+    classes: Sequence[str],
+    inputs: Inputs,
+    labels: Tensor,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    given: Mapping[str, Tensor] | None = None,
+    val: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+) -> Domain:
+    """Make a domain of samples that come without splits, or with some of them: see `split_indices`.
+
+    Samples of equal content count as one group, whatever `groups` says. A given split stays as it is, with one
+    exception: samples of a group that a given test split has are left out of the others, and samples of a group that
+    a given validation split has are left out of `train`. A warning in the log says how many.
+
+    Args:
+        name: of the domain.
+        classes: class names.
+        inputs: all samples.
+        labels: class indices (n,).
+        groups: what must stay together beside copies, one entry a sample.
+        given: positions of the splits that the data come with, `train` among them; `val` and `test` are carved out of
+            `train` where they are missing. None: everything is `train`.
+        val: share of the samples that are carved up, for validation, in (0, 1).
+        test: share of the samples that are carved up, for the test, in (0, 1).
+        seed: of the random order.
+
+    Raises:
+        LandbridgeError: a class has too few samples for every split to get one.
+    """
+    copies = inputs.hashes()
+    together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
+    fixed = _apart(name, given or {"train": torch.arange(len(inputs))}, together)
+    pool = fixed.pop("train")
+    shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
+    carved = split_indices(labels[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
+    positions = {split: pool[where] for split, where in carved.items()} | fixed
+    for index, label in enumerate(classes):
+        members = labels == index
+        lacking = [split for split, where in positions.items() if not members[where].any()]
+        if lacking:
+            raise LandbridgeError(
+                f"domain {name}: class '{label}' has no sample for {' and '.join(lacking)}: its {int(members.sum())} "
+                f"samples make {len(np.unique(together[members.numpy()]))} groups that can be parted (copies count as "
+                f"one), and each of {', '.join(SPLITS)} needs one"
+            )
+    return domain_from_positions(name, classes, inputs, labels, positions)
+
+
+def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
+    """Leave out of each split what a split that counts for more has already: test before val before train."""
+    parts: dict[str, Tensor] = {}
+    taken = np.empty(0, dtype=together.dtype)
+    for split in reversed([split for split in SPLITS if split in given]):
+        groups = together[given[split].numpy()]
+        double = np.isin(groups, taken)
+        if double.any():
+            log.warning(
+                "domain %s: %d samples are left out of %s, for copies of them or others of their group are in %s",
+                name,
+                double.sum(),
+                split,
+                " or ".join(parts),
+            )
+        parts[split] = given[split][torch.from_numpy(~double)]
+        taken = np.union1d(taken, groups)
+    return parts
+
+
+def domain_from_positions(
+    name: str, classes: Sequence[str], inputs: Inputs, labels: Tensor, positions: Mapping[str, Tensor]
+) -> Domain:
+    """Make a domain of samples and, for every split, the positions that belong to it."""
+    names = tuple(classes)
+    return Domain(
+        name,
+        names,
+        {
+            split: Split(inputs.select(where), Labels(labels[where], names, f"{name} {split}"))
+            for split, where in positions.items()
+        },
+    )
+
+
+def require_same_classes(source: Domain, target: Domain) -> None:
+    """Refuse two domains with different class names.
+
+    Raises:
+        LandbridgeError: lists what each has that the other lacks.
+    """
+    if source.classes == target.classes:
+        return
+    only_source = [name for name in source.classes if name not in target.classes]
+    only_target = [name for name in target.classes if name not in source.classes]
+    differences = [
+        f"only {domain.name} has {', '.join(names)}"
+        for domain, names in ((source, only_source), (target, only_target))
+        if names
+    ] or ["the same names stand in a different order"]
+    raise LandbridgeError(
+        f"source {source.name} and target {target.name} must have the same classes: {'; '.join(differences)}"
+    )

@@ -1,0 +1,158 @@
+"""Streams: the named flows of batches that a strategy trains on, and the order in which they flow."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.labels import HIDDEN, Budget
+from landbridge.errors import LandbridgeError
+
+#: What a stream is, in the words of messages.
+STREAMS = {
+    "source": "labelled source samples",
+    "target": "labelled target samples",
+    "target_unlabelled": "target samples without labels",
+}
+
+Batch = dict[str, Tensor]
+
+
+def choose_streams(
+    strategy: str, needs: frozenset[str], optional: frozenset[str], target_labels: Budget, has_source: bool
+) -> frozenset[str]:
+    """Choose the streams that a run builds: all that its strategy needs, and what it can use beside them.
+
+    Args:
+        strategy: its name, for the message.
+        needs: streams without which it cannot train.
+        optional: streams that it uses where the setting provides them.
+        target_labels: how many target labels training may see.
+        has_source: whether a source domain is configured.
+
+    Raises:
+        LandbridgeError: the setting does not provide a stream that the strategy needs.
+    """
+    provided = {"target_unlabelled"} | ({"source"} if has_source else set()) | ({"target"} if target_labels else set())
+    for name in sorted(needs - provided):
+        mend = "set target_labels to a number per class or to all" if name == "target" else "set source=..."
+        raise LandbridgeError(
+            f"strategy {strategy} needs {STREAMS.get(name, name)}, but this setting "
+            f"(target_labels={target_labels}{'' if has_source else ', no source'}) provides none: {mend}"
+        )
+    return needs | (optional & provided)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Samples of one stream. Without labels there is no `y` from here on: in batches, workers and strategies.
+
+    Attributes:
+        inputs: the samples.
+        spec: what the backbone wants (None for vectors).
+        labels: class indices of the samples, or None for an unlabelled stream.
+    """
+
+    inputs: Inputs
+    spec: InputSpec | None
+    labels: Tensor | None = None
+
+    def read(self, indices: Tensor) -> Batch:
+        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b,)."""
+        batch = {"x": self.inputs.read(indices, self.spec), "index": indices}
+        if self.labels is not None:
+            batch["y"] = self.labels[indices]
+        return batch
+
+
+def labelled(inputs: Inputs, spec: InputSpec | None, labels: Tensor) -> Stream:
+    """Make a stream of the samples whose labels are visible."""
+    shown = torch.nonzero(labels != HIDDEN).squeeze(1)
+    if len(shown) == len(labels):
+        return Stream(inputs, spec, labels)
+    return Stream(inputs.select(shown), spec, labels[shown])
+
+
+class Joint(Dataset[dict[str, Batch]]):
+    """Several streams read side by side: one item is one batch of each."""
+
+    def __init__(self, streams: Mapping[str, Stream]) -> None:
+        self.streams = dict(streams)
+
+    def __getitem__(self, indices: dict[str, Tensor]) -> dict[str, Batch]:
+        return {name: self.streams[name].read(where) for name, where in indices.items()}
+
+
+class Order(Sampler[dict[str, Tensor]]):
+    """The order of training samples: a pure function of the seed and of the step.
+
+    Every stream is an endless row of shuffled passes over its samples, cut into batches. Step k of a run therefore
+    reads the same samples whether the run was interrupted or not, a short stream never ends before a long one, and no
+    batch is ever partial. With several processes, each takes its own part of a global batch.
+
+    Args:
+        sizes: number of samples per stream.
+        batch_size: samples per stream, step and process; a stream with fewer samples gives all it has.
+        steps: steps per epoch.
+        seed: of the shuffling.
+        rank: which process this is.
+        world: how many processes there are.
+    """
+
+    def __init__(
+        self, sizes: Mapping[str, int], batch_size: int, steps: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.sizes = dict(sizes)
+        self.batch_size = batch_size
+        self.steps = steps
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+        self._passes: dict[str, tuple[int, Tensor]] = {}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Continue from the given epoch; Lightning calls this before every one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            yield {name: self._batch(name, size, step) for name, size in self.sizes.items()}
+
+    def _batch(self, name: str, size: int, step: int) -> Tensor:
+        batch = min(self.batch_size, size)
+        first = (step * self.world + self.rank) * batch
+        number, offset = divmod(first, size)
+        head = self._pass(name, size, number)[offset : offset + batch]
+        if len(head) == batch:
+            return head
+        return torch.cat([head, self._pass(name, size, number + 1)[: batch - len(head)]])
+
+    def _pass(self, name: str, size: int, number: int) -> Tensor:
+        known = self._passes.get(name)
+        if known is None or known[0] != number:
+            # The name is part of the seed, so that a stream's order does not depend on which others there are.
+            generator = np.random.default_rng([self.seed, number, *name.encode()])
+            known = self._passes[name] = (number, torch.from_numpy(generator.permutation(size)))
+        return known[1]
+
+
+class InOrder(Dataset[Batch]):
+    """A stream read once from its first sample to its last, in whole batches: for evaluation."""
+
+    def __init__(self, stream: Stream, batch_size: int) -> None:
+        self.stream = stream
+        self.batches = torch.arange(len(stream.inputs)).split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, batch: int) -> Batch:
+        return self.stream.read(self.batches[batch])

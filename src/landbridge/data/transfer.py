@@ -1,0 +1,127 @@
+"""The LightningDataModule of a transfer: just the streams that a strategy needs, and no label beyond the budget."""
+
+import math
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from landbridge.data.domain import Domain, require_same_classes
+from landbridge.data.inputs import InputSpec
+from landbridge.data.labels import Budget
+from landbridge.data.streams import Batch, InOrder, Joint, Order, Stream, labelled
+from landbridge.errors import LandbridgeError
+
+
+class TransferData(LightningDataModule):
+    """The streams of one transfer.
+
+    An epoch is one pass over the target's training split, labelled or not. It is therefore the same number of steps
+    for every strategy and every `target_labels`, and comparisons are made at an equal budget.
+
+    Args:
+        source: the source domain; None where no stream needs it.
+        target: the target domain.
+        streams: names of the training streams to build.
+        target_labels: how many target labels may be seen: 0, a number per class, or `all`. It holds for the training
+            split and, as far as that has so many, for the validation split.
+        input: what the backbone wants; None for vectors.
+        seed: of the order of samples and of the choice of labelled ones.
+        batch_size: samples per stream, step and process.
+        eval_batch_size: samples per step in evaluation.
+        steps_per_epoch: overrides the length of an epoch.
+        workers: processes that read training samples. None: 0 for data in memory, where it is fastest, 2 for files.
+
+    Raises:
+        LandbridgeError: the domains differ in their classes or in kind, a class has fewer samples than labels are
+            asked for, or images meet a backbone for vectors (or the reverse).
+    """
+
+    def __init__(
+        self,
+        source: Domain | None,
+        target: Domain,
+        streams: frozenset[str],
+        target_labels: Budget,
+        input: InputSpec | None,
+        seed: int,
+        batch_size: Annotated[int, Gt(0)] = 64,
+        eval_batch_size: Annotated[int, Gt(0)] = 256,
+        steps_per_epoch: Annotated[int, Gt(0)] | None = None,
+        workers: Annotated[int, Ge(0)] | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = input
+        self.seed = seed
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.classes = target.classes
+        #: How many processes train side by side; each reads its own part of a global batch.
+        self.processes = 1
+        self.target_size = len(target.splits["train"].inputs)
+        self._steps_per_epoch = steps_per_epoch
+        # What is built here is all that training holds: inputs, and those labels that the setting shows.
+        domains = {"source": source, "target": target} if source else {"target": target}
+        if source:
+            require_same_classes(source, target)
+        for domain in domains.values():
+            _require_kind(domain, input)
+        train, val = ({role: domain.splits[split] for role, domain in domains.items()} for split in ("train", "val"))
+        build = {
+            "source": lambda: labelled(train["source"].inputs, input, train["source"].labels.visible("all", seed)),
+            "target": lambda: labelled(
+                train["target"].inputs, input, train["target"].labels.visible(target_labels, seed)
+            ),
+            "target_unlabelled": lambda: Stream(train["target"].inputs, input),
+        }
+        self.streams = {name: build[name]() for name in sorted(streams)}
+        self.validation = {role: Stream(split.inputs, input) for role, split in val.items()}
+        #: Labels of the validation samples, -1 where the setting hides them.
+        self.validation_labels: dict[str, Tensor] = {
+            role: split.labels.visible("all" if role == "source" else target_labels, seed, at_most=True)
+            for role, split in val.items()
+        }
+        in_memory = all(0 not in domain.shape for domain in domains.values())
+        self.workers = (0 if in_memory else 2) if workers is None else workers
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch, for each process."""
+        return self._steps_per_epoch or math.ceil(self.target_size / (self.batch_size * self.processes))
+
+    def train_dataloader(self) -> DataLoader[dict[str, Batch]]:
+        """Batches of all training streams side by side: `{stream: {"x", "index"[, "y"]}}`."""
+        sizes = {name: len(stream.inputs) for name, stream in self.streams.items()}
+        rank = self.trainer.global_rank if self.trainer else 0
+        order = Order(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes)
+        return self._loader(Joint(self.streams), sampler=order)
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        """The validation inputs of each domain, without labels, in the order of `validation`."""
+        return [self.in_order(stream) for stream in self.validation.values()]
+
+    def in_order(self, stream: Stream) -> DataLoader[Batch]:
+        """One pass over a stream, for evaluation."""
+        return self._loader(InOrder(stream, self.eval_batch_size))
+
+    def _loader(self, dataset: Any, sampler: Any = None) -> DataLoader[Any]:
+        # Batches are read whole by index, so there is nothing to collate. Loaders draw a seed whenever they start: the
+        # generator of their own keeps that from moving the global one, on which initialisation and dropout depend.
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0 and sampler is not None,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+
+def _require_kind(domain: Domain, spec: InputSpec | None) -> None:
+    wants = "vector" if spec is None else "image"
+    if domain.modality != wants:
+        raise LandbridgeError(f"the backbone takes {wants} inputs, but domain {domain.name} holds {domain.modality}s")

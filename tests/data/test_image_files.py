@@ -1,0 +1,260 @@
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, Resize
+
+from landbridge.data.image_files import FileInputs, decode
+from landbridge.data.inputs import InputSpec
+from landbridge.data.streams import InOrder, Stream
+from landbridge.errors import LandbridgeError
+
+
+def spec(channels=3, size=(24, 24), **rest):
+    return InputSpec(channels, size, (0.0,) * channels, (1.0,) * channels, **rest)
+
+
+def pixels(height, width, channels=3, seed=0):
+    """A smooth picture with some texture, different in every corner."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    waves = [0.4 * x + 0.2 * y + 0.2 * (1 + np.sin(9 * x * (k + 1) + 5 * y)) for k in range(channels)]
+    noisy = np.stack(waves, 2) * 235 + rng.uniform(0, 20, (height, width, channels))
+    return noisy.astype(np.uint8).squeeze(2) if channels == 1 else noisy.astype(np.uint8)
+
+
+def write(path, array, **options):
+    Image.fromarray(array).save(path, **options)
+    return str(path)
+
+
+def as_array(tensor):
+    return tensor.permute(1, 2, 0).numpy().astype(int)
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.875, 0.95])
+@pytest.mark.parametrize("shape", [(60, 47), (47, 60), (200, 90), (11, 17), (24, 24)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_decoding_is_resize_and_centre_crop(tmp_path, shape, crop, interpolation):
+    file = write(tmp_path / "a.png", pixels(*shape))
+    got = decode(file, spec(crop=crop, interpolation=interpolation))
+    reference = Compose([Resize(int(24 / crop), InterpolationMode(interpolation)), CenterCrop(24)])
+    assert got.dtype == torch.uint8
+    assert got.shape == (3, 24, 24)
+    difference = as_array(got) - np.asarray(reference(Image.open(file))).astype(int)
+    # In one step there is one rounding less than in two.
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(12, 30), (30, 12)])
+def test_sizes_that_are_no_square_are_filled_without_distortion(tmp_path, size):
+    square = np.zeros((60, 60, 3), np.uint8)
+    square[20:40, 20:40] = 255
+    got = as_array(decode(write(tmp_path / "a.png", square), spec(size=size)))[..., 0]
+    # 60 pixels become 30: the white square keeps its form.
+    rows, columns = (got > 127).any(1).sum(), (got > 127).any(0).sum()
+    assert (rows, columns) == (10, 10)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, channels):
+    file = write(tmp_path / "a.jpg", pixels(600, 800), quality=95)
+    full = Image.open(file).convert("L" if channels == 1 else "RGB")
+    wanted = spec(channels, (48, 48), crop=0.75)
+    reference = Compose([Resize(64), CenterCrop(48)])(full)
+    difference = as_array(decode(file, wanted)) - np.asarray(reference).reshape(48, 48, channels)
+    assert np.abs(difference).mean() < 1
+    assert np.abs(difference).max() < 10
+
+
+def test_a_large_jpeg_is_never_decoded_at_its_full_size(tmp_path):
+    file = write(tmp_path / "a.jpg", pixels(800, 800))
+    # 24 pixels and as many again to average over: an eighth of 800 is enough.
+    with Image.open(file) as small:
+        small.draft(None, (48, 48))
+        assert small.size == (100, 100)
+        expected = np.asarray(small.resize((24, 24), Image.Resampling.BILINEAR))
+    full = np.asarray(Image.open(file).resize((24, 24), Image.Resampling.BILINEAR))
+    got = as_array(decode(file, spec()))
+    assert np.array_equal(got, expected)
+    assert not np.array_equal(got, full)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(tmp_path, orientation):
+    upright = pixels(48, 32)
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: upright.transpose(1, 0, 2)[::-1],
+        7: upright.transpose(1, 0, 2)[::-1, ::-1],
+        8: upright.transpose(1, 0, 2)[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = write(tmp_path / "a.png", np.ascontiguousarray(stored), exif=exif)
+    assert np.array_equal(as_array(decode(file, spec(size=(48, 32)))), upright)
+
+
+def test_grey_and_colour_become_what_the_backbone_wants(tmp_path):
+    grey, colour = pixels(24, 24, 1), pixels(24, 24, 3)
+    grey_file, colour_file = write(tmp_path / "g.png", grey), write(tmp_path / "c.png", colour)
+    assert np.array_equal(as_array(decode(grey_file, spec(1)))[..., 0], grey)
+    assert np.array_equal(as_array(decode(grey_file, spec(3))), np.stack([grey] * 3, 2))
+    assert np.array_equal(as_array(decode(colour_file, spec(3))), colour)
+    luma = np.asarray(Image.fromarray(colour).convert("L"))
+    assert np.array_equal(as_array(decode(colour_file, spec(1)))[..., 0], luma)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_every_common_mode_is_read_without_a_warning(tmp_path, mode):
+    image = Image.fromarray(pixels(24, 24)).convert(mode)
+    options = {"transparency": bytes(range(200))} if mode == "P" else {}
+    image.save(tmp_path / "a.tif") if mode == "CMYK" else image.save(tmp_path / "a.png", **options)
+    got = as_array(decode(str(next(tmp_path.iterdir())), spec()))
+    assert np.abs(got - np.asarray(image.convert("RGB")).astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(("suffix", "order"), [("png", "<"), ("tif", "<"), ("tif", ">")])
+def test_16_bits_are_scaled_and_not_clipped(tmp_path, suffix, order):
+    deep = (np.arange(24 * 24).reshape(24, 24) * 113).astype(f"{order}u2")
+    file = tmp_path / f"a.{suffix}"
+    Image.frombytes("I;16B" if order == ">" else "I;16", (24, 24), deep.tobytes()).save(file)
+    assert np.array_equal(as_array(decode(str(file), spec(1)))[..., 0], deep // 256)
+
+
+def broken(tmp_path):
+    whole = Path(write(tmp_path / "whole.jpg", pixels(64, 64))).read_bytes()
+    contents = {"cut.jpg": whole[: len(whole) // 2], "empty.png": b"", "text.jpg": b"no image at all", "gone.jpg": None}
+    for name, content in contents.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    return [*contents]
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "empty.png", "text.jpg", "gone.jpg"])
+def test_an_unreadable_file_is_named(tmp_path, name):
+    assert name in broken(tmp_path)
+    with pytest.raises(LandbridgeError, match=rf"^{tmp_path / name}: cannot be read as an image \("):
+        decode(str(tmp_path / name), spec())
+
+
+def test_pixels_without_a_range_are_refused(tmp_path):
+    Image.fromarray(np.ones((9, 9), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(LandbridgeError, match=r"a\.tif.*32 bits"):
+        decode(str(tmp_path / "a.tif"), spec())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_file_is_named_through_a_worker(tmp_path, workers):
+    broken(tmp_path)
+    inputs = FileInputs([str(tmp_path / "whole.jpg"), str(tmp_path / "cut.jpg")])
+    batches = iter(DataLoader(InOrder(Stream(inputs, spec()), 1), batch_size=None, num_workers=workers))
+    with pytest.raises(LandbridgeError, match=rf"{tmp_path / 'cut.jpg'}: cannot be read as an image \("):
+        list(batches)
+    if workers:  # torch would wait five seconds for it once the error's traceback is collected
+        batches._shutdown_workers()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return [write(tmp_path / f"{k}.png", pixels(20 + k, 30, seed=k)) for k in range(6)]
+
+
+def test_batches_are_stacked_in_the_order_asked_for(folder):
+    inputs = FileInputs(folder)
+    batch = inputs.read(torch.tensor([4, 0, 4]), spec())
+    assert len(inputs) == 6
+    assert inputs.shape == (3, 0, 0)
+    assert batch.shape == (3, 3, 24, 24)
+    assert batch.dtype == torch.uint8
+    for row, index in zip(batch, (4, 0, 4), strict=True):
+        assert torch.equal(row, decode(folder[index], spec()))
+
+
+def test_workers_read_what_the_main_process_reads(folder):
+    def read(workers):
+        stream = InOrder(Stream(FileInputs(folder), spec()), 2)
+        return torch.cat([batch["x"] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
+
+    assert torch.equal(read(0), read(1))
+
+
+def test_a_spec_is_needed(folder):
+    with pytest.raises(ValueError, match="input spec"):
+        FileInputs(folder).read(torch.tensor([0]), None)
+
+
+def test_selections_and_copies_keep_their_files_and_hashes(folder):
+    inputs = FileInputs(folder)
+    fresh = inputs.select(torch.tensor([5, 1]))
+    hashes = inputs.hashes()
+    for chosen in (fresh, inputs.select(torch.tensor([5, 1])), pickle.loads(pickle.dumps(fresh))):
+        assert chosen.hashes() == [hashes[5], hashes[1]]
+        assert torch.equal(chosen.read(torch.tensor([0]), spec())[0], decode(folder[5], spec()))
+
+
+def test_hashes_are_of_the_content_and_taken_once(folder, tmp_path):
+    inputs = FileInputs(folder)
+    copy = tmp_path / "elsewhere.png"
+    copy.write_bytes(Path(folder[2]).read_bytes())
+    assert FileInputs([str(copy)]).hashes() == [inputs.hashes()[2]]
+    assert len(set(inputs.hashes())) == 6
+    for file in folder:
+        Path(file).unlink()
+    assert len(inputs.select(torch.tensor([0, 1])).hashes()) == 2
+
+
+def test_a_file_that_cannot_be_opened_is_named_when_it_is_hashed(folder, tmp_path):
+    with pytest.raises(LandbridgeError, match=r"gone\.png: cannot be read \(No such file"):
+        FileInputs([*folder, str(tmp_path / "gone.png")]).hashes()
+
+
+def test_pickles_hold_paths_and_no_pixels(folder):
+    inputs = FileInputs(folder)
+    inputs.read(torch.arange(6), spec(size=(224, 224)))
+    assert len(pickle.dumps(inputs)) < 2000
+
+
+MEASURE = """
+import re, sys, torch
+from pathlib import Path
+from landbridge.data.image_files import FileInputs
+from landbridge.data.inputs import InputSpec
+
+spec = InputSpec(3, (160, 160), (0.0,) * 3, (1.0,) * 3)
+def peak(files, keep):
+    inputs, kept = FileInputs(files), []
+    for where in torch.arange(len(files)).split(10):
+        batch = inputs.read(where, spec)
+        kept = [*kept, batch] if keep else []
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+files = [f"{sys.argv[1]}/{k}.png" for k in range(500)]
+print(peak(files[:50], False), peak(files, False), peak(files, True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says what a process held at most")
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    for k in range(500):
+        write(tmp_path / f"{k}.png", pixels(16, 16, seed=k))
+    # A process of its own: in this one, memory that other tests have freed would hide the growth.
+    command = [sys.executable, "-c", MEASURE, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    few, many, kept = (float(mebibytes) for mebibytes in printed.split())
+    # 500 images of 160 x 160 are 37 MiB. Where they are kept, they show.
+    assert many - few < 8
+    assert kept - many > 24

@@ -1,0 +1,344 @@
+import logging
+import os
+import pickle
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, features
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from landbridge.data.image_folder import EXTENSIONS, image_folder
+from landbridge.data.inputs import InputSpec
+from landbridge.errors import LandbridgeError
+
+DATA = Path(os.environ.get("LANDBRIDGE_DATA", "no data"))
+SPEC = InputSpec(3, (8, 8), (0.0,) * 3, (1.0,) * 3)
+
+
+def write(path, seed):
+    """Write a picture that no other seed gives."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)).save(path)
+
+
+def fill(root, classes=("ant", "bee"), n=10, seed=0, suffix="png"):
+    for label, name in enumerate(classes):
+        for k in range(n):
+            write(root / name / f"{k:03}.{suffix}", [seed, label, k])
+    return root
+
+
+def names(domain, split):
+    """Paths of a split's files: class folder and name."""
+    return ["/".join(Path(path).parts[-2:]) for path in domain.splits[split].inputs.paths]
+
+
+def sizes(domain):
+    return [len(part.inputs) for part in domain.splits.values()]
+
+
+def everything(domain):
+    return [name for split in domain.splits for name in names(domain, split)]
+
+
+def test_a_folder_per_class_becomes_a_stratified_domain(tmp_path):
+    domain = image_folder(str(fill(tmp_path / "zoo", ("bee", "ant", "Fly"), 20)))
+    assert domain.name == "zoo"
+    assert domain.classes == ("Fly", "ant", "bee")
+    assert domain.shape == (3, 0, 0)
+    assert domain.modality == "image"
+    assert sizes(domain) == [42, 6, 12]
+    assert len(set(everything(domain))) == 60
+    for split, part in domain.splits.items():
+        labels = part.labels.open("test")
+        assert labels.bincount().tolist() == [len(labels) // 3] * 3
+        assert [name.split("/")[0] for name in names(domain, split)] == [domain.classes[k] for k in labels]
+    first = domain.splits["test"].inputs
+    assert first.read(torch.tensor([0, 1]), SPEC).shape == (2, 3, 8, 8)
+    assert len(pickle.dumps(domain)) < 20_000
+
+
+def test_splits_are_the_same_wherever_the_folder_lies(tmp_path):
+    one = image_folder(str(fill(tmp_path / "one")))
+    shutil.copytree(tmp_path / "one", tmp_path / "far" / "away")
+    two = image_folder(str(tmp_path / "far" / "away"))
+    assert one.fingerprint == two.fingerprint
+    assert [names(one, split) for split in one.splits] == [names(two, split) for split in two.splits]
+    other = image_folder(str(tmp_path / "one"), split_seed=1)
+    assert other.fingerprint != one.fingerprint
+    assert sizes(other) == sizes(one)
+
+
+def test_the_fingerprint_changes_with_a_file_a_label_and_a_class_name(tmp_path):
+    root = fill(tmp_path / "zoo")
+    seen = {image_folder(str(root)).fingerprint}
+    write(root / "ant" / "003.png", 99)
+    seen.add(image_folder(str(root)).fingerprint)
+    (root / "ant" / "003.png").rename(root / "bee" / "003b.png")
+    seen.add(image_folder(str(root)).fingerprint)
+    (root / "bee").rename(root / "wasp")
+    seen.add(image_folder(str(root)).fingerprint)
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize("called", ["val", "valid", "validation"])
+def test_given_splits_keep_their_meaning(tmp_path, called):
+    for seed, (split, n) in enumerate({"train": 12, called: 4, "test": 5}.items()):
+        fill(tmp_path / "zoo" / split, n=n, seed=seed)
+    domain = image_folder(str(tmp_path / "zoo"))
+    assert sizes(domain) == [24, 8, 10]
+    for split, folder in zip(domain.splits, ("train", called, "test"), strict=True):
+        assert {Path(path).parts[-3] for path in domain.splits[split].inputs.paths} == {folder}
+
+
+@pytest.mark.parametrize(
+    ("given_splits", "expected"),
+    [
+        ({"train": 20}, [28, 4, 8]),
+        ({"train": 20, "val": 5}, [32, 10, 8]),
+        ({"train": 20, "test": 5}, [36, 4, 10]),
+    ],
+)
+def test_missing_splits_are_carved_out_of_train(tmp_path, given_splits, expected):
+    for seed, (split, n) in enumerate(given_splits.items()):
+        fill(tmp_path / "zoo" / split, n=n, seed=seed)
+    domain = image_folder(str(tmp_path / "zoo"))
+    assert sizes(domain) == expected
+    for split, part in domain.splits.items():
+        folder = split if split in given_splits else "train"
+        assert {Path(path).parts[-3] for path in part.inputs.paths} == {folder}
+        assert part.labels.open("test").bincount().tolist() == [len(part.labels) // 2] * 2
+    assert len({path for part in domain.splits.values() for path in part.inputs.paths}) == sum(expected)
+
+
+def test_shares_can_be_set(tmp_path):
+    domain = image_folder(str(fill(tmp_path, n=20)), name="own", val=0.25, test=0.5)
+    assert domain.name == "own"
+    assert sizes(domain) == [10, 10, 20]
+
+
+def test_copies_stay_on_one_side(tmp_path):
+    root = fill(tmp_path, n=20)
+    for k in range(0, 20, 2):
+        shutil.copy(root / "ant" / f"{k:03}.png", root / "ant" / f"{k + 1:03}.png")
+    # A copy under another class is a wrong label, and no reason to let it cross over.
+    shutil.copy(root / "ant" / "000.png", root / "bee" / "000.png")
+    for seed in range(5):
+        domain = image_folder(str(root), split_seed=seed)
+        hashes = [set(part.inputs.hashes()) for part in domain.splits.values()]
+        assert sum(map(len, hashes)) == len(set.union(*hashes)) == 29
+        assert sum(sizes(domain)) == 40
+
+
+def test_copies_across_given_splits_stay_in_the_test(tmp_path, caplog):
+    fill(tmp_path / "train", n=20)
+    fill(tmp_path / "test", n=5, seed=1)
+    shutil.copy(tmp_path / "test" / "ant" / "002.png", tmp_path / "train" / "ant" / "007.png")
+    with caplog.at_level(logging.WARNING):
+        domain = image_folder(str(tmp_path))
+    assert len(domain.splits["test"].inputs) == 10
+    assert "ant/007.png" not in names(domain, "train") + names(domain, "val")
+    assert "1 samples are left out of train" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory):
+    """Pictures of 12 patients, 6 each, in two classes; a table names the same patients."""
+    root = tmp_path_factory.mktemp("clinic")
+    lines = ["path,group"]
+    for patient in range(12):
+        for k in range(6):
+            path = f"{'ill' if patient % 2 else 'well'}/p{patient}_{k}.png"
+            write(root / path, [patient, k])
+            lines.append(f"{path},{patient}")
+    (root / "patients.csv").write_text("\n".join(lines))
+    return root
+
+
+@given(seed=st.integers(0, 1000), setting=st.sampled_from([r"(p\d+)_", r"p(\d+)", "patients.csv"]))
+@settings(deadline=None, max_examples=20)
+def test_groups_stay_on_one_side(patients, seed, setting):
+    domain = image_folder(str(patients), groups=setting, split_seed=seed)
+    sides = [{name.split("/")[1].split("_")[0] for name in names(domain, split)} for split in domain.splits]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 12
+    assert sum(sizes(domain)) == 72
+
+
+def test_a_pattern_and_a_table_give_the_same_groups(patients, tmp_path):
+    by_pattern = image_folder(str(patients), groups=r"p(\d+)")
+    assert image_folder(str(patients), groups="patients.csv").fingerprint == by_pattern.fingerprint
+    shutil.copy(patients / "patients.csv", tmp_path / "elsewhere.csv")
+    assert image_folder(str(patients), groups=str(tmp_path / "elsewhere.csv")).fingerprint == by_pattern.fingerprint
+    assert image_folder(str(patients)).fingerprint != by_pattern.fingerprint
+
+
+def test_patterns_see_folders_below_a_class(tmp_path):
+    for label in ("ant", "bee"):
+        for nest in range(4):
+            for k in range(3):
+                write(tmp_path / label / f"nest{nest}" / f"{k}.png", [len(label) * ord(label[0]), nest, k])
+    domain = image_folder(str(tmp_path), groups=r"([^/]+/nest\d)/")
+    sides = [{Path(path).parts[-3:-1] for path in part.inputs.paths} for part in domain.splits.values()]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 8
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (r"p(\d+", "not a regular expression"),
+        (r"p\d+", "has 0 groups in parentheses, not one"),
+        (r"(p)(\d+)", "has 2 groups in parentheses, not one"),
+        (r"p(1\d)_", r"gives no group to 60 images, such as ill/p1_0\.png"),
+        (r"p(x)?\d+_", "gives no group to 72 images"),
+        ("gone.csv", r"gone\.csv is not a CSV file with the columns path and group"),
+        ("columns.csv", r"columns\.csv is not a CSV file with the columns path and group"),
+        ("few.csv", r"few\.csv gives no group to 71 images"),
+    ],
+)
+def test_groups_that_cannot_be_told_are_refused(patients, tmp_path, setting, message):
+    shutil.copytree(patients, tmp_path / "clinic")
+    (tmp_path / "clinic" / "columns.csv").write_text("file,patient\nill/p1_0.png,1\n")
+    (tmp_path / "clinic" / "few.csv").write_text("path,group\nill/p1_0.png,1\n")
+    with pytest.raises(LandbridgeError, match=message):
+        image_folder(str(tmp_path / "clinic"), groups=setting)
+
+
+def test_hidden_files_and_other_files_are_passed_over(tmp_path):
+    root = fill(tmp_path / "zoo")
+    expected = image_folder(str(root)).fingerprint
+    write(root / "ant" / "._000.png", 1)
+    write(root / ".git" / "a.png", 2)
+    write(root / "bee" / ".thumbnails" / "000.png", 3)
+    (root / ".DS_Store").touch()
+    (root / "ant" / ".DS_Store").touch()
+    (root / "ant" / "notes.txt").write_text("no picture")
+    (root / "readme.md").write_text("no class")
+    assert image_folder(str(root)).fingerprint == expected
+
+
+def test_extensions_are_those_that_torchvision_reads_and_pillow_knows(tmp_path):
+    assert set(IMG_EXTENSIONS) == EXTENSIONS
+    known = Image.registered_extensions()
+    assert set(known) >= EXTENSIONS
+    root = tmp_path / "zoo"
+    written = [suffix for suffix in sorted(EXTENSIONS) if suffix != ".webp" or features.check("webp")]
+    for k, suffix in enumerate([*written, *(suffix.upper() for suffix in written)]):
+        for label in ("ant", "bee"):
+            (root / label).mkdir(parents=True, exist_ok=True)
+            image = Image.new("L" if suffix.lower() == ".pgm" else "RGB", (9, 9), k * 10 + len(label))
+            image.putpixel((k % 9, ord(label[0]) % 9), 200)
+            image.save(root / label / f"{k}{suffix}", format=known[suffix.lower()])
+    domain = image_folder(str(root))
+    assert sum(sizes(domain)) == 4 * len(written)
+    for part in domain.splits.values():
+        assert part.inputs.read(torch.arange(len(part.inputs)), SPEC).shape[1:] == (3, 8, 8)
+
+
+def test_names_may_hold_anything(tmp_path):
+    root = fill(tmp_path / "my photos (old)", ("fire ant [red]", "Bäume, *grüne*"))
+    write(root / "fire ant [red]" / f"{'long ' * 30}.png", 77)
+    domain = image_folder(str(root))
+    assert domain.classes == ("Bäume, *grüne*", "fire ant [red]")
+    assert sum(sizes(domain)) == 21
+
+
+def test_links_to_folders_are_followed(tmp_path):
+    fill(tmp_path / "store", ("ant", "bee", "more"))
+    root = tmp_path / "zoo"
+    root.mkdir()
+    for name in ("ant", "bee"):
+        (root / name).symlink_to(tmp_path / "store" / name)
+    (tmp_path / "store" / "bee" / "linked").symlink_to(tmp_path / "store" / "more")
+    assert sum(sizes(image_folder(str(root)))) == 30
+
+
+def test_a_train_may_be_a_vehicle(tmp_path):
+    domain = image_folder(str(fill(tmp_path, ("bus", "car", "train"))))
+    assert domain.classes == ("bus", "car", "train")
+
+
+def test_a_relative_folder_and_a_home_folder(tmp_path, monkeypatch):
+    expected = image_folder(str(fill(tmp_path / "zoo"))).fingerprint
+    monkeypatch.chdir(tmp_path / "zoo")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for root in (".", "../zoo", "~/zoo"):
+        domain = image_folder(root)
+        assert (domain.name, domain.fingerprint) == ("zoo", expected)
+    monkeypatch.chdir(tmp_path)
+    assert len(domain.splits["val"].inputs.read(torch.tensor([0]), SPEC)) == 1
+
+
+def test_a_folder_must_be_named():
+    with pytest.raises(LandbridgeError, match=r"root is not set.*target\.root=photos"):
+        image_folder()
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ([], "there is no folder /.*zoo"),
+        (["notes.txt"], "zoo: holds no class folders; "),
+        (["zoo/ant/1.png"], r"zoo: holds 1 class folder \(ant\); "),
+        (["train/notes.txt"], "zoo/train: holds no class folders"),
+        (["ant/1.png", "bee/1.txt"], "zoo/bee: this class holds no image"),
+        (
+            ["train/ant/1.png", "train/bee/1.png", "test/ant/1.png", "test/bee/.x.png"],
+            "zoo/test/bee: this class holds no",
+        ),
+        (
+            ["train/ant/1.png", "train/bee/1.png", "val/ant/1.png", "val/fly/1.png"],
+            "zoo/val: the classes of val lack bee of train's, and add fly to them",
+        ),
+        (
+            ["train/ant/1.png", "val/ant/1.png", "more/ant/1.png"],
+            r"holds splits \(train, val\) beside other folders \(more\)",
+        ),
+        (["test/ant/1.png", "val/ant/1.png"], "zoo: holds test, val; given splits are a train"),
+        (["train/ant/1.png", "val/ant/1.png", "valid/ant/1.png"], "zoo: holds train, val, valid; given splits are"),
+        (["ant/1.png", "bee/1.png"], "zoo: class 'ant' has no sample for val and test: its 1 samples"),
+    ],
+)
+def test_folders_that_are_no_domain_are_refused(tmp_path, made, message):
+    root = tmp_path / "zoo"
+    for seed, path in enumerate(path.removeprefix("zoo/") for path in made):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        write(root / path, seed) if path.endswith(".png") else (root / path).touch()
+    with pytest.raises(LandbridgeError, match=message) as caught:
+        image_folder(str(root))
+    assert "\n" not in str(caught.value)
+
+
+def unpack(name, folder):
+    with tarfile.open(DATA / f"{name}.tar") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / name
+
+
+@pytest.mark.skipif(not (DATA / "hymenoptera.tar").exists(), reason="needs LANDBRIDGE_DATA with hymenoptera")
+def test_the_real_ants_and_bees(tmp_path):
+    domain = image_folder(str(unpack("hymenoptera", tmp_path)))
+    assert domain.classes == ("ants", "bees")
+    assert sum(sizes(domain)) == 397
+    assert sizes(domain)[1] == 153
+    inputs = domain.splits["test"].inputs
+    batch = inputs.read(torch.arange(len(inputs)), InputSpec(3, (64, 64), (0.0,) * 3, (1.0,) * 3, crop=0.875))
+    assert batch.float().std((1, 2, 3)).min() > 5
+
+
+@pytest.mark.skipif(
+    not (DATA / "office_caltech10_128.tar").exists(), reason="needs LANDBRIDGE_DATA with Office-Caltech"
+)
+def test_the_real_office_photographs(tmp_path):
+    root = unpack("office_caltech10_128", tmp_path)
+    totals = {"amazon": 958, "caltech10": 1123, "dslr": 157, "webcam": 295}
+    domains = {name: image_folder(str(root / name)) for name in totals}
+    assert {name: sum(sizes(domain)) for name, domain in domains.items()} == totals
+    assert len({domain.classes for domain in domains.values()}) == 1
+    hashes = [set(part.inputs.hashes()) for part in domains["amazon"].splits.values()]
+    assert sum(map(len, hashes)) == len(set.union(*hashes)) < 958

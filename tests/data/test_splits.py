@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from landbridge.data.splits import SPLITS, join_groups, split_indices
+
+shares = st.floats(0.05, 0.4)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def grouped_labels(draw):
+    """Labels whose groups each hold one class, with a few groups of several samples."""
+    sizes = draw(st.lists(st.lists(st.integers(1, 6), min_size=3, max_size=12), min_size=2, max_size=4))
+    labels = [label for label, groups in enumerate(sizes) for size in groups for _ in range(size)]
+    groups = [
+        (label, number) for label, row in enumerate(sizes) for number, size in enumerate(row) for _ in range(size)
+    ]
+    order = draw(st.permutations(range(len(labels))))
+    return torch.tensor([labels[i] for i in order]), [groups[i] for i in order], max(map(max, sizes))
+
+
+def sides(positions):
+    return {int(position): name for name, where in positions.items() for position in where}
+
+
+@given(st.lists(st.integers(6, 60), min_size=2, max_size=5), seeds)
+@settings(deadline=None, max_examples=50)
+def test_every_class_is_divided_in_the_wanted_shares(counts, seed):
+    labels = torch.tensor([label for label, count in enumerate(counts) for _ in range(count)])
+    positions = split_indices(labels, val=0.1, test=0.2, seed=seed)
+    for label, count in enumerate(counts):
+        got = {name: int((labels[where] == label).sum()) for name, where in positions.items()}
+        test = round(0.2 * count)
+        val = max(1, round(0.1 * count))
+        assert got == {"train": count - val - test, "val": val, "test": test}
+
+
+@given(grouped_labels(), shares, shares, seeds)
+@settings(deadline=None, max_examples=100)
+def test_a_partition_that_divides_no_group_and_leaves_no_class_out(sample, val, test, seed):
+    labels, groups, largest = sample
+    positions = split_indices(labels, groups, val=val, test=test, seed=seed)
+    assert list(positions) == list(SPLITS)
+    assert sorted(torch.cat(list(positions.values())).tolist()) == list(range(len(labels)))
+    assert all(bool((where.diff() > 0).all()) for where in positions.values())
+
+    side = sides(positions)
+    for group in set(groups):
+        assert len({side[i] for i in range(len(labels)) if groups[i] == group}) == 1
+    for label in labels.unique():
+        members = labels == label
+        for name, share in (("val", val), ("test", test)):
+            held = int(members[positions[name]].sum())
+            assert held > 0
+            assert abs(held - share * int(members.sum())) <= largest + 0.5
+        assert members[positions["train"]].any()
+
+
+@given(grouped_labels(), seeds)
+@settings(deadline=None, max_examples=30)
+def test_the_split_depends_on_the_seed_and_not_on_what_groups_are_called(sample, seed):
+    labels, groups, _ = sample
+    state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    first = split_indices(labels, groups, seed=seed)
+    renamed = split_indices(labels, [hash(("other", group)) for group in groups], seed=seed)
+    assert sides(first) == sides(renamed)
+    assert torch.equal(state[0], torch.get_rng_state())
+    assert np.array_equal(state[1], np.random.get_state()[1])
+
+
+def test_seeds_differ():
+    labels = torch.arange(200) % 4
+    assert sides(split_indices(labels, seed=0)) != sides(split_indices(labels, seed=1))
+
+
+def test_groups_of_one_change_nothing():
+    labels = torch.arange(100) % 3
+    assert sides(split_indices(labels)) == sides(split_indices(labels, [f"hash{i}" for i in range(100)]))
+
+
+def test_one_large_group_does_not_swallow_a_split():
+    # 2 + 2 + 96: dealt greedily until a share is full, the large group would end in the test half of the time.
+    labels = torch.zeros(100, dtype=torch.long)
+    groups = [0, 0, 1, 1] + [2] * 96
+    for seed in range(20):
+        held = {name: len(where) for name, where in split_indices(labels, groups, seed=seed).items()}
+        assert held == {"train": 96, "val": 2, "test": 2}
+
+
+def test_groups_may_be_any_values():
+    labels = torch.zeros(8, dtype=torch.long)
+    groups = [("a", 1), ("a", 1), ("a", 2), None, None, 1, "1", 1]
+    side = sides(split_indices(labels, groups))
+    assert side[0] == side[1]
+    assert side[3] == side[4]
+    assert side[5] == side[7]
+    # 1 and "1" are different groups: some seed parts them.
+    assert any((s := sides(split_indices(labels, groups, seed=seed)))[5] != s[6] for seed in range(20))
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_share_of_zero_leaves_the_split_empty(split):
+    labels = torch.arange(60) % 3
+    positions = split_indices(labels, **{split: 0.0})
+    assert len(positions[split]) == 0
+    assert positions[split].dtype == torch.long
+    assert sum(map(len, positions.values())) == 60
+
+
+@given(st.integers(1, 3), st.data())
+@settings(deadline=None, max_examples=50)
+def test_joined_groups_are_the_connected_components(groupings, data):
+    n = data.draw(st.integers(1, 15))
+    rows = [data.draw(st.lists(st.integers(0, 8), min_size=n, max_size=n)) for _ in range(groupings)]
+    joined = join_groups(*rows)
+
+    linked = np.eye(n, dtype=bool)
+    for row in rows:
+        linked |= np.equal.outer(row, row)
+    reachable = np.linalg.matrix_power(linked.astype(float), n) > 0
+    assert np.array_equal(np.equal.outer(joined, joined), reachable)
+    assert list(dict.fromkeys(joined)) == list(range(len(set(joined))))
