@@ -1,0 +1,76 @@
+"""From a configuration node to the object it names: the only place where configuration becomes code.
+
+Every group of `conf/` has a slot here, which says what its `_target_` must be and which arguments `run` supplies.
+`check` reads the slots to find mistakes before anything is built.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a configuration group must name.
+
+    Attributes:
+        expects: dotted name of the class that the target is, returns or derives from.
+        supplied: constructor arguments that `run` provides, and that a configuration therefore must not set.
+    """
+
+    expects: str
+    supplied: frozenset[str] = frozenset()
+
+
+SLOTS: Mapping[str, Slot] = {
+    "source": Slot("landbridge.data.domain.Domain"),
+    "target": Slot("landbridge.data.domain.Domain"),
+    "data": Slot(
+        "landbridge.data.transfer.TransferData",
+        frozenset({"source", "target", "streams", "target_labels", "input", "seed"}),
+    ),
+    "backbone": Slot("landbridge.backbones.backbone.Backbone"),
+    "start": Slot("landbridge.start.Start"),
+    "strategy": Slot(
+        "landbridge.strategies.base.Strategy", frozenset({"network", "freeze", "optimizer", "schedule", "steps"})
+    ),
+    "freeze": Slot("landbridge.freezing.Freezing"),
+    "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
+    "scheduler": Slot("landbridge.schedules.Schedule"),
+    "selection": Slot("landbridge.selection.rule.Rule"),
+    "trainer": Slot(
+        "pytorch_lightning.Trainer",
+        frozenset({"logger", "callbacks", "default_root_dir", "use_distributed_sampler", "log_every_n_steps"}),
+    ),
+    "logger": Slot("pytorch_lightning.loggers.Logger", frozenset({"save_dir"})),
+}
+
+# The root facts of `train.yaml` that are plain values, with what they may be.
+FACTS: Mapping[str, Any] = {
+    "name": str,
+    "seed": Annotated[int, Ge(0)],
+    "target_labels": Annotated[int, Ge(0)] | Literal["all"],
+}
+
+
+def factory(node: DictConfig | Mapping[str, Any]) -> Callable[..., Any]:
+    """Return what a checked node names as a callable that holds the node's settings and waits for the rest.
+
+    Args:
+        node: a mapping with `_target_`. Its settings arrive as plain Python values, never as OmegaConf objects.
+    """
+    return instantiate(node, _convert_="all", _partial_=True)
+
+
+def build(node: DictConfig | Mapping[str, Any], **supplied: Any) -> Any:
+    """Build what a checked node names.
+
+    Args:
+        node: a mapping with `_target_`.
+        **supplied: what `run` provides beside the node's settings. It is passed on as it is; Hydra would copy it.
+    """
+    return factory(node)(**supplied)
