@@ -1,0 +1,42 @@
+"""The command line: a plain Hydra application that composes, checks and runs.
+
+Nothing heavy is imported before a run begins, so that `--help` and `--cfg job` answer at once.
+"""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from landbridge.groups import as_additions, as_typed, conf_folder, register_groups
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
+def task(cfg: DictConfig) -> float | None:
+    """Run one transfer; the returned value is what a sweeper maximises or minimises."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from landbridge.run import run
+    from landbridge.table import print_record
+
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    choices = {group: choice for group, choice in hydra_config.runtime.choices.items() if choice and "/" not in group}
+    record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
+    if record.results:
+        print_record(record, folder)
+    return (
+        record.epochs[record.selection["epoch"]]["scores"].get(record.selection["rule"]) if record.selection else None
+    )
+
+
+def main() -> None:
+    """Entry point of `landbridge` and of `python -m landbridge`."""
+    register_groups(sys.argv[1:])
+    sys.argv[1:] = as_additions(sys.argv[1:])
+    task()
+
+
+if __name__ == "__main__":
+    main()

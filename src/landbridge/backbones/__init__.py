@@ -1,0 +1,1 @@
+"""Encoders cut into ordered stages, and where their pretrained weights come from."""

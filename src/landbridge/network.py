@@ -1,0 +1,24 @@
+"""A backbone with its head: what a strategy trains and what a checkpoint keeps."""
+
+from torch import Tensor, nn
+
+from landbridge.backbones.backbone import Backbone
+
+
+class Network(nn.Module):
+    """A backbone and a linear head over the target's classes.
+
+    Args:
+        backbone: the encoder.
+        classes: number of classes.
+    """
+
+    def __init__(self, backbone: Backbone, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.features, classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (b, d) and logits (b, classes) of inputs (b, ...)."""
+        features = self.backbone(x)
+        return features, self.head(features)

@@ -1,0 +1,151 @@
+"""What one run leaves behind: one JSON file that says everything, written atomically."""
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from landbridge.errors import LandbridgeError
+
+SCHEMA = 1
+RECORD = "record.json"
+LIBRARIES = ("landbridge", "torch", "pytorch-lightning", "hydra-core", "timm", "torchmetrics", "numpy", "scikit-learn")
+
+# Parts of the configuration that change where and how fast a run happens, and not what comes out.
+INCIDENTAL = ("name", "logger")
+INCIDENTAL_TRAINER = ("accelerator", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler")
+
+Status = Literal["running", "done", "failed"]
+
+
+@dataclass
+class Record:
+    """One run: its configuration, what it saw, every epoch's scores, test results and cost.
+
+    Attributes:
+        status: `running`, `done` or `failed`.
+        reason: why it failed.
+        name: of the run's group, as configured.
+        fingerprint: hash of what determines the result: configuration and data.
+        overrides: what the user typed.
+        choices: by config group, the option chosen, such as `strategy: linear_probe`.
+        config: the resolved configuration.
+        environment: library versions, git revision, hardware.
+        data: by role, the domain's name, fingerprint, classes and split sizes.
+        start: what was loaded before the strategy ran.
+        selection: the rule, the epoch it chose, and whether it is an oracle.
+        results: by role, metrics on the test split; shares are fractions of 1.
+        cost: seconds by phase, peak memory in bytes, numbers of parameters.
+        epochs: by epoch, losses and the score under every rule that the setting allows, and under the oracle.
+        seal: by role and split, who opened hidden labels and why.
+        schema: version of this layout.
+    """
+
+    status: Status = "running"
+    reason: str | None = None
+    name: str = ""
+    fingerprint: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] | None = None
+    selection: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    seal: dict[str, list[str]] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def write(self, folder: Path) -> None:
+        """Write the record at the top of a run's folder; readers never see half a file."""
+        draft = folder / f".{RECORD}.{os.getpid()}"
+        try:
+            draft.write_text(json.dumps(asdict(self), indent=1, allow_nan=True) + "\n")
+            draft.replace(folder / RECORD)
+        except OSError as error:
+            raise LandbridgeError(f"cannot write {folder / RECORD}: {error.strerror}") from error
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Read the record of a run.
+
+        Args:
+            folder: the run's folder, or the file itself.
+
+        Raises:
+            LandbridgeError: there is none, it is damaged, or a newer landbridge wrote it.
+        """
+        path = folder if folder.name == RECORD else folder / RECORD
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise LandbridgeError(f"no record at {path}") from error
+        except (OSError, ValueError) as error:
+            raise LandbridgeError(f"the record {path} cannot be read: {error}") from error
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            found = content.get("schema") if isinstance(content, dict) else None
+            raise LandbridgeError(f"the record {path} has schema {found}, this landbridge reads {SCHEMA}")
+        known = {f.name for f in fields(cls)}
+        if unknown := content.keys() - known:
+            raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
+        return cls(**content)
+
+
+def fingerprint(config: dict[str, Any], data: dict[str, str]) -> str:
+    """Hash what determines a run's result.
+
+    Args:
+        config: the resolved configuration.
+        data: fingerprints of the domains that the run uses.
+    """
+    decisive = {key: value for key, value in config.items() if key not in INCIDENTAL}
+    trainer = decisive.get("trainer") or {}
+    decisive["trainer"] = {key: value for key, value in trainer.items() if key not in INCIDENTAL_TRAINER}
+    if "source" not in data:
+        decisive.pop("source", None)
+    text = json.dumps([decisive, data], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Describe what a run runs on: library versions, git revision, hardware."""
+    import torch
+
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            versions[library] = None
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "git": _git_revision(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size this process has had, in bytes."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,59 @@
+"""Learning-rate schedules: a factor on every learning rate, as a pure function of training progress."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Annotated
+
+from annotated_types import Ge, Lt
+
+
+class Schedule(ABC):
+    """A factor on the learning rate."""
+
+    @abstractmethod
+    def __call__(self, progress: float) -> float:
+        """Return the factor at a progress in [0, 1]: batches seen over batches planned."""
+
+
+class Constant(Schedule):
+    """The learning rate as it is."""
+
+    def __call__(self, progress: float) -> float:
+        """Return 1."""
+        return 1.0
+
+
+class Cosine(Schedule):
+    r"""Linear warm-up, then half a cosine down to zero (Loshchilov & Hutter, 2017, arXiv:1608.03983).
+
+    $\tfrac12 (1 + \cos \pi u)$ with $u$ the progress after the warm-up.
+
+    Args:
+        warmup: share of the steps in which the rate rises linearly, in [0, 1).
+    """
+
+    def __init__(self, warmup: Annotated[float, Ge(0), Lt(1)] = 0.0) -> None:
+        self.warmup = warmup
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor, which rises from 0 to 1 and falls to 0."""
+        if progress < self.warmup:
+            return progress / self.warmup
+        return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+class InverseDecay(Schedule):
+    r"""The decay of the adaptation papers: $(1 + \gamma t)^{-p}$ (Ganin et al., 2016, arXiv:1505.07818, section 5.2).
+
+    Args:
+        gamma: speed of the decay.
+        power: its exponent.
+    """
+
+    def __init__(self, gamma: Annotated[float, Ge(0)] = 10.0, power: Annotated[float, Ge(0)] = 0.75) -> None:
+        self.gamma = gamma
+        self.power = power
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor, which falls from 1."""
+        return (1 + self.gamma * progress) ** -self.power

@@ -1,0 +1,43 @@
+"""A selection rule: what picks the epoch to keep, from what the setting allows to be seen."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What may be seen at the end of an epoch.
+
+    Attributes:
+        epoch: from 0 on.
+        logits: by domain (`source`, `target`), of its validation samples (n, classes).
+        features: by domain, of the same samples (n, d).
+        labels: by domain, of those samples whose labels the setting shows; -1 where it hides them (n,).
+    """
+
+    epoch: int
+    logits: Mapping[str, Tensor]
+    features: Mapping[str, Tensor]
+    labels: Mapping[str, Tensor]
+
+
+class Rule(ABC):
+    """Scores an epoch; the epoch with the highest score is kept, the later one where scores are equal.
+
+    A rule is judged beside all others: every run stores every rule's score of every epoch.
+    """
+
+    #: The rule's name in records and tables, equal to its file in `conf/selection/`.
+    name: ClassVar[str]
+    #: What it looks at: `source_labels`, `target_labels`, or nothing but unlabelled outputs.
+    sees: ClassVar[frozenset[str]] = frozenset()
+    #: Whether it looks at labels that the setting hides. What it touches is stamped.
+    oracle: ClassVar[bool] = False
+
+    @abstractmethod
+    def score(self, evidence: Evidence) -> float:
+        """Score an epoch, higher is better."""

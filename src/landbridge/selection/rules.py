@@ -1,0 +1,66 @@
+"""The first selection rules: the last epoch, validation accuracy on either side, and the oracle."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from landbridge.selection.rule import Evidence, Rule
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of right predictions among the samples whose label is shown.
+
+    Args:
+        logits: (n, classes).
+        labels: class indices, -1 where hidden (n,).
+    """
+    shown = labels >= 0
+    return float((logits[shown].argmax(1) == labels[shown]).float().mean())
+
+
+class Last(Rule):
+    """Keep the last epoch: nothing is selected."""
+
+    name: ClassVar = "last"
+
+    def score(self, evidence: Evidence) -> float:
+        """The number of the epoch."""
+        return float(evidence.epoch)
+
+
+class SourceVal(Rule):
+    """Accuracy on the source's validation split. It knows nothing of the target."""
+
+    name: ClassVar = "source_val"
+    sees: ClassVar = frozenset({"source_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        """Accuracy in [0, 1]."""
+        return accuracy(evidence.logits["source"], evidence.labels["source"])
+
+
+class TargetVal(Rule):
+    """Accuracy on those target validation labels that `target_labels` shows."""
+
+    name: ClassVar = "target_val"
+    sees: ClassVar = frozenset({"target_labels"})
+
+    def score(self, evidence: Evidence) -> float:
+        """Accuracy in [0, 1]."""
+        return accuracy(evidence.logits["target"], evidence.labels["target"])
+
+
+class Oracle(Rule):
+    """Accuracy on all target validation labels, hidden ones included: what no honest rule can see.
+
+    It is computed after training, by the final evaluation, from predictions that were kept. All that it touches is
+    stamped ORACLE.
+    """
+
+    name: ClassVar = "oracle"
+    sees: ClassVar = frozenset({"sealed_labels"})
+    oracle: ClassVar = True
+
+    def score(self, evidence: Evidence) -> float:
+        """Accuracy in [0, 1], once the final evaluation has opened the labels."""
+        return accuracy(evidence.logits["target"], evidence.labels["target"])

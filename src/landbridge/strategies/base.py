@@ -1,0 +1,182 @@
+"""The base of all strategies: it encodes streams, sums a loss's terms, freezes, and builds the optimizer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from landbridge.data.streams import Batch
+from landbridge.errors import LandbridgeError
+from landbridge.freezing import Freezing
+from landbridge.network import Network
+from landbridge.schedules import Constant, Schedule
+from landbridge.strategies.output import Output
+
+# Looking at a loss makes a GPU wait, so training looks once in so many steps.
+STEPS_BETWEEN_CHECKS = 50
+
+
+class Strategy(LightningModule, ABC):
+    """A way of carrying knowledge over: the streams it needs, and its loss.
+
+    All that a strategy learns lies in parameters and buffers; with the number of batches seen, that is its whole state.
+
+    Args:
+        network: backbone and head.
+        freeze: which stages train in which epoch.
+        optimizer: makes the optimizer from parameter groups.
+        schedule: factor on the learning rates over training progress.
+        steps: batches that are planned in all.
+        backbone_lr_scale: the backbone's learning rate relative to the head's.
+    """
+
+    #: Streams without which the strategy cannot train, and streams that it uses where the setting provides them.
+    needs: ClassVar[frozenset[str]]
+    optional: ClassVar[frozenset[str]] = frozenset()
+    #: Whether it changes its weights while testing, and therefore needs gradients there.
+    adapts_at_test: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        network: Network,
+        freeze: Freezing,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
+        schedule: Schedule,
+        steps: int,
+        backbone_lr_scale: Annotated[float, Ge(0)] = 1.0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.freeze_policy = freeze
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.steps = steps
+        self.backbone_lr_scale = backbone_lr_scale
+        self.batches_seen = 0
+        self.trainable = freeze.trainable(0, network.backbone.stages)
+        self._totals: dict[str, Tensor] = {}
+        self._batches_in_totals = 0
+        self.epoch_losses: dict[str, float] = {}
+
+    @abstractmethod
+    def loss(self, *args: Any, **streams: Any) -> dict[str, Tensor]:
+        """Return the terms of the loss, each a scalar; their sum is minimised.
+
+        Args:
+            *args: none; subclasses name the streams they take.
+            **streams: the `Output` of each stream in `needs`, and of those in `optional` that the setting provides.
+        """
+
+    @property
+    def progress(self) -> float:
+        """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
+        return min(self.batches_seen / self.steps, 1.0)
+
+    def classify(self, *labelled: Output | None) -> Tensor:
+        """Cross-entropy of labelled streams, each stream's mean counted once."""
+        return sum((cross_entropy(stream.logits, stream.y) for stream in labelled if stream), start=torch.zeros(()))
+
+    def encode(self, name: str, batch: Batch) -> Output:
+        """Run one stream's batch through the network on its own, so that batch statistics stay per stream."""
+        spec = self.network.backbone.spec
+        # Images are rendered on the device that trains: bytes travel, floats do not.
+        features, logits = self.network(spec.render(batch["x"]) if spec else batch["x"])
+        return Output(name, features, logits, batch["index"], batch.get("y"))
+
+    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor:
+        """Encode every stream, and sum the terms of the loss."""
+        terms = self.loss(**{name: self.encode(name, stream) for name, stream in batch.items()})
+        total = torch.stack(list(terms.values())).sum()
+        self.batches_seen += 1
+        self._note(terms)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Encode a batch of validation inputs; selection rules read the outputs."""
+        return self.encode("validation", batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Encode a batch of test inputs."""
+        return self.encode("test", batch)
+
+    # Freezing -------------------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""
+        self.trainable = self.freeze_policy.trainable(self.current_epoch, self.network.backbone.stages)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Strategy":
+        """Set the mode of all modules; stages that are frozen stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self.network.backbone.train_stages(self.trainable)
+        return self
+
+    def configure_optimizers(self) -> Any:
+        """Build one parameter group per learning rate, of the parameters that train."""
+        self.train()
+        groups: dict[float, list[torch.nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                scale = self.backbone_lr_scale if name.startswith("network.backbone.") else 1.0
+                groups.setdefault(scale, []).append(parameter)
+        if not groups:
+            raise LandbridgeError(f"strategy {type(self).__name__}: nothing is left to train")
+        optimizer = self.make_optimizer([{"params": group, "scale": scale} for scale, group in groups.items()])
+        for group in optimizer.param_groups:
+            group["lr"] *= group["scale"]
+        if isinstance(self.schedule, Constant):
+            return optimizer
+        scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    # State and logging ----------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of batches seen."""
+        checkpoint["batches_seen"] = self.batches_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the number of batches seen."""
+        self.batches_seen = checkpoint["batches_seen"]
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean of each term."""
+        self._require_finite()
+        self.epoch_losses = {name: float(value) / self._batches_in_totals for name, value in self._totals.items()}
+        self.log_dict({f"train/{name}": value for name, value in self.epoch_losses.items()})
+        self._totals, self._batches_in_totals = {}, 0
+
+    def _note(self, terms: dict[str, Tensor]) -> None:
+        # Sums stay on the device; Lightning's `log` would cost more than a small network's forward pass.
+        for name, value in terms.items():
+            value = value.detach()
+            self._totals[name] = self._totals[name] + value if name in self._totals else value
+        self._batches_in_totals += 1
+        if self.batches_seen % STEPS_BETWEEN_CHECKS == 0:
+            self._require_finite()
+
+    def _require_finite(self) -> None:
+        broken = [name for name, value in self._totals.items() if not torch.isfinite(value)]
+        if broken:
+            raise LandbridgeError(
+                f"training diverged by step {self.batches_seen}: the loss term{'s' if len(broken) > 1 else ''} "
+                f"{' and '.join(broken)} of {type(self).__name__} is not finite; a lower optimizer.lr may help"
+            )
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Return the number of all parameters and of those that train."""
+        self.train()
+        return _count(self.parameters()), _count(p for p in self.parameters() if p.requires_grad)
+
+
+def _count(parameters: Iterable[torch.nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

@@ -1,0 +1,35 @@
+"""The final table that a run prints."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from landbridge.record import Record
+
+
+def print_record(record: Record, folder: Path) -> None:
+    """Print what a run found: metrics by domain, the chosen epoch, cost, and where the files lie."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 120))
+    stamp = " [bold red]ORACLE[/]" if record.selection["oracle"] else ""
+    table = Table(title=f"test results, {_setting(record)}{stamp}", title_justify="left")
+    for column in ("domain", "role", "n", "accuracy", "macro F1", "calibration error"):
+        table.add_column(column, justify="left" if column in ("domain", "role") else "right")
+    for role, result in sorted(record.results.items(), reverse=True):
+        shares = (f"{result[key]:.3f}" for key in ("accuracy", "macro_f1", "ece"))
+        table.add_row(escape(result["domain"]), role, str(result["n"]), *shares)
+    console.print(table)
+    selection, cost = record.selection, record.cost
+    console.print(f"epoch      {selection['epoch'] + 1} of {len(record.epochs)}, chosen by {selection['rule']}{stamp}")
+    console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
+    console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
+    console.print(f"files      {escape(str(folder))}", soft_wrap=True)
+
+
+def _setting(record: Record) -> str:
+    config = record.config
+    strategy = record.choices.get("strategy") or config["strategy"]["_target_"].rpartition(".")[2]
+    return f"{strategy}, target_labels={config['target_labels']}, seed={config['seed']}, n=1"
