@@ -12,6 +12,8 @@ from annotated_types import Ge
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from landbridge.strategies.terms import TermSettings
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -36,7 +38,8 @@ SLOTS: Mapping[str, Slot] = {
     "backbone": Slot("landbridge.backbones.backbone.Backbone"),
     "start": Slot("landbridge.start.Start"),
     "strategy": Slot(
-        "landbridge.strategies.base.Strategy", frozenset({"network", "freeze", "optimizer", "schedule", "steps"})
+        "landbridge.strategies.base.Strategy",
+        frozenset({"network", "freeze", "optimizer", "schedule", "steps", "terms"}),
     ),
     "freeze": Slot("landbridge.freezing.Freezing"),
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
@@ -54,6 +57,7 @@ FACTS: Mapping[str, Any] = {
     "name": str,
     "seed": Annotated[int, Ge(0)],
     "target_labels": Annotated[int, Ge(0)] | Literal["all"],
+    "terms": TermSettings | None,
 }
 
 

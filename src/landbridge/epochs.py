@@ -114,11 +114,12 @@ class Epochs(Checkpoint):
         try:
             trainer.save_checkpoint(draft)
             if trainer.is_global_zero:
-                draft.replace(self.folder / LAST)
+                # A run that is killed here repeats the epoch, so what it chooses from must never be older than `last`.
                 if self.rule.oracle:
-                    _copy(self.folder / LAST, self.folder / epoch_checkpoint(trainer.current_epoch))
+                    _copy(draft, self.folder / epoch_checkpoint(trainer.current_epoch))
                 elif self.selected == trainer.current_epoch and self.rule.name != "last":
-                    _copy(self.folder / LAST, self.folder / SELECTED)
+                    _copy(draft, self.folder / SELECTED)
+                draft.replace(self.folder / LAST)
         except OSError as error:
             raise LandbridgeError(f"cannot keep a checkpoint in {self.folder}: {error.strerror or error}") from error
 

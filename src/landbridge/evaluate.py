@@ -69,7 +69,7 @@ def test_domains(
     results, kept = {}, {}
     for role, domain in domains.items():
         split = domain.splits["test"]
-        loader = data.in_order(Stream(split.inputs, data.spec))
+        loader = data.in_order(role, Stream(split.inputs, data.spec))
         batches = trainer.predict(strategy, loader)
         logits = torch.cat([batch.logits for batch in batches or []]).float().cpu()  # type: ignore[union-attr]
         labels = split.labels.open("test")

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 ROLES = ("source", "target")
 DOMAIN = "domain"
-OVERRIDE = re.compile(r"^([A-Za-z_]\w*)([.\w]*)=")
+OVERRIDE = re.compile(r"^\+?([A-Za-z_]\w*)([.\w]*)=")
 
 
 def conf_folder() -> Path:
@@ -46,7 +46,7 @@ def register_groups(arguments: Sequence[str] = ()) -> None:
 
 
 def as_additions(arguments: Sequence[str]) -> list[str]:
-    """Let a setting be typed whether or not a YAML file lists it: `a.b=1` becomes Hydra's `++a.b=1`.
+    """Let a setting be typed whether or not a YAML file lists it: `a.b=1` and `+a.b=1` become Hydra's `++a.b=1`.
 
     Defaults live in Python signatures and YAML files hold only what differs, so Hydra itself cannot know which settings
     exist; `check` does, and names the nearest one. Choices of a group and Hydra's own settings stay as they are.
@@ -59,7 +59,7 @@ def as_additions(arguments: Sequence[str]) -> list[str]:
         match = OVERRIDE.match(argument)
         if not match or match[1] == "hydra" or (not match[2] and match[1] in groups):
             return argument
-        return f"++{argument}"
+        return f"++{argument.removeprefix('+')}"
 
     return [addition(argument) for argument in arguments]
 

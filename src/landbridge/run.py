@@ -19,7 +19,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from landbridge.build import build, factory
 from landbridge.check import check
-from landbridge.data.domain import Domain
+from landbridge.data.domain import Domain, require_same_classes
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer import TransferData
 from landbridge.epochs import LAST, Epochs
@@ -27,7 +27,9 @@ from landbridge.errors import LandbridgeError
 from landbridge.evaluate import choose_epoch, test_domains
 from landbridge.network import Network
 from landbridge.record import RECORD, Record, environment, fingerprint, peak_memory_bytes
+from landbridge.start import Start
 from landbridge.strategies.base import Strategy
+from landbridge.strategies.terms import needs, weights
 
 log = logging.getLogger(__name__)
 
@@ -62,32 +64,42 @@ def run(
     loggers: list[Logger] = []
     with _failures_recorded(record, folder, loggers), _expected_warnings_silenced():
         clock = Clock()
+        terms = weights(config.get("terms"))
         strategy_class: type[Strategy] = get_class(cfg.strategy._target_)  # type: ignore[assignment]
+        start: Start = build(cfg.start)
+        if strategy_class.continues_source and not start.brings_head:
+            raise LandbridgeError(
+                f"strategy {strategy_class.__name__} continues a source model: set start=source or start=checkpoint"
+            )
         streams = choose_streams(
             strategy_class.__name__,
-            strategy_class.needs,
+            strategy_class.needs | needs(terms),
             strategy_class.optional,
             cfg.target_labels,
             bool(cfg.get("source")),
         )
         with clock("data"):
-            roles = ("source", "target") if "source" in streams else ("target",)
+            roles = ("source", "target") if "source" in streams or start.needs_source else ("target",)
             domains: dict[str, Domain] = {role: build(cfg[role]) for role in roles}
+            if "source" in domains:
+                require_same_classes(domains["source"], domains["target"])
             _describe(record, domains)
         previous, checkpoint = _earlier(folder, record)
         if previous:
             return previous
 
+        with clock("start"):
+            start.prepare(cfg, domains.get("source"), run)
         with clock("build"):
             seed_everything(cfg.seed, workers=True, verbose=False)
             network = Network(build(cfg.backbone), len(domains["target"].classes))
-            loaded = build(cfg.start).apply(network)
+            loaded = start.apply(network)
             if loaded:
                 record.start = loaded.to_json()
                 log.info(loaded.summary())
             data: TransferData = build(
                 cfg.data,
-                source=domains.get("source"),
+                source=domains.get("source") if "source" in streams else None,
                 target=domains["target"],
                 streams=streams,
                 target_labels=cfg.target_labels,
@@ -107,6 +119,7 @@ def run(
                 optimizer=factory(cfg.optimizer),
                 schedule=build(cfg.scheduler),
                 steps=data.steps_per_epoch * (trainer.max_epochs or 1),
+                terms=terms,
             )
             record.cost["parameters"], record.cost["trainable_parameters"] = strategy.parameter_counts()
         _write(record, folder)
@@ -114,17 +127,24 @@ def run(
             logger.log_hyperparams(config)
 
         with clock("train"):
-            trainer.fit(strategy, data, ckpt_path=checkpoint, weights_only=True)
+            if strategy.trains:
+                trainer.fit(strategy, data, ckpt_path=checkpoint, weights_only=True)
         if not trainer.is_global_zero:
             return record
 
         with clock("test"):
-            epoch, path = choose_epoch(epochs, domains["target"])
-            strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+            chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
+            if path:
+                strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
             record.results = test_domains(strategy, data, domains, _test_trainer(trainer, strategy), folder)
         record.epochs = epochs.rows
         rule = epochs.rule
-        record.selection = {"rule": rule.name, "epoch": epoch, "oracle": rule.oracle, "checkpoint": path.name}
+        record.selection = {
+            "rule": rule.name,
+            "epoch": chosen,
+            "oracle": rule.oracle,
+            "checkpoint": path.name if path else None,
+        }
         record.seal = {
             split.labels.where: split.labels.openings for domain in domains.values() for split in domain.splits.values()
         }
@@ -238,6 +258,14 @@ def _flat(results: dict[str, dict[str, Any]], prefix: str) -> dict[str, float]:
     }
 
 
+def _may_write_over(folder: Path, record: Record) -> bool:
+    """Say whether a folder holds no record, or an earlier one of this very run: another run's is not ours to replace."""
+    try:
+        return not (folder / RECORD).exists() or Record.read(folder).fingerprint in (None, record.fingerprint)
+    except LandbridgeError:
+        return False
+
+
 @contextmanager
 def _failures_recorded(record: Record, folder: Path, loggers: list[Logger]) -> Iterator[None]:
     """Leave a record of a run that fails, and close its loggers with the right status."""
@@ -249,7 +277,8 @@ def _failures_recorded(record: Record, folder: Path, loggers: list[Logger]) -> I
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
         record.status = "failed"
         record.reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
-        _write(record, folder)
+        if _may_write_over(folder, record):
+            _write(record, folder)
         raise
     finally:
         for logger in loggers:

@@ -1,16 +1,21 @@
 """Where the weights come from before the strategy runs, and a report of what was loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, cast
 
+from annotated_types import Gt
+from filelock import FileLock
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from landbridge.backbones.weights import read_weights
+from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
+from landbridge.record import Record, fingerprint
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,21 @@ def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -
 class Start(ABC):
     """Sets a network's weights before the strategy runs."""
 
+    #: Whether it brings a head that knows the classes already, and whether it looks at the source domain.
+    brings_head: ClassVar[bool] = False
+    needs_source: ClassVar[bool] = False
+
+    def prepare(  # noqa: B027 -- most starts have nothing to prepare
+        self, cfg: DictConfig, source: Domain | None, train: Callable[[DictConfig, Path], Record]
+    ) -> None:
+        """Do what must be done before the network is built.
+
+        Args:
+            cfg: the run's configuration.
+            source: the source domain, where the start needs it.
+            train: runs another transfer in a folder.
+        """
+
     @abstractmethod
     def apply(self, network: Network) -> LoadReport | None:
         """Set the weights; return what was loaded, or None if nothing was to be."""
@@ -104,6 +124,8 @@ class Checkpoint(Start):
         path: the checkpoint, such as `outputs/.../selected.ckpt`.
     """
 
+    brings_head: ClassVar = True
+
     def __init__(self, path: str) -> None:
         self.path = Path(path).expanduser()
 
@@ -116,3 +138,68 @@ class Checkpoint(Start):
             if name.startswith(prefix)
         }
         return load_matching(network, state, str(self.path))
+
+
+class Source(Start):
+    """Train on the source domain first, then go on from that model, head included.
+
+    The source model is a run of its own (supervised, on all source labels) with its own record. It is trained once:
+    its folder is named by the hash of all that determines it, and runs that want the same one wait for each other.
+
+    Args:
+        before: where the source model itself starts: `scratch` or `pretrained`.
+        max_epochs: passes over the source's training split; None trains as long as the run itself.
+        cache: folder in which source models are kept.
+    """
+
+    brings_head: ClassVar = True
+    needs_source: ClassVar = True
+
+    def __init__(
+        self,
+        before: Literal["scratch", "pretrained"] = "scratch",
+        max_epochs: Annotated[int, Gt(0)] | None = None,
+        cache: str = "~/.cache/landbridge/sources",
+    ) -> None:
+        self.before = before
+        self.max_epochs = max_epochs
+        self.cache = Path(cache).expanduser()
+        self._model: Path | None = None
+
+    def prepare(self, cfg: DictConfig, source: Domain | None, train: Callable[[DictConfig, Path], Record]) -> None:
+        """Train the source model, unless it lies in the cache already."""
+        if source is None:
+            raise LandbridgeError("start=source needs a source domain: set source=...")
+        own = self._config(cfg)
+        config: Any = OmegaConf.to_container(own, resolve=True)
+        folder = self.cache / fingerprint(config, {"target": source.fingerprint})
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            record = train(own, folder)
+        self._model = folder / record.selection["checkpoint"]
+
+    def _config(self, cfg: DictConfig) -> DictConfig:
+        own = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))  # pyright: ignore
+        changes = {
+            "name": "source_model",
+            "target": own["source"],
+            "source": None,
+            "target_labels": "all",
+            "terms": None,
+            "logger": None,
+            "strategy": {"_target_": "landbridge.strategies.TargetOnly"},
+            "freeze": {"_target_": "landbridge.freezing.Depth"},
+            "selection": {"_target_": "landbridge.selection.Last"},
+            "start": {"_target_": f"landbridge.start.{self.before.capitalize()}"},
+        }
+        for key, value in changes.items():
+            own[key] = value
+        own["trainer"]["devices"] = 1
+        if self.max_epochs:
+            own["trainer"]["max_epochs"] = self.max_epochs
+        return own
+
+    def apply(self, network: Network) -> LoadReport:
+        """Load the source model."""
+        assert self._model is not None, "prepare comes before apply"
+        return Checkpoint(str(self._model)).apply(network)

@@ -23,7 +23,9 @@ def print_record(record: Record, folder: Path) -> None:
         table.add_row(escape(result["domain"]), role, str(result["n"]), *shares)
     console.print(table)
     selection, cost = record.selection, record.cost
-    console.print(f"epoch      {selection['epoch'] + 1} of {len(record.epochs)}, chosen by {selection['rule']}{stamp}")
+    if record.epochs:
+        chosen = f"{selection['epoch'] + 1} of {len(record.epochs)}, chosen by {selection['rule']}"
+        console.print(f"epoch      {chosen}{stamp}")
     console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
     console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
     console.print(f"files      {escape(str(folder))}", soft_wrap=True)

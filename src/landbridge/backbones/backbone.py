@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -42,13 +43,18 @@ class Backbone(nn.Module, ABC):
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages: what their parameters have in common."""
+        """Names of the stages: the shortest paths that lead to parameters of no other stage, without the way to all."""
+        stage_of = self.stage_of_parameter()
+        below: dict[str, set[int]] = {}
+        for name, stage in stage_of.items():
+            for path in _paths(name):
+                below.setdefault(path, set()).add(stage)
+        steps = zip(*(name.split(".")[:-1] for name in stage_of), strict=False)
+        way = "".join(f"{step}." for step, *_ in takewhile(lambda parts: len(set(parts)) == 1, steps))
         members: dict[int, dict[str, None]] = {}
-        for name, stage in self.stage_of_parameter().items():
-            parts = name.split(".")[:-1]
-            # A block is named by its path up to its number: `layer1`, `blocks.0`, `stages.2`.
-            numbered = next((i for i, part in enumerate(parts) if part.isdigit()), 0)
-            members.setdefault(stage, {})[".".join(parts[: numbered + 1]) or name] = None
+        for name, stage in stage_of.items():
+            own = next(path for path in _paths(name) if len(below[path]) == 1)
+            members.setdefault(stage, {})[own.removeprefix(way)] = None
         return tuple("+".join(members[stage]) for stage in sorted(members))
 
     def train_stages(self, trainable: Collection[int], mode: bool = True) -> None:
@@ -68,24 +74,24 @@ class Backbone(nn.Module, ABC):
             if not trains:
                 # An optimizer would still move it by a gradient left from before.
                 parameter.grad = None
-        for module, stage in self._stage_of_module.items():
-            module.training = mode and (stage is None or stage in trainable)
+        for module, stages in self._stages_of_module.items():
+            module.training = mode and not stages.isdisjoint(trainable)
 
     @cached_property
-    def _stage_of_module(self) -> dict[nn.Module, int | None]:
-        """Stage of each module; None for one that spans several.
+    def _stages_of_module(self) -> dict[nn.Module, frozenset[int]]:
+        """Stages that each module has parameters of.
 
         A module without parameters, such as an activation or dropout, belongs to the stage of what stands before it.
         """
         stage_of = self.stage_of_parameter()
-        stages: dict[nn.Module, int | None] = {}
-        last = 0
+        stages: dict[nn.Module, frozenset[int]] = {}
+        last = frozenset({0})
         for name, module in self.named_modules():
             prefix = f"{name}." if name else ""
-            inside = {stage_of[prefix + inner] for inner, _ in module.named_parameters()}
+            inside = frozenset(stage_of[prefix + inner] for inner, _ in module.named_parameters())
             if len(inside) == 1:
-                last = next(iter(inside))
-            stages[module] = None if len(inside) > 1 else last
+                last = inside
+            stages[module] = inside or last
         return stages
 
 
@@ -116,3 +122,9 @@ class Sequence(Backbone):
         """Map each parameter to the part it lies in."""
         order = {name: stage for stage, name in enumerate(self.parts)}
         return {name: order[name.split(".")[0]] for name, _ in self.named_parameters()}
+
+
+def _paths(name: str) -> list[str]:
+    """Return a dotted name from its first part to the whole: `a`, `a.b`, `a.b.weight`."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]

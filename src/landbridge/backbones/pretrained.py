@@ -53,7 +53,7 @@ class Timm(Backbone):
         # Convolutions of depth are twice as fast so, on CPUs and GPUs alike; other layers are not slower.
         self.model.to(memory_format=torch.channels_last).train()
         self.features = getattr(self.model, "head_hidden_size", None) or cast(int, self.model.num_features)
-        data = resolve_model_data_config(self.model)
+        data = resolve_model_data_config(self.model, {"img_size": (options or {}).get("img_size")})
         channels, height, width = data["input_size"]
         self.spec = InputSpec(
             channels=channels,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,15 +145,22 @@ class Order(Sampler[dict[str, Tensor]]):
         return known[1]
 
 
-class InOrder(Dataset[Batch]):
-    """A stream read once from its first sample to its last, in whole batches: for evaluation."""
+class InOrder(Dataset[dict[str, Any]]):
+    """A stream read once from its first sample to its last, in whole batches: for evaluation.
 
-    def __init__(self, stream: Stream, batch_size: int) -> None:
+    Args:
+        name: what the stream is: `source`, `target`, ...; every batch carries it.
+        stream: its samples.
+        batch_size: samples in a batch; the last may have fewer.
+    """
+
+    def __init__(self, name: str, stream: Stream, batch_size: int) -> None:
+        self.name = name
         self.stream = stream
         self.batches = torch.arange(len(stream.inputs)).split(batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, batch: int) -> Batch:
-        return self.stream.read(self.batches[batch])
+    def __getitem__(self, batch: int) -> dict[str, Any]:
+        return {"stream": self.name, **self.stream.read(self.batches[batch])}

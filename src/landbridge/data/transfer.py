@@ -9,7 +9,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from landbridge.data.domain import Domain, require_same_classes
+from landbridge.data.domain import Domain
 from landbridge.data.inputs import InputSpec
 from landbridge.data.labels import Budget
 from landbridge.data.streams import Batch, InOrder, Joint, Order, Stream, labelled
@@ -36,7 +36,7 @@ class TransferData(LightningDataModule):
         workers: processes that read training samples. None: 0 for data in memory, where it is fastest, 2 for files.
 
     Raises:
-        LandbridgeError: the domains differ in their classes or in kind, a class has fewer samples than labels are
+        LandbridgeError: a class has fewer samples than labels are
             asked for, or images meet a backbone for vectors (or the reverse).
     """
 
@@ -65,8 +65,6 @@ class TransferData(LightningDataModule):
         self._steps_per_epoch = steps_per_epoch
         # What is built here is all that training holds: inputs, and those labels that the setting shows.
         domains = {"source": source, "target": target} if source else {"target": target}
-        if source:
-            require_same_classes(source, target)
         for domain in domains.values():
             _require_kind(domain, input)
         train, val = ({role: domain.splits[split] for role, domain in domains.items()} for split in ("train", "val"))
@@ -99,13 +97,18 @@ class TransferData(LightningDataModule):
         order = Order(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes)
         return self._loader(Joint(self.streams), sampler=order)
 
-    def val_dataloader(self) -> list[DataLoader[Batch]]:
+    def val_dataloader(self) -> list[DataLoader[Any]]:
         """The validation inputs of each domain, without labels, in the order of `validation`."""
-        return [self.in_order(stream) for stream in self.validation.values()]
+        return [self.in_order(name, stream) for name, stream in self.validation.items()]
 
-    def in_order(self, stream: Stream) -> DataLoader[Batch]:
-        """One pass over a stream, for evaluation."""
-        return self._loader(InOrder(stream, self.eval_batch_size))
+    def in_order(self, name: str, stream: Stream | None = None) -> DataLoader[Any]:
+        """One pass over a stream in the order of its samples, for evaluation.
+
+        Args:
+            name: what the batches are called.
+            stream: its samples; None takes the training stream of that name.
+        """
+        return self._loader(InOrder(name, stream or self.streams[name], self.eval_batch_size))
 
     def _loader(self, dataset: Any, sampler: Any = None) -> DataLoader[Any]:
         # Batches are read whole by index, so there is nothing to collate. Loaders draw a seed whenever they start: the

@@ -1,7 +1,7 @@
 """The base of all strategies: it encodes streams, sums a loss's terms, freezes, and builds the optimizer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -18,6 +18,7 @@ from landbridge.freezing import Freezing
 from landbridge.network import Network
 from landbridge.schedules import Constant, Schedule
 from landbridge.strategies.output import Output
+from landbridge.strategies.terms import TERMS
 
 # Looking at a loss makes a GPU wait, so training looks once in so many steps.
 STEPS_BETWEEN_CHECKS = 50
@@ -34,6 +35,7 @@ class Strategy(LightningModule, ABC):
         optimizer: makes the optimizer from parameter groups.
         schedule: factor on the learning rates over training progress.
         steps: batches that are planned in all.
+        terms: weights of terms that are added to the loss, by name; see `landbridge.strategies.terms`.
         backbone_lr_scale: the backbone's learning rate relative to the head's.
     """
 
@@ -42,6 +44,10 @@ class Strategy(LightningModule, ABC):
     optional: ClassVar[frozenset[str]] = frozenset()
     #: Whether it changes its weights while testing, and therefore needs gradients there.
     adapts_at_test: ClassVar[bool] = False
+    #: Whether it is trained at all before it is tested.
+    trains: ClassVar[bool] = True
+    #: Whether it continues a source model, head included, and can therefore not start from scratch.
+    continues_source: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -50,6 +56,7 @@ class Strategy(LightningModule, ABC):
         optimizer: Callable[[list[dict[str, Any]]], Optimizer],
         schedule: Schedule,
         steps: int,
+        terms: Mapping[str, float],
         backbone_lr_scale: Annotated[float, Ge(0)] = 1.0,
     ) -> None:
         super().__init__()
@@ -58,6 +65,7 @@ class Strategy(LightningModule, ABC):
         self.make_optimizer = optimizer
         self.schedule = schedule
         self.steps = steps
+        self.terms = dict(terms)
         self.backbone_lr_scale = backbone_lr_scale
         self.batches_seen = 0
         self.trainable = freeze.trainable(0, network.backbone.stages)
@@ -88,23 +96,51 @@ class Strategy(LightningModule, ABC):
         spec = self.network.backbone.spec
         # Images are rendered on the device that trains: bytes travel, floats do not.
         features, logits = self.network(spec.render(batch["x"]) if spec else batch["x"])
-        return Output(name, features, logits, batch["index"], batch.get("y"))
+        return Output(name, features.float(), logits.float(), batch["index"], batch.get("y"))
 
-    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor:
-        """Encode every stream, and sum the terms of the loss."""
-        terms = self.loss(**{name: self.encode(name, stream) for name, stream in batch.items()})
-        total = torch.stack(list(terms.values())).sum()
-        self.batches_seen += 1
-        self._note(terms)
+    def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor | None:
+        """Encode every stream, and sum the terms of the loss. A strategy that alternates steps overrides this."""
+        outputs = {name: self.encode(name, stream) for name, stream in batch.items()}
+        # Distances and covariances cancel: they are computed in full precision whatever the network's is.
+        with torch.autocast(self.device.type, enabled=False):
+            own = {name: output for name, output in outputs.items() if name in self.needs | self.optional}
+            terms = self.loss(**own) | self.added_terms(outputs)
+            total = torch.stack(list(terms.values())).sum()
+        self.count_step(terms)
         return total
 
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Encode a batch of validation inputs; selection rules read the outputs."""
-        return self.encode("validation", batch)
+    def added_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
+        """Return the configured terms beside the strategy's own loss, each with its weight."""
+        return {f"+{name}": weight * TERMS[name].value(outputs) for name, weight in self.terms.items()}
 
-    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Any:
+    def count_step(self, terms: Mapping[str, Tensor]) -> None:
+        """Note the terms of a finished step, and count it as one batch, however many optimizers moved in it."""
+        self.batches_seen += 1
+        # Sums stay on the device; Lightning's `log` would cost more than a small network's forward pass.
+        for name, value in terms.items():
+            value = value.detach()
+            self._totals[name] = self._totals[name] + value if name in self._totals else value
+        self._batches_in_totals += 1
+        if self.batches_seen % STEPS_BETWEEN_CHECKS == 0:
+            self._require_finite()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> Any:
+        """Encode a batch of validation inputs; selection rules read the outputs."""
+        return self.encode(batch["stream"], batch)
+
+    def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Encode a batch of test inputs."""
-        return self.encode("test", batch)
+        return self.encode(batch["stream"], batch)
+
+    @torch.no_grad()
+    def collect(self, name: str) -> Output:
+        """Encode a whole training stream in the order of its samples, in evaluation mode."""
+        self.eval()
+        batches = self.trainer.datamodule.in_order(name)  # type: ignore[attr-defined]
+        outputs = [self.encode(name, self.transfer_batch_to_device(batch, self.device, 0)) for batch in batches]
+        self.train()
+        joined = {field: torch.cat([getattr(each, field) for each in outputs]) for field in ("features", "logits")}
+        return Output(name, index=torch.cat([each.index for each in outputs]), **joined)
 
     # Freezing -------------------------------------------------------------------------------------------------------
 
@@ -120,12 +156,20 @@ class Strategy(LightningModule, ABC):
             self.network.backbone.train_stages(self.trainable)
         return self
 
+    def players(self) -> Sequence[Sequence[str]]:
+        """Return, for each optimizer, the name prefixes of the parameters that it trains; one for all by default."""
+        return [[""]]
+
     def configure_optimizers(self) -> Any:
-        """Build one parameter group per learning rate, of the parameters that train."""
+        """Build an optimizer for each player, with one group per learning rate, of the parameters that train."""
         self.train()
+        configured = [self._configure(tuple(prefixes)) for prefixes in self.players()]
+        return configured if len(configured) > 1 else configured[0]
+
+    def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
         groups: dict[float, list[torch.nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad and name.startswith(prefixes):
                 scale = self.backbone_lr_scale if name.startswith("network.backbone.") else 1.0
                 groups.setdefault(scale, []).append(parameter)
         if not groups:
@@ -134,9 +178,23 @@ class Strategy(LightningModule, ABC):
         for group in optimizer.param_groups:
             group["lr"] *= group["scale"]
         if isinstance(self.schedule, Constant):
-            return optimizer
+            return {"optimizer": optimizer}
         scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def update(self, player: int, loss: Tensor) -> None:
+        """Move one player against the gradient of a loss: for strategies with manual optimisation.
+
+        Only the player's own parameters move; gradients that reach others are dropped before their next update.
+        """
+        optimizers: Any = self.optimizers()
+        optimizer = optimizers[player] if isinstance(optimizers, list) else optimizers
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        schedulers = self.lr_schedulers() or []
+        if schedulers:
+            (schedulers[player] if isinstance(schedulers, list) else schedulers).step()  # type: ignore[call-arg]
 
     # State and logging ----------------------------------------------------------------------------------------------
 
@@ -154,15 +212,6 @@ class Strategy(LightningModule, ABC):
         self.epoch_losses = {name: float(value) / self._batches_in_totals for name, value in self._totals.items()}
         self.log_dict({f"train/{name}": value for name, value in self.epoch_losses.items()})
         self._totals, self._batches_in_totals = {}, 0
-
-    def _note(self, terms: dict[str, Tensor]) -> None:
-        # Sums stay on the device; Lightning's `log` would cost more than a small network's forward pass.
-        for name, value in terms.items():
-            value = value.detach()
-            self._totals[name] = self._totals[name] + value if name in self._totals else value
-        self._batches_in_totals += 1
-        if self.batches_seen % STEPS_BETWEEN_CHECKS == 0:
-            self._require_finite()
 
     def _require_finite(self) -> None:
         broken = [name for name, value in self._totals.items() if not torch.isfinite(value)]
