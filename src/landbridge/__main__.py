@@ -26,9 +26,8 @@ def task(cfg: DictConfig) -> float | None:
     record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
     if record.results:
         print_record(record, folder)
-    return (
-        record.epochs[record.selection["epoch"]]["scores"].get(record.selection["rule"]) if record.selection else None
-    )
+    epoch = record.selection.get("epoch")
+    return None if epoch is None else record.epochs[epoch]["scores"][record.selection["rule"]]
 
 
 def main() -> None:
