@@ -5,6 +5,7 @@ import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,15 @@ class Domain:
     def modality(self) -> str:
         """`image` or `vector`."""
         return "image" if len(self.shape) == 3 else "vector"
+
+    def summary(self) -> dict[str, Any]:
+        """Describe the domain for a record."""
+        return {
+            "name": self.name,
+            "fingerprint": self.fingerprint,
+            "classes": list(self.classes),
+            "sizes": {name: len(split.inputs) for name, split in self.splits.items()},
+        }
 
     @cached_property
     def fingerprint(self) -> str:

@@ -1,0 +1,99 @@
+"""Lightning as a run uses it: trainers, loggers, progress on a terminal and silence in a pipe."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from landbridge.build import build
+from landbridge.strategies.base import Strategy
+
+
+def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, folder: Path) -> Trainer:
+    """Make the trainer that fits: a progress bar on a terminal, nothing in a pipe."""
+    terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
+    return build(
+        cfg.trainer,
+        logger=logger or False,
+        callbacks=[callback, RichProgressBar()] if terminal else [callback],
+        enable_progress_bar=terminal,
+        default_root_dir=str(folder),
+        # Streams shard themselves, so that all of them are sharded alike.
+        use_distributed_sampler=False,
+        # Losses are logged once an epoch.
+        log_every_n_steps=1,
+    )
+
+
+def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:
+    """Make the trainer that tests, on one device: a sampler for several would count some samples twice."""
+    return Trainer(
+        accelerator="cpu" if strategy.device.type == "cpu" else "auto",
+        devices=1,
+        precision=trainer.precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=not strategy.adapts_at_test,
+    )
+
+
+@contextmanager
+def logging_to(
+    node: DictConfig | None, folder: Path, config: dict[str, Any], tags: list[str]
+) -> Iterator[Logger | None]:
+    """Build the configured logger, give it the configuration, and close it with the right status.
+
+    Args:
+        node: names the logger; None for none.
+        folder: where it writes.
+        config: the resolved configuration.
+        tags: of the run, where the logger knows tags.
+    """
+    if node is None:
+        yield None
+        return
+    logger: Logger = build(node, save_dir=str(folder), **({"tags": tags} if "Wandb" in node._target_ else {}))
+    failed = True
+    try:
+        logger.log_hyperparams(config)
+        yield logger
+        failed = False
+    finally:
+        logger.finalize("failed" if failed else "success")
+        if isinstance(logger, WandbLogger):
+            # One run of wandb for one run of landbridge, also where several share a process.
+            logger.experiment.finish(exit_code=int(failed))
+
+
+def log_results(logger: Logger | None, results: Mapping[str, Mapping[str, Any]], prefix: str, step: int) -> None:
+    """Log test metrics as `prefix/role/metric`."""
+    flat = {
+        f"{prefix}/{role}/{name}": value
+        for role, result in results.items()
+        for name, value in result.items()
+        if isinstance(value, float)
+    }
+    if logger:
+        logger.log_metrics(flat, step=step)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what Lightning says of what is meant: data read in the main process, frozen stages in evaluation mode."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        yield
