@@ -2,17 +2,21 @@
 
 import argparse
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar, cast
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
-from omegaconf import OmegaConf
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import Container, OmegaConf
 
 ROLES = ("source", "target")
 DOMAIN = "domain"
+MODEL = re.compile(r"[\w.-]+")
 OVERRIDE = re.compile(r"^\+?([A-Za-z_]\w*)([.\w]*)=")
 
 
@@ -37,12 +41,9 @@ def register_groups(arguments: Sequence[str] = ()) -> None:
     Args:
         arguments: of the command line; a folder named there by `--config-dir` may hold domains too.
     """
-    store = ConfigStore.instance()
-    for folder in config_folders(arguments):
-        for path in sorted((folder / DOMAIN).glob("*.yaml")):
-            for role in ROLES:
-                store.store(name=path.stem, group=role, node=OmegaConf.load(path), provider="landbridge")
-    Plugins.instance().register(TimmModels)
+    Domains.folders = config_folders(arguments)
+    for plugin in (Domains, DomainsInSearchPath, TimmModels):
+        Plugins.instance().register(plugin)
 
 
 def as_additions(arguments: Sequence[str]) -> list[str]:
@@ -51,6 +52,8 @@ def as_additions(arguments: Sequence[str]) -> list[str]:
     Defaults live in Python signatures and YAML files hold only what differs, so Hydra itself cannot know which settings
     exist; `check` does, and names the nearest one. Choices of a group and Hydra's own settings stay as they are.
     """
+    if {"--shell-completion", "-sc"} & set(arguments):
+        return list(arguments)  # these have words of their own
     groups = {*ROLES, "experiment", "hydra"}
     for folder in config_folders(arguments):
         groups |= {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
@@ -69,36 +72,98 @@ def as_typed(overrides: Iterable[str]) -> list[str]:
     return [override.removeprefix("++") for override in overrides]
 
 
-class TimmModels(ConfigSource):
-    """A source of configuration in which every name under `backbone/` is a model of timm.
+class _Derived(ConfigSource):
+    """A source of configuration that derives its options instead of keeping files for them."""
 
-    It stands last in Hydra's search path, so that a file of that name comes first. Whether timm has such a model is
-    asked by `check`, since the answer costs an import of torch.
-    """
-
-    @staticmethod
-    def scheme() -> str:
-        """Return the scheme of its address, `timm://`."""
-        return "timm"
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        """Return the node of a model."""
-        name = config_path.removeprefix("backbone/").removesuffix(".yaml")
-        node = OmegaConf.create({"_target_": "landbridge.backbones.pretrained.Timm", "name": name})
-        return ConfigResult(self.provider, self.full_path(), node, header={"package": None})
+    groups: ClassVar[tuple[str, ...]]
 
     def available(self) -> bool:
-        """Return True: it needs no file."""
+        """Return True: it needs no place of its own."""
         return True
 
     def is_group(self, config_path: str) -> bool:
-        """Say whether this is the one group it serves."""
-        return config_path.strip("/") == "backbone"
+        """Say whether this is the root, or one of the groups it serves."""
+        return config_path.strip("/") in ("", *self.groups)
 
     def is_config(self, config_path: str) -> bool:
-        """Say whether this is a name in that group."""
-        return re.fullmatch(r"backbone/[\w.-]+", config_path) is not None
+        """Say whether this is an option of one of those groups."""
+        group, _, name = config_path.removesuffix(".yaml").partition("/")
+        return group in self.groups and self.has(name)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return the node of an option."""
+        node = self.node(config_path.removesuffix(".yaml").partition("/")[2])
+        return ConfigResult(self.provider, self.full_path(), node, header={"package": None})
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Say whether there is such an option."""
+
+    @abstractmethod
+    def node(self, name: str) -> Container:
+        """Return the node of an option."""
+
+
+class Domains(_Derived):
+    """`source/x` and `target/x` are the file `domain/x.yaml`, so that a domain is written once."""
+
+    groups = ROLES
+    #: Where `domain/` is looked for.
+    folders: ClassVar[list[Path]] = []
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme of its address."""
+        return "domains"
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file of the domain."""
+        return name in self._files()
+
+    def node(self, name: str) -> Container:
+        """Return what the domain's file says."""
+        return cast(Container, OmegaConf.load(self._files()[name]))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return nothing: a thousand models would bury the ones that have a file."""
+        """Return the two groups, or the domains in them."""
+        if not config_path.strip("/"):
+            return [] if results_filter == ObjectType.CONFIG else sorted(ROLES)
+        return [] if results_filter == ObjectType.GROUP else sorted(self._files())
+
+    def _files(self) -> dict[str, Path]:
+        return {path.stem: path for folder in self.folders for path in (folder / DOMAIN).glob("*.yaml")}
+
+
+class DomainsInSearchPath(SearchPathPlugin):
+    """Puts the domains into Hydra's search path early enough for `--help` and tab completion to list them."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append them."""
+        search_path.append("landbridge", f"{Domains.scheme()}://")
+
+
+class TimmModels(_Derived):
+    """Every name under `backbone/` is a model of timm.
+
+    It stands last in Hydra's search path (`conf/train.yaml`), so that a file of that name comes first. Whether timm
+    has such a model is asked by `check`, since the answer costs an import of torch.
+    """
+
+    groups = ("backbone",)
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme of its address."""
+        return "timm"
+
+    def has(self, name: str) -> bool:
+        """Say whether this may be the name of a model."""
+        return MODEL.fullmatch(name) is not None
+
+    def node(self, name: str) -> Container:
+        """Return the node of a model."""
+        return OmegaConf.create({"_target_": "landbridge.backbones.pretrained.Timm", "name": name})
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return nothing: a thousand models would bury those that have a file."""
         return []
