@@ -15,8 +15,8 @@ from landbridge.nearest import nearest
 from landbridge.signatures import locate, product, read_signature
 from landbridge.values import UNKNOWN, StandIn, describe, faults, show
 
-#: Slots that may be null or absent: a run may go without a logger, and without a source where no stream needs it.
-OPTIONAL = frozenset({"logger", "source"})
+#: What may be null or absent: a run may go without a logger, without terms, and without a source if no stream needs it.
+OPTIONAL = frozenset({"logger", "source", "terms"})
 
 #: The keys of a node that Hydra reads itself.
 HYDRA_KEYS: Mapping[str, Any] = {
