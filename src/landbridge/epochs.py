@@ -1,5 +1,6 @@
 """What happens at the end of every epoch: all rules score it, and checkpoints are kept."""
 
+import math
 import random
 import shutil
 import time
@@ -25,8 +26,10 @@ SELECTED = "selected.ckpt"
 def allowed_rules(data: TransferData, rule: Rule) -> list[Rule]:
     """Return the rules that the setting allows, the configured one with its own settings.
 
+    A rule that runs the model on further inputs is left out unless it is the configured one.
+
     Raises:
-        LandbridgeError: the configured rule looks at labels that the setting hides.
+        LandbridgeError: the configured rule looks at labels that the setting hides, or needs more samples.
     """
     shown = {f"{role}_labels" for role, labels in data.validation_labels.items() if bool((labels >= 0).any())}
     if not rule.oracle and not rule.sees <= shown:
@@ -35,8 +38,20 @@ def allowed_rules(data: TransferData, rule: Rule) -> list[Rule]:
         raise LandbridgeError(
             f"selection={rule.name} looks at {hidden}, which this setting does not show; it allows: {names}"
         )
+    if short := _too_few(rule, data):
+        raise LandbridgeError(
+            f"selection={rule.name} needs at least {rule.least} validation samples, but {' and '.join(short)}"
+        )
     others = [each() for each in RULES if each.sees <= shown and each.name != rule.name]
+    others = [each for each in others if not each.predicts and not _too_few(each, data)]
     return others if rule.oracle else [*others, rule]
+
+
+def _too_few(rule: Rule, data: TransferData) -> list[str]:
+    """Name the domains that a rule looks at and that have too few validation samples for it."""
+    looks_at = {"target"} | {role for role in data.validation if f"{role}_labels" in rule.sees}
+    sizes = {role: len(data.validation_labels[role]) for role in sorted(looks_at)}
+    return [f"the {role} has {size}" for role, size in sizes.items() if size < rule.least]
 
 
 class Epochs(Checkpoint):
@@ -86,16 +101,24 @@ class Epochs(Checkpoint):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Score the epoch under every rule."""
+        target = self.data.validation["target"]
         evidence = Evidence(
             epoch=trainer.current_epoch,
             logits=_gather(self._outputs, "logits"),
             features=_gather(self._outputs, "features"),
             labels=self.data.validation_labels,
+            inputs=lambda positions: target.read(positions)["x"].float(),
+            predict=lambda x: self._predict(x, pl_module),
         )
         self._outputs = {}
         self._scores = {rule.name: rule.score(evidence) for rule in self.rules}
         self.predictions.append(evidence.logits["target"].argmax(1).to(torch.int16))
         pl_module.log_dict({f"val/{name}": score for name, score in self._scores.items() if name != "last"})
+
+    def _predict(self, x: Tensor, pl_module: Any) -> Tensor:
+        parts = x.to(pl_module.device).split(self.data.eval_batch_size)
+        encoded = [pl_module.encode("target", {"x": part, "index": torch.arange(len(part))}) for part in parts]
+        return torch.cat([part.logits for part in encoded]).cpu()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Note the epoch, and keep its checkpoint."""
@@ -104,6 +127,8 @@ class Epochs(Checkpoint):
         self.rows.append(row | {"seconds": seconds})
         if not self.rule.oracle:
             scores = [row["scores"][self.rule.name] for row in self.rows]
+            # What cannot be scored, since outputs are not finite, is the worst.
+            scores = [-math.inf if math.isnan(score) else score for score in scores]
             self.selected = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
         self._save(trainer)
         if trainer.is_global_zero:

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
 
@@ -36,7 +37,8 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, fold
 def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:
     """Make the trainer that tests, on one device: a sampler for several would count some samples twice."""
     return Trainer(
-        accelerator="cpu" if strategy.device.type == "cpu" else "auto",
+        # Lightning leaves a strategy on the CPU after training, wherever that took place.
+        accelerator="cpu" if isinstance(trainer.accelerator, CPUAccelerator) else "auto",
         devices=1,
         precision=trainer.precision,
         logger=False,

@@ -23,9 +23,10 @@ from landbridge.folder import RunFolder
 from landbridge.lightning import fit_trainer, log_results, logging_to, quiet, test_trainer
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
+from landbridge.selection import Rule
 from landbridge.start import Start
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.terms import needs, weights
+from landbridge.strategies.terms import needs, optimises, weights
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,9 @@ def run(
             trainer = fit_trainer(cfg, logger, epochs, folder)
             data.processes = trainer.num_devices * trainer.num_nodes
             strategy = _strategy(cfg, network, data.steps_per_epoch * (trainer.max_epochs or 1))
+            strategy.inherit(start.beside)
+            if strategy.trains:
+                _caution(epochs.rule, strategy)
             record.cost["parameters"], record.cost["trainable_parameters"] = strategy.parameter_counts()
             place.write()
 
@@ -115,7 +119,9 @@ def run(
             "checkpoint": path.name if path else None,
         }
         record.seal = {
-            split.labels.where: split.labels.openings for domain in domains.values() for split in domain.splits.values()
+            f"{role} {name}": split.labels.openings
+            for role, domain in domains.items()
+            for name, split in domain.splits.items()
         }
         record.cost |= {"seconds": clock.total(), "phases": clock.phases, "peak_memory_bytes": peak_memory_bytes()}
         if torch.cuda.is_available():
@@ -132,8 +138,10 @@ def _streams(cfg: DictConfig, start: Start) -> frozenset[str]:
         raise LandbridgeError(
             f"strategy {strategy.__name__} continues a source model: set start=source or start=checkpoint"
         )
-    wanted = strategy.needs | needs(weights(cfg.get("terms")))
-    return choose_streams(strategy.__name__, wanted, strategy.optional, cfg.target_labels, bool(cfg.get("source")))
+    terms = weights(cfg.get("terms"))
+    name = strategy.__name__ + (f" with terms {', '.join(terms)}" if terms else "")
+    wanted = strategy.needs | needs(terms)
+    return choose_streams(name, wanted, strategy.optional, cfg.target_labels, bool(cfg.get("source")))
 
 
 def _domains(cfg: DictConfig, with_source: bool) -> dict[str, Domain]:
@@ -142,6 +150,14 @@ def _domains(cfg: DictConfig, with_source: bool) -> dict[str, Domain]:
     if with_source:
         require_same_classes(domains["source"], domains["target"])
     return domains
+
+
+def _caution(rule: Rule, strategy: Strategy) -> None:
+    """Say how the configured rule is known to fail, and whether training optimises the very quantity that it scores."""
+    if rule.caution:
+        log.warning("selection=%s: %s", rule.name, rule.caution)
+    if rule.name in strategy.optimises | optimises(strategy.terms):
+        log.warning("selection=%s scores what training optimises, and says little about how right it is", rule.name)
 
 
 def _strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:

@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Gt
 from filelock import FileLock
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
@@ -76,6 +78,8 @@ class Start(ABC):
     #: Whether it brings a head that knows the classes already, and whether it looks at the source domain.
     brings_head: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
+    #: Once applied: what the strategy that trained the loaded model kept beside its network, by name.
+    beside: Mapping[str, Tensor] = MappingProxyType({})
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
         self, cfg: DictConfig, source: Domain | None, train: Callable[[DictConfig, Path], Record]
@@ -131,13 +135,10 @@ class Checkpoint(Start):
 
     def apply(self, network: Network) -> LoadReport:
         """Load what the checkpoint keeps of the network."""
-        prefix = "network."
-        state = {
-            name.removeprefix(prefix): value
-            for name, value in read_weights(self.path).items()
-            if name.startswith(prefix)
-        }
-        return load_matching(network, state, str(self.path))
+        prefix, state = "network.", read_weights(self.path)
+        self.beside = {name: value for name, value in state.items() if not name.startswith(prefix)}
+        own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        return load_matching(network, own, str(self.path))
 
 
 class Source(Start):
@@ -187,7 +188,7 @@ class Source(Start):
             "target_labels": "all",
             "terms": None,
             "logger": None,
-            "strategy": {"_target_": "landbridge.strategies.TargetOnly"},
+            "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]
             "freeze": {"_target_": "landbridge.freezing.Depth"},
             "selection": {"_target_": "landbridge.selection.Last"},
             "start": {"_target_": f"landbridge.start.{self.before.capitalize()}"},
@@ -202,4 +203,7 @@ class Source(Start):
     def apply(self, network: Network) -> LoadReport:
         """Load the source model."""
         assert self._model is not None, "prepare comes before apply"
-        return Checkpoint(str(self._model)).apply(network)
+        model = Checkpoint(str(self._model))
+        report = model.apply(network)
+        self.beside = model.beside
+        return report

@@ -13,6 +13,8 @@ DIRECTIONS = losses.random_directions(4, 5, generator=torch.Generator().manual_s
 
 
 CALLS = {
+    "adamatch": lambda f, g, p, q: losses.adamatch(p, q, p, 0.9),
+    "aligned_distribution": lambda f, g, p, q: losses.aligned_distribution(p.softmax(1), q.softmax(1)).square().sum(),
     "bnm": lambda f, g, p, q: losses.bnm(p),
     "bsp": lambda f, g, p, q: losses.bsp(f, g),
     "bss": lambda f, g, p, q: losses.bss(f),
@@ -40,6 +42,7 @@ CALLS = {
     "mmd2": lambda f, g, p, q: sum(losses.mmd2(f, g, estimator=e) for e in ("biased", "unbiased", "linear")),
     "multilinear_map": lambda f, g, p, q: losses.multilinear_map(f, p.softmax(1)).sum(),
     "randomised_multilinear_map": lambda f, g, p, q: losses.randomised_multilinear_map(f, p.softmax(1), g.T, q.T).sum(),
+    "relative_threshold": lambda f, g, p, q: losses.relative_threshold(p.softmax(1), 0.9),
     "reverse_gradient": lambda f, g, p, q: losses.reverse_gradient(f, 0.5).sum(),
     "safn": lambda f, g, p, q: losses.safn(f),
     "shot_pseudo_labels": lambda f, g, p, q: losses.shot_pseudo_labels(f, p.softmax(1)).to(f.dtype).mean(),

@@ -28,7 +28,7 @@ def uci_digits(name: str = "uci_digits", size: int = 20, margin: int = 4, split_
     x, y = (np.asarray(array) for array in load_digits(return_X_y=True))
     grey = torch.from_numpy(x.reshape(-1, 1, 8, 8)).float() / 16
     grey = pad(interpolate(grey, (size, size), mode="bilinear"), [margin] * 4)
-    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed)
+    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed, pictures="digits")
 
 
 def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
@@ -42,7 +42,7 @@ def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
 
     x, y = mnist_data()
     grey = torch.from_numpy(x.reshape(-1, 1, 28, 28).astype(np.float32)) / 255
-    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed)
+    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed, pictures="digits")
 
 
 def _as_bytes(grey: Tensor) -> TensorInputs:

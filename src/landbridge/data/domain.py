@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landbridge.data.augment import Pictures
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
 from landbridge.data.splits import SPLITS, join_groups, split_indices
@@ -35,11 +36,13 @@ class Domain:
         name: for messages, tables and records.
         classes: class names in the order of their indices.
         splits: `train`, `val` and `test`, disjoint.
+        pictures: what images show, where they are any: it decides which augmentations keep their class.
     """
 
     name: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split]
+    pictures: Pictures = "photographs"
 
     def __post_init__(self) -> None:
         """Refuse what nothing could be learned from or measured on."""
@@ -91,6 +94,7 @@ def split_domain(
     val: float = 0.1,
     test: float = 0.2,
     seed: int = 0,
+    pictures: Pictures = "photographs",
 ) -> Domain:
     """Make a domain of samples that come without splits, or with some of them: see `split_indices`.
 
@@ -109,6 +113,7 @@ def split_domain(
         val: share of the samples that are carved up, for validation, in (0, 1).
         test: share of the samples that are carved up, for the test, in (0, 1).
         seed: of the random order.
+        pictures: what images show; see `Domain`.
 
     Raises:
         LandbridgeError: a class has too few samples for every split to get one.
@@ -129,7 +134,7 @@ def split_domain(
                 f"samples make {len(np.unique(together[members.numpy()]))} groups that can be parted (copies count as "
                 f"one), and each of {', '.join(SPLITS)} needs one"
             )
-    return domain_from_positions(name, classes, inputs, labels, positions)
+    return domain_from_positions(name, classes, inputs, labels, positions, pictures)
 
 
 def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
@@ -153,7 +158,12 @@ def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict
 
 
 def domain_from_positions(
-    name: str, classes: Sequence[str], inputs: Inputs, labels: Tensor, positions: Mapping[str, Tensor]
+    name: str,
+    classes: Sequence[str],
+    inputs: Inputs,
+    labels: Tensor,
+    positions: Mapping[str, Tensor],
+    pictures: Pictures = "photographs",
 ) -> Domain:
     """Make a domain of samples and, for every split, the positions that belong to it."""
     names = tuple(classes)
@@ -164,6 +174,7 @@ def domain_from_positions(
             split: Split(inputs.select(where), Labels(labels[where], names, f"{name} {split}"))
             for split, where in positions.items()
         },
+        pictures,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import torch
 from annotated_types import Ge, Gt, Lt
 
+from landbridge.data.augment import Pictures
 from landbridge.data.domain import Domain, split_domain
 from landbridge.data.image_files import FileInputs
 from landbridge.errors import LandbridgeError
@@ -27,6 +28,7 @@ def image_folder(
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
+    pictures: Pictures = "photographs",
 ) -> Domain:
     """Load `root/CLASS/...` or `root/{train,val,test}/CLASS/...`, where `valid` and `validation` also stand for `val`.
 
@@ -48,6 +50,7 @@ def image_folder(
         val: share of `train` that becomes the validation split where none is given, in (0, 1).
         test: share of `train` that becomes the test split where none is given, in (0, 1).
         split_seed: of the carving, which is stratified and depends on nothing but paths below `root` and content.
+        pictures: what the images show, `digits` (letters too) or `photographs`: augmented digits are never mirrored.
 
     Raises:
         LandbridgeError: there is no such folder, its layout is not one of the two, a class is empty or too small to be
@@ -80,6 +83,7 @@ def image_folder(
         val=val,
         test=test,
         seed=split_seed,
+        pictures=pictures,
     )
 
 

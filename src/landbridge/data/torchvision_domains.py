@@ -10,6 +10,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
+from landbridge.data.augment import Pictures
 from landbridge.data.digits import DIGITS
 from landbridge.data.domain import Domain, split_domain
 from landbridge.data.inputs import TensorInputs
@@ -25,12 +26,14 @@ class Source:
         files: what the class reads, below its root.
         classes: class names in the order of the labels.
         arguments: what the class wants for the training split (True) and for the test split (False).
+        pictures: what its images show; see `landbridge.data.domain.Domain`.
     """
 
     reader: str
     files: tuple[str, ...]
     classes: tuple[str, ...]
     arguments: Callable[[bool], dict[str, Any]] = lambda train: {"train": train}
+    pictures: Pictures = "photographs"
 
 
 def _idx_files(folder: str) -> tuple[str, ...]:
@@ -41,13 +44,14 @@ def _idx_files(folder: str) -> tuple[str, ...]:
 _CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 
 SOURCES = {
-    "mnist": Source("MNIST", _idx_files("MNIST"), DIGITS),
-    "usps": Source("USPS", ("usps.bz2", "usps.t.bz2"), DIGITS),
+    "mnist": Source("MNIST", _idx_files("MNIST"), DIGITS, pictures="digits"),
+    "usps": Source("USPS", ("usps.bz2", "usps.t.bz2"), DIGITS, pictures="digits"),
     "svhn": Source(
         "SVHN",
         ("train_32x32.mat", "test_32x32.mat"),
         DIGITS,
         lambda train: {"split": "train" if train else "test"},
+        pictures="digits",
     ),
     "fashion_mnist": Source(
         "FashionMNIST",
@@ -97,7 +101,16 @@ def torchvision_domain(
     images, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     given = {"train": torch.arange(size), "test": torch.arange(size, len(labels))}
     inputs = TensorInputs(images)
-    return split_domain(name or dataset, source.classes, inputs, labels, given=given, val=val, seed=split_seed)
+    return split_domain(
+        name or dataset,
+        source.classes,
+        inputs,
+        labels,
+        given=given,
+        val=val,
+        seed=split_seed,
+        pictures=source.pictures,
+    )
 
 
 def _open(source: Source, folder: Path, train: bool, download: bool = False) -> Any:

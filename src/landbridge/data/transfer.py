@@ -9,6 +9,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from landbridge.data.augment import VIEWS, Views
 from landbridge.data.domain import Domain
 from landbridge.data.inputs import InputSpec
 from landbridge.data.labels import Budget
@@ -76,6 +77,10 @@ class TransferData(LightningDataModule):
             "target_unlabelled": lambda: Stream(train["target"].inputs, input),
         }
         self.streams = {name: build[name]() for name in sorted(streams)}
+        #: How images of each stream can be augmented.
+        self.views: dict[str, Views] = {
+            name: VIEWS[domains[name.removesuffix("_unlabelled")].pictures] for name in self.streams
+        }
         self.validation = {role: Stream(split.inputs, input) for role, split in val.items()}
         #: Labels of the validation samples, -1 where the setting hides them.
         self.validation_labels: dict[str, Tensor] = {
@@ -101,14 +106,15 @@ class TransferData(LightningDataModule):
         """The validation inputs of each domain, without labels, in the order of `validation`."""
         return [self.in_order(name, stream) for name, stream in self.validation.items()]
 
-    def in_order(self, name: str, stream: Stream | None = None) -> DataLoader[Any]:
+    def in_order(self, name: str, stream: Stream | None = None, batch_size: int | None = None) -> DataLoader[Any]:
         """One pass over a stream in the order of its samples, for evaluation.
 
         Args:
             name: what the batches are called.
             stream: its samples; None takes the training stream of that name.
+            batch_size: samples per step; None takes `eval_batch_size`.
         """
-        return self._loader(InOrder(name, stream or self.streams[name], self.eval_batch_size))
+        return self._loader(InOrder(name, stream or self.streams[name], batch_size or self.eval_batch_size))
 
     def _loader(self, dataset: Any, sampler: Any = None) -> DataLoader[Any]:
         # Batches are read whole by index, so there is nothing to collate. Loaders draw a seed whenever they start: the

@@ -5,6 +5,7 @@ its inputs. Covariances and distances lose their digits in half precision: under
 and outside autocast.
 """
 
+from landbridge.losses.adamatch import adamatch, aligned_distribution, relative_threshold
 from landbridge.losses.coral import coral, coral_with_mean
 from landbridge.losses.discrepancy import classifier_discrepancy
 from landbridge.losses.distance import squared_distances
@@ -30,6 +31,8 @@ from landbridge.losses.spectral import bsp, bss
 from landbridge.losses.transport import deepjdot, optimal_plan
 
 __all__ = [
+    "adamatch",
+    "aligned_distribution",
     "bnm",
     "bsp",
     "bss",
@@ -58,6 +61,7 @@ __all__ = [
     "optimal_plan",
     "random_directions",
     "randomised_multilinear_map",
+    "relative_threshold",
     "reverse_gradient",
     "safn",
     "shot_pseudo_labels",

@@ -2,8 +2,51 @@
 
 from landbridge.selection.rule import Evidence, Rule
 from landbridge.selection.rules import Last, Oracle, SourceVal, TargetVal, accuracy
+from landbridge.selection.unlabelled import (
+    BNM,
+    DEV,
+    SND,
+    ClassAMI,
+    Diversity,
+    Entropy,
+    InformationMaximisation,
+    MixVal,
+    RankMe,
+)
 
 #: Every rule, with its default settings: all that the setting allows are computed at every epoch.
-RULES: tuple[type[Rule], ...] = (Last, SourceVal, TargetVal, Oracle)
+RULES: tuple[type[Rule], ...] = (
+    Last,
+    SourceVal,
+    TargetVal,
+    Entropy,
+    Diversity,
+    InformationMaximisation,
+    BNM,
+    SND,
+    DEV,
+    RankMe,
+    ClassAMI,
+    MixVal,
+    Oracle,
+)
 
-__all__ = ["RULES", "Evidence", "Last", "Oracle", "Rule", "SourceVal", "TargetVal", "accuracy"]
+__all__ = [
+    "BNM",
+    "DEV",
+    "RULES",
+    "SND",
+    "ClassAMI",
+    "Diversity",
+    "Entropy",
+    "Evidence",
+    "InformationMaximisation",
+    "Last",
+    "MixVal",
+    "Oracle",
+    "RankMe",
+    "Rule",
+    "SourceVal",
+    "TargetVal",
+    "accuracy",
+]

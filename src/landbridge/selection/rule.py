@@ -1,7 +1,7 @@
 """A selection rule: what picks the epoch to keep, from what the setting allows to be seen."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,12 +17,16 @@ class Evidence:
         logits: by domain (`source`, `target`), of its validation samples (n, classes).
         features: by domain, of the same samples (n, d).
         labels: by domain, of those samples whose labels the setting shows; -1 where it hides them (n,).
+        inputs: reads the target's validation samples at given positions, as floating-point tensors (m, ...).
+        predict: returns the model's logits (m, classes) of such samples.
     """
 
     epoch: int
     logits: Mapping[str, Tensor]
     features: Mapping[str, Tensor]
     labels: Mapping[str, Tensor]
+    inputs: Callable[[Tensor], Tensor] | None = None
+    predict: Callable[[Tensor], Tensor] | None = None
 
 
 class Rule(ABC):
@@ -37,7 +41,13 @@ class Rule(ABC):
     sees: ClassVar[frozenset[str]] = frozenset()
     #: Whether it looks at labels that the setting hides. What it touches is stamped.
     oracle: ClassVar[bool] = False
+    #: Whether it runs the model on further inputs. Such a rule is computed only where it is the configured one.
+    predicts: ClassVar[bool] = False
+    #: The fewest validation samples of a domain that it can score.
+    least: ClassVar[int] = 1
+    #: How it is known to fail, said where it is the configured rule; empty where nothing goes wrong by design.
+    caution: ClassVar[str] = ""
 
     @abstractmethod
     def score(self, evidence: Evidence) -> float:
-        """Score an epoch, higher is better."""
+        """Score an epoch, higher is better; nan where the model's outputs are not finite."""

@@ -22,6 +22,7 @@ class Last(Rule):
     """Keep the last epoch: nothing is selected."""
 
     name: ClassVar = "last"
+    least: ClassVar = 0
 
     def score(self, evidence: Evidence) -> float:
         """The number of the epoch."""

@@ -4,9 +4,6 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_mutual_info_score
 from torch import Tensor
 from torch.nn.functional import normalize, softmax
 
@@ -107,7 +104,7 @@ def dev(weights: Tensor, losses: Tensor) -> float:
     sharp domain classifier make it unstable.
 
     Args:
-        weights: density ratios target / source of held-out source samples, (n,), n >= 2.
+        weights: density ratios target / source of held-out source samples, (n,), n >= 2; see `density_ratios`.
         losses: losses of the same samples, (n,).
 
     Returns:
@@ -149,21 +146,28 @@ def rankme(features: Tensor) -> float:
 def class_ami(features: Tensor, logits: Tensor, seed: int = 0) -> float:
     """Adjusted mutual information of predictions and k-means clusters (Musgrave et al., 2022), arXiv:2208.07360.
 
-    As many clusters as classes. A model that predicts one class only gets 0, the level of chance, also where its
-    features have collapsed to one cluster, for which the bare formula gives 1.
+    As many clusters as classes, or as samples where these are fewer. A model that predicts one class only gets 0, the
+    level of chance, also where its features have collapsed to one cluster, for which the bare formula gives 1. It asks
+    whether predictions follow the clusters, not whether the clusters have the right names.
 
     Args:
-        features: of the target, (n, d), n >= K.
+        features: of the target, (n, d).
         logits: of the same samples, (n, K).
         seed: of k-means.
 
     Returns:
         At most 1; near 0 for independent labellings.
     """
+    # Half a second, which commands that score nothing should not wait for.
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import adjusted_mutual_info_score
+
     predictions = logits.argmax(dim=1).cpu().numpy()
     if len(set(predictions.tolist())) == 1:
         return 0.0
-    kmeans = KMeans(n_clusters=logits.shape[1], n_init=10, random_state=seed)  # pyright: ignore[reportArgumentType]
+    count = min(logits.shape[1], len(logits))
+    kmeans = KMeans(n_clusters=count, n_init=10, random_state=seed)  # pyright: ignore[reportArgumentType]
     with warnings.catch_warnings():
         # Fewer distinct points than classes: a collapsed model, which the score itself punishes.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -18,7 +18,8 @@ from landbridge.freezing import Freezing
 from landbridge.network import Network
 from landbridge.schedules import Constant, Schedule
 from landbridge.strategies.output import Output
-from landbridge.strategies.terms import TERMS
+from landbridge.strategies.terms import TERMS, start_for
+from landbridge.strategies.terms import needs as needs_of_terms
 
 # Looking at a loss makes a GPU wait, so training looks once in so many steps.
 STEPS_BETWEEN_CHECKS = 50
@@ -48,6 +49,17 @@ class Strategy(LightningModule, ABC):
     trains: ClassVar[bool] = True
     #: Whether it continues a source model, head included, and can therefore not start from scratch.
     continues_source: ClassVar[bool] = False
+    #: What trains the source model where `start=source` makes one, on the source in the target's place.
+    source_strategy: ClassVar[str] = "landbridge.strategies.TargetOnly"
+    #: Names of the selection rules that score the very quantity its loss optimises, and therefore flatter it.
+    optimises: ClassVar[frozenset[str]] = frozenset()
+
+    #: How test samples arrive, for a strategy that adapts to them as they come: how many at a time, and the seed of
+    #: their random order. None: as many as the data says, and as the split holds them.
+    test_batch_size: int | None = None
+    test_order_seed: int | None = None
+
+    weights_at_start: Tensor | None
 
     def __init__(
         self,
@@ -66,6 +78,8 @@ class Strategy(LightningModule, ABC):
         self.schedule = schedule
         self.steps = steps
         self.terms = dict(terms)
+        # In the checkpoint, so that a resumed run is pulled towards the same weights.
+        self.register_buffer("weights_at_start", start_for(terms, network.backbone))
         self.backbone_lr_scale = backbone_lr_scale
         self.batches_seen = 0
         self.trainable = freeze.trainable(0, network.backbone.stages)
@@ -82,6 +96,9 @@ class Strategy(LightningModule, ABC):
             **streams: the `Output` of each stream in `needs`, and of those in `optional` that the setting provides.
         """
 
+    def inherit(self, beside: Mapping[str, Tensor]) -> None:
+        """Take over what a source model's strategy has kept beside its network, by name."""
+
     @property
     def progress(self) -> float:
         """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
@@ -92,26 +109,49 @@ class Strategy(LightningModule, ABC):
         return sum((cross_entropy(stream.logits, stream.y) for stream in labelled if stream), start=torch.zeros(()))
 
     def encode(self, name: str, batch: Batch) -> Output:
-        """Run one stream's batch through the network on its own, so that batch statistics stay per stream."""
+        """Run one stream's batch through the network on its own, so that batch statistics stay per stream.
+
+        Raises:
+            LandbridgeError: a batch of one sample meets a BatchNorm that trains and needs more.
+        """
         spec = self.network.backbone.spec
         # Images are rendered on the device that trains: bytes travel, floats do not.
-        features, logits = self.network(spec.render(batch["x"]) if spec else batch["x"])
+        inputs = spec.render(batch["x"]) if spec else batch["x"]
+        try:
+            features, logits = self.network_for(name)(inputs)
+        except ValueError as error:
+            if len(inputs) > 1:
+                raise
+            message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size"
+            raise LandbridgeError(message) from error
         return Output(name, features.float(), logits.float(), batch["index"], batch.get("y"))
+
+    def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """Return the network that encodes a stream: for all the same, unless a strategy keeps a second one."""
+        return self.network
+
+    def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
+        """Encode every stream of a batch. A strategy that learns from augmented views adds them under new names."""
+        return {name: self.encode(name, stream) for name, stream in batch.items()}
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor | None:
         """Encode every stream, and sum the terms of the loss. A strategy that alternates steps overrides this."""
-        outputs = {name: self.encode(name, stream) for name, stream in batch.items()}
+        terms = self.loss_terms(self.encode_streams(batch))
+        self.count_step(terms)
+        return torch.stack(list(terms.values())).sum()
+
+    def loss_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
+        """Return the terms of the strategy's own loss and the configured ones beside it."""
         # Distances and covariances cancel: they are computed in full precision whatever the network's is.
         with torch.autocast(self.device.type, enabled=False):
-            own = {name: output for name, output in outputs.items() if name in self.needs | self.optional}
-            terms = self.loss(**own) | self.added_terms(outputs)
-            total = torch.stack(list(terms.values())).sum()
-        self.count_step(terms)
-        return total
+            foreign = needs_of_terms(self.terms) - self.needs - self.optional
+            own = {name: output for name, output in outputs.items() if name not in foreign}
+            return self.loss(**own) | self.added_terms(outputs)
 
     def added_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """Return the configured terms beside the strategy's own loss, each with its weight."""
-        return {f"+{name}": weight * TERMS[name].value(outputs) for name, weight in self.terms.items()}
+        given = (outputs, self.network.backbone, self.weights_at_start)
+        return {f"+{name}": weight * TERMS[name].value(*given) for name, weight in self.terms.items()}
 
     def count_step(self, terms: Mapping[str, Tensor]) -> None:
         """Note the terms of a finished step, and count it as one batch, however many optimizers moved in it."""
@@ -182,19 +222,22 @@ class Strategy(LightningModule, ABC):
         scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def update(self, player: int, loss: Tensor) -> None:
-        """Move one player against the gradient of a loss: for strategies with manual optimisation.
+    def update(self, players: int | Sequence[int], loss: Tensor) -> None:
+        """Move one player, or several at once, against a loss's gradient: for strategies with manual optimisation.
 
-        Only the player's own parameters move; gradients that reach others are dropped before their next update.
+        Only their own parameters move; gradients that reach others are dropped before their next update.
         """
+        moved = [players] if isinstance(players, int) else players
         optimizers: Any = self.optimizers()
-        optimizer = optimizers[player] if isinstance(optimizers, list) else optimizers
-        optimizer.zero_grad()
+        schedulers: Any = self.lr_schedulers() or []
+        optimizers, schedulers = (each if isinstance(each, list) else [each] for each in (optimizers, schedulers))
+        for player in moved:
+            optimizers[player].zero_grad()
         self.manual_backward(loss)
-        optimizer.step()
-        schedulers = self.lr_schedulers() or []
-        if schedulers:
-            (schedulers[player] if isinstance(schedulers, list) else schedulers).step()  # type: ignore[call-arg]
+        for player in moved:
+            optimizers[player].step()
+            if schedulers:
+                schedulers[player].step()
 
     # State and logging ----------------------------------------------------------------------------------------------
 

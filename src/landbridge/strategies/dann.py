@@ -3,10 +3,11 @@
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
-from torch import Tensor, nn
+from torch import Tensor
 
 from landbridge.losses import dann_ramp, domain_loss, reverse_gradient
 from landbridge.strategies.base import Strategy
+from landbridge.strategies.critic import critic
 from landbridge.strategies.output import Output
 
 
@@ -32,13 +33,7 @@ class DANN(Strategy):
     ) -> None:
         super().__init__(**base)
         self.weight = weight
-        self.critic = nn.Sequential(
-            nn.Linear(self.network.backbone.features, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, 1),
-        )
+        self.critic = critic(self.network.backbone.features, hidden)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Classify labelled samples; confuse the critic."""

@@ -34,3 +34,24 @@ class Output:
         if self._y is None:
             raise LandbridgeError(f"the stream {self.stream} carries no labels")
         return self._y
+
+    def require_rows(self, rows: int, reader: str, why: str = "") -> None:
+        """Refuse a batch that is too small for a loss.
+
+        Args:
+            rows: how many samples the loss needs at least.
+            reader: what needs them, for the message.
+            why: added to the message.
+
+        Raises:
+            LandbridgeError: there are fewer.
+        """
+        if len(self.logits) < rows:
+            raise LandbridgeError(
+                f"{reader} needs batches of at least {rows} samples{why}, but those of {self.stream} have "
+                f"{len(self.logits)}: raise data.batch_size"
+            )
+
+    def require_row_per_class(self, reader: str) -> None:
+        """Refuse a batch that has fewer samples than there are classes; see `require_rows`."""
+        self.require_rows(self.logits.shape[1], reader, ", one per class")

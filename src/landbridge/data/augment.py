@@ -1,0 +1,148 @@
+"""Random changes of images that keep their class: made on the device that trains, drawn anew for every sample."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+#: What a domain's images can be, for the choice of augmentations.
+Pictures = Literal["digits", "photographs"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Limits of random changes; every sample gets its own, from torch's global generator of the device.
+
+    Attributes:
+        rotation: largest angle either way, in degrees.
+        shift: largest shift either way, as a share of height and of width.
+        zoom: largest change of size either way: the factor lies between 1 / (1 + zoom) and 1 + zoom.
+        flip: whether half of the images are mirrored, left to right.
+        brightness: largest relative change of all values.
+        contrast: largest relative change of the distances from the image's mean.
+        saturation: largest relative change of the distances from grey.
+        noise: largest standard deviation of Gaussian noise, as a share of the range of values.
+        erase: side of a square that is set to mid-grey, as a share of height and of width (Cutout).
+    """
+
+    rotation: float = 0.0
+    shift: float = 0.0
+    zoom: float = 0.0
+    flip: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    noise: float = 0.0
+    erase: float = 0.0
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Change a batch of images.
+
+        Args:
+            raw: uint8 images (b, c, h, w).
+
+        Returns:
+            float32 images (b, c, h, w) with values from 0 to 255, on the same device.
+        """
+        x = raw.float() / 255
+        size, device = len(x), x.device
+
+        def draw(limit: float) -> Tensor:
+            return limit * (2 * torch.rand(size, device=device) - 1)
+
+        if self.rotation or self.shift or self.zoom or self.flip:
+            angle = draw(math.radians(self.rotation))
+            factor = torch.exp(draw(math.log1p(self.zoom)))
+            mirror = torch.rand(size, device=device) < 0.5 if self.flip else torch.zeros_like(angle, dtype=torch.bool)
+            x = warp(x, angle, factor, torch.stack([draw(self.shift), draw(self.shift)], dim=1), mirror)
+        if self.brightness or self.contrast or self.saturation:
+            x = recolour(x, 1 + draw(self.brightness), 1 + draw(self.contrast), 1 + draw(self.saturation))
+        if self.noise:
+            x = x + _per_image(self.noise * torch.rand(size, device=device)) * torch.randn_like(x)
+        if self.erase:
+            x = erase(x, torch.rand(size, 2, device=device), self.erase)
+        return 255 * x.clamp(0, 1)
+
+
+def warp(x: Tensor, angle: Tensor, factor: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
+    """Mirror, rotate and resize images about their centre, and then shift them; the edge's pixels fill what is bared.
+
+    Args:
+        x: floating point (b, c, h, w).
+        angle: in radians, clockwise as seen (b,).
+        factor: of the size; above 1 enlarges (b,).
+        shift: to the right and downwards, as a share of width and of height (b, 2).
+        mirror: which images are mirrored left to right (b,).
+    """
+    height, width = x.shape[-2:]
+    side = 1 - 2 * mirror.to(x.dtype)
+    cosine, sine = torch.cos(angle) / factor, torch.sin(angle) / factor
+    # `affine_grid` wants the way back, from the new pixels to the old ones, in coordinates from -1 to 1.
+    linear = torch.stack(
+        [
+            torch.stack([side * cosine, side * sine * height / width], dim=1),
+            torch.stack([-sine * width / height, cosine], dim=1),
+        ],
+        dim=1,
+    )
+    theta = torch.cat([linear, -linear @ (2 * shift)[:, :, None]], dim=2)
+    grid = affine_grid(theta, list(x.shape), align_corners=False)
+    return grid_sample(x, grid, padding_mode="border", align_corners=False)
+
+
+def recolour(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
+    """Scale all values, then their distances from the image's mean, then those from grey.
+
+    Args:
+        x: (b, c, h, w).
+        brightness: a factor for each image (b,).
+        contrast: a factor for each image (b,).
+        saturation: a factor for each image (b,); without effect on images of one channel.
+    """
+    x = x * _per_image(brightness)
+    x = torch.lerp(x.mean(dim=(1, 2, 3), keepdim=True), x, _per_image(contrast))
+    return torch.lerp(x.mean(dim=1, keepdim=True), x, _per_image(saturation))
+
+
+def erase(x: Tensor, centre: Tensor, side: float) -> Tensor:
+    """Set a square to mid-grey (DeVries & Taylor, 2017, arXiv:1708.04552), as far as it lies in the image.
+
+    Args:
+        x: values from 0 to 1 (b, c, h, w).
+        centre: of the square, as shares of width and height (b, 2).
+        side: of the square, as a share of width and height.
+    """
+    column, row = ((torch.arange(size, device=x.device) + 0.5) / size for size in (x.shape[-1], x.shape[-2]))
+    inside = [(where - centre[:, axis, None]).abs() < side / 2 for axis, where in enumerate((column, row))]
+    return x.masked_fill((inside[1][:, :, None] & inside[0][:, None, :])[:, None], 0.5)
+
+
+def _per_image(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The two ways in which consistency methods look at an image."""
+
+    weak: Augmentation
+    strong: Augmentation
+
+
+#: A mirrored or much rotated digit is another one, or none.
+VIEWS: Mapping[Pictures, Views] = {
+    "digits": Views(
+        weak=Augmentation(shift=0.05),
+        strong=Augmentation(rotation=15, shift=0.1, zoom=0.2, brightness=0.3, contrast=0.5, noise=0.1),
+    ),
+    "photographs": Views(
+        weak=Augmentation(shift=0.125, flip=True),
+        strong=Augmentation(
+            rotation=20, shift=0.125, zoom=0.3, flip=True, brightness=0.4, contrast=0.4, saturation=0.4, erase=0.3
+        ),
+    ),
+}

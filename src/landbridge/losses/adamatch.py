@@ -1,0 +1,62 @@
+"""AdaMatch: pseudo-labels aligned with the source's classes, trusted by a threshold that follows the source."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, softmax
+
+
+def aligned_distribution(target: Tensor, source: Tensor) -> Tensor:
+    r"""Pseudo-labels whose classes are as frequent as on the source (Berthelot et al., 2022), arXiv:2106.04732.
+
+    $$\tilde p_j \propto p^t_j \cdot \frac{\frac1n \sum_i p^s_i}{\frac1m \sum_i p^t_i}$$
+
+    Where both mean predictions agree, nothing changes.
+
+    Args:
+        target: class probabilities, (m, K).
+        source: class probabilities, (n, K).
+
+    Returns:
+        Class probabilities, (m, K).
+    """
+    ratio = source.mean(dim=0) / target.mean(dim=0).clamp(min=torch.finfo(target.dtype).tiny)
+    scaled = target * ratio
+    return scaled / scaled.sum(dim=1, keepdim=True)
+
+
+def relative_threshold(source: Tensor, tau: float) -> Tensor:
+    r"""Threshold relative to how sure the source's predictions are (Berthelot et al., 2022), arXiv:2106.04732.
+
+    $$c = \tau \cdot \frac1n \sum_i \max_k p^s_{ik}$$
+
+    Args:
+        source: class probabilities, (n, K).
+        tau: in [0, 1].
+
+    Returns:
+        A scalar in [0, 1].
+    """
+    return tau * source.amax(dim=1).mean()
+
+
+def adamatch(source_weak: Tensor, target_weak: Tensor, target_strong: Tensor, tau: float = 0.9) -> Tensor:
+    r"""AdaMatch's loss on unlabelled target samples (Berthelot et al., 2022), arXiv:2106.04732.
+
+    $$\frac1m \sum_j \mathbb 1[\max_k \tilde p_{jk} \ge c] \; \mathrm{CE}(g^{strong}_j, \tilde p_j)$$
+
+    with the aligned pseudo-labels $\tilde p$, which stay soft, and the relative threshold $c$. No gradient flows
+    through the weak views.
+
+    Args:
+        source_weak: logits of weakly augmented source samples, (n, K).
+        target_weak: of weakly augmented target samples, (m, K).
+        target_strong: of the same target samples, strongly augmented, (m, K).
+        tau: factor of the threshold.
+
+    Returns:
+        A scalar >= 0.
+    """
+    source, target = (softmax(logits.detach(), dim=1) for logits in (source_weak, target_weak))
+    labels = aligned_distribution(target, source)
+    trusted = labels.amax(dim=1) >= relative_threshold(source, tau)
+    return (trusted * cross_entropy(target_strong, labels, reduction="none")).mean()
