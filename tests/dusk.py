@@ -1,0 +1,83 @@
+"""Two synthetic domains with a known shift between them, and a small backbone with all that is hard to repeat."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from annotated_types import Ge
+from torch import nn
+
+from landbridge.backbones.backbone import Sequence
+from landbridge.backbones.small import GREY_28
+from landbridge.data.domain import Domain, Split, domain_from_positions
+from landbridge.data.inputs import TensorInputs
+from landbridge.data.labels import Labels
+
+CLASSES = ("bar", "beam", "cross")
+
+
+def dusk(name: str, shift: float = 0.0, n: int = 60, seed: int = 0) -> Domain:
+    """Make grey images of a bar, a beam or a cross: dimmed by the share `shift`, with noise of the same scale.
+
+    Classes alternate, so each has a third of every split: 60 % of the samples train, 20 % validate, 20 % test.
+    """
+    rng = np.random.default_rng([seed, *name.encode()])
+    labels = np.arange(n) % len(CLASSES)
+    images = np.zeros((n, 1, 28, 28))
+    for image, label, row, column in zip(images, labels, *rng.integers(9, 15, (2, n)), strict=True):
+        if label != 1:
+            image[0, row : row + 3, 2:26] = 200
+        if label != 0:
+            image[0, 2:26, column : column + 3] = 200
+    images = images * (1 - shift) + rng.uniform(0, 20 + 100 * shift, images.shape)
+    inputs = TensorInputs(torch.from_numpy(images.round().astype(np.uint8)))
+    positions = dict(zip(("train", "val", "test"), torch.arange(n).tensor_split([n * 3 // 5, n * 4 // 5]), strict=True))
+    return domain_from_positions(name, CLASSES, inputs, torch.from_numpy(labels), positions)
+
+
+def lying(
+    name: str,
+    budget: Annotated[int, Ge(0)] | Literal["all"] = 0,
+    seed: int = 0,
+    splits: tuple[str, ...] = ("train", "val", "test"),
+    **domain: float,
+) -> Domain:
+    """Make the same domain with garbage in place of every label that `budget` and the run's `seed` hide."""
+    honest = dusk(name, **domain)
+    rng = torch.Generator().manual_seed(1)
+
+    def lie(split: str) -> Labels:
+        labels = honest.splits[split].labels
+        truth = labels.open("to lie about it")
+        wrong = (truth + torch.randint(1, len(CLASSES), truth.shape, generator=rng)) % len(CLASSES)
+        if split == "test":  # no budget pays for these
+            return Labels(wrong, CLASSES, labels.where)
+        shown = labels.visible(budget, seed)
+        # A wrong class could be taken for one of the visible samples of that class; what is no class cannot.
+        return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), CLASSES, labels.where)
+
+    changed = {split: Split(honest.splits[split].inputs, lie(split)) for split in splits}
+    return Domain(name, CLASSES, {**honest.splits, **changed})
+
+
+class DuskNet(Sequence):
+    """A convolution with BatchNorm, a dropout, and a bottleneck with BatchNorm."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        conv = nn.Sequential(nn.Conv2d(1, 4, 5, 4, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(dropout))
+        bottleneck = nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, 8, bias=False), nn.BatchNorm1d(8), nn.ReLU())
+        super().__init__({"conv": conv, "bottleneck": bottleneck}, GREY_28, 8)
+
+
+class Witness(torch.optim.Adam):
+    """Adam that appends a hash of its parameters after each step to `weights-RANK.txt`, one file a process."""
+
+    def step(self, closure=None):
+        loss = super().step(closure)
+        content = b"".join(p.detach().numpy().tobytes() for group in self.param_groups for p in group["params"])
+        with Path(f"weights-{os.environ.get('LOCAL_RANK', '0')}.txt").open("a") as file:
+            file.write(hashlib.sha256(content).hexdigest() + "\n")
+        return loss

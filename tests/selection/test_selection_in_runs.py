@@ -1,0 +1,110 @@
+"""What a run does with rules: which it computes, refuses and warns of, and what it chooses by them."""
+
+import logging
+import math
+
+import pytest
+import torch
+
+from dusk import DuskNet, dusk
+from landbridge.errors import LandbridgeError
+from landbridge.network import Network
+from landbridge.selection import Entropy, scores
+from landbridge.strategies import BNM, MCC, SHOT, EntropyMinimisation
+from landbridge.strategies.terms import TERMS, optimises
+
+UNLABELLED = {"entropy", "diversity", "im", "bnm", "snd", "rankme", "class_ami"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "more"),
+    [
+        (["strategy=dann"], {"source_val", "dev"}),
+        (["strategy=dann", "target_labels=2"], {"source_val", "dev", "target_val"}),
+        (["strategy=dann", "selection=mixval"], {"source_val", "dev", "mixval"}),
+        (["strategy=target_only", "target_labels=2"], {"target_val"}),
+        (["strategy=source_only", "selection=oracle"], {"source_val", "dev"}),
+    ],
+)
+def test_every_rule_that_the_setting_allows_is_in_the_record(settings, more, tiny):
+    (row,) = tiny(*settings).epochs
+    assert row["scores"].keys() == {"last", "oracle"} | UNLABELLED | more
+    assert all(math.isfinite(score) for score in row["scores"].values())
+
+
+@pytest.mark.parametrize("rule", sorted(UNLABELLED | {"dev", "mixval"}))
+def test_a_rule_chooses_the_epoch_of_its_highest_score(rule, tiny):
+    record = tiny("strategy=source_only", f"selection={rule}", "trainer.max_epochs=4", "optimizer.lr=0.05")
+    by_epoch = [row["scores"][rule] for row in record.epochs]
+    assert len(set(by_epoch)) > 1
+    assert record.selection["rule"] == rule
+    assert by_epoch[record.selection["epoch"]] == max(by_epoch)
+
+
+def test_what_has_no_score_is_not_chosen(tiny, monkeypatch):
+    score = Entropy.score
+    monkeypatch.setattr(Entropy, "score", lambda self, seen: score(self, seen) if seen.epoch == 1 else math.nan)
+    record = tiny("strategy=source_only", "selection=entropy", "trainer.max_epochs=3")
+    assert record.selection["epoch"] == 1
+
+
+def test_mixtures_are_predicted_by_the_network_in_evaluation_mode(tiny, tmp_path):
+    record = tiny("strategy=source_only", "selection=mixval", "data.eval_batch_size=5", "data.steps_per_epoch=20")
+    network = Network(DuskNet(), 3).eval()
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    inputs = dusk("dusk", shift=0.5).splits["val"].inputs.tensor
+
+    @torch.no_grad()
+    def predict(rendered):
+        return network(rendered)[1]
+
+    expected = scores.mixval(network.backbone.spec.render(inputs), predict)
+    assert 0 < expected < 1
+    assert record.epochs[0]["scores"]["mixval"] == pytest.approx(expected)
+
+
+def test_rules_that_need_more_samples_than_there_are(tiny):
+    one_sample = ["strategy=source_only", "target.n=5"]
+    (row,) = tiny(*one_sample).epochs
+    assert UNLABELLED - row["scores"].keys() == {"snd"}
+    with pytest.raises(
+        LandbridgeError, match="selection=snd needs at least 2 validation samples, but the target has 1"
+    ):
+        tiny(*one_sample, "selection=snd", folder="other")
+
+
+def test_a_rule_that_looks_at_hidden_labels_is_refused(tiny):
+    with pytest.raises(
+        LandbridgeError, match=r"selection=dev looks at source labels, .* it allows: last, target_val, en"
+    ):
+        tiny("strategy=target_only", "target_labels=2", "selection=dev")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (["selection=entropy"], ["selection=entropy: it is highest for a model that is sure of one"]),
+        (["selection=snd"], ["selection=snd: it is highest for a model that predicts one class"]),
+        (["selection=im", "terms=[mcc]"], ["selection=im scores what training optimises"]),
+        (["selection=bnm", "strategy=bnm"], ["selection=bnm scores what training optimises"]),
+        (["selection=im", "terms={mcc: 0.0}"], []),
+        (["selection=im", "terms=[coral]"], []),
+        (["selection=last", "terms=[mcc]"], []),
+    ],
+)
+def test_what_is_known_of_the_configured_rule_is_said_in_a_line(settings, said, tiny, caplog):
+    with caplog.at_level(logging.WARNING, logger="landbridge"):
+        tiny("strategy=source_only", *settings)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == len(said)
+    assert all(line.startswith(start) for line, start in zip(warnings, said, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "term"),
+    [(MCC, "mcc"), (BNM, "bnm"), (EntropyMinimisation, "entropy"), (SHOT, "information_maximisation")],
+)
+def test_a_strategy_and_its_term_are_flattered_by_the_same_rules(strategy, term):
+    assert strategy.optimises == TERMS[term].optimises == optimises({term: 1.0, "coral": 1.0})
+    assert strategy.optimises <= UNLABELLED

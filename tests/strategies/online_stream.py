@@ -1,0 +1,43 @@
+"""A stream of test batches, and a prediction of it under a real trainer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pytorch_lightning import Trainer
+from small_problem import batches
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from landbridge.lightning import quiet
+from landbridge.strategies import Output, Strategy
+
+
+def stream(*sizes: int, name: str = "target") -> list[dict[str, Any]]:
+    """Draw unlabelled batches of the given sizes."""
+    drawn = (batches(size, seed=seed)["target_unlabelled"] for seed, size in enumerate(sizes))
+    return [{"stream": name, **batch} for batch in drawn]
+
+
+def predict(strategy: Strategy, arriving: Sequence[dict[str, Any]]) -> list[Output]:
+    """Predict a stream as the final evaluation does."""
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=not strategy.adapts_at_test,
+    )
+    with quiet():
+        return trainer.predict(strategy, DataLoader(list(arriving), batch_size=None))  # type: ignore[return-value]
+
+
+def state(strategy: Strategy) -> dict[str, Tensor]:
+    """Copy all that a strategy has learned."""
+    return {name: value.clone() for name, value in strategy.state_dict().items()}
+
+
+def differences(one: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
+    """Name what differs by as much as a bit."""
+    assert one.keys() == other.keys()
+    return {name for name in one if not one[name].equal(other[name])}

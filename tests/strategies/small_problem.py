@@ -1,0 +1,81 @@
+"""A strategy around a tiny network, batches for it, and what its gradients do: for tests of single methods."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from landbridge.backbones.small import MLP
+from landbridge.data.streams import Batch
+from landbridge.freezing import Depth
+from landbridge.network import Network
+from landbridge.schedules import Constant
+from landbridge.strategies import Output, Strategy
+
+CLASSES = 3
+STEPS = 100
+
+
+def make(method: Any, progress: float = 0.0, terms: Mapping[str, float] | None = None, **settings: Any) -> Any:
+    """Build a strategy around the same small network each time, as if a share of its training were over."""
+    torch.manual_seed(0)
+    strategy = method(
+        network=Network(MLP(inputs=5, widths=(7, 6)), CLASSES),
+        freeze=Depth(),
+        optimizer=torch.optim.SGD,
+        schedule=Constant(),
+        steps=STEPS,
+        terms=terms or {},
+        **settings,
+    )
+    strategy.batches_seen = round(progress * STEPS)
+    return strategy
+
+
+def batches(n: int = 24, m: int | None = None, seed: int = 1, labels: int = 0) -> dict[str, Batch]:
+    """Draw a source batch of n, a shifted target batch of m, and, if asked for, one of labelled target samples."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(CLASSES, 5, generator=generator)
+
+    def draw(size: int, shift: float, labelled: bool) -> Batch:
+        y = torch.arange(size) % CLASSES
+        x = centres[y] + shift + 0.5 * torch.randn(size, 5, generator=generator)
+        return {"x": x, "index": torch.arange(size)} | ({"y": y} if labelled else {})
+
+    drawn = {"source": draw(n, 0.0, True), "target_unlabelled": draw(n if m is None else m, 1.0, False)}
+    return drawn | ({"target": draw(labels, 1.0, True)} if labels else {})
+
+
+def output(name: str, features: Tensor, logits: Tensor | None = None, y: Tensor | None = None) -> Output:
+    """Make what a strategy's loss is given of a stream out of bare tensors."""
+    logits = torch.zeros(len(features), CLASSES, dtype=features.dtype) if logits is None else logits
+    return Output(name, features, logits, torch.arange(len(features)), y)
+
+
+def loss(strategy: Strategy, data: Mapping[str, Batch]) -> dict[str, Tensor]:
+    """Compute a strategy's terms of the loss, without those that are added to it."""
+    return strategy.loss(**{name: strategy.encode(name, batch) for name, batch in data.items()})
+
+
+def gradients(strategy: Strategy, term: Tensor) -> dict[str, Tensor]:
+    """Return the gradients that are not zero everywhere, by parameter."""
+    named = {name: parameter for name, parameter in strategy.named_parameters() if parameter.requires_grad}
+    grads = torch.autograd.grad(term, list(named.values()), allow_unused=True, retain_graph=True)
+    return {name: grad for name, grad in zip(named, grads, strict=True) if grad is not None and bool(grad.any())}
+
+
+def parts(strategy: Strategy, term: Tensor) -> set[str]:
+    """Name the parts that a term trains: `backbone`, `head`, and the strategy's own, such as `critic`."""
+    return {name.removeprefix("network.").split(".")[0] for name in gradients(strategy, term)}
+
+
+def falls(strategy: Strategy, data: Mapping[str, Batch], name: str, seed: int = 0) -> bool:
+    """Say whether a very small step against a term's gradient lowers that term."""
+    torch.manual_seed(seed)
+    before = loss(strategy, data)[name]
+    with torch.no_grad():
+        for parameter, grad in gradients(strategy, before).items():
+            strategy.get_parameter(parameter).sub_(1e-3 * grad / grad.norm())
+    torch.manual_seed(seed)
+    return bool(loss(strategy, data)[name] < before)

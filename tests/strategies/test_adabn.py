@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+from small_problem import make
+from torch import nn
+
+import landbridge.run
+from dusk import DuskNet, dusk
+from landbridge.backbones.backbone import Sequence
+from landbridge.errors import LandbridgeError
+from landbridge.freezing import Depth
+from landbridge.network import Network
+from landbridge.strategies import AdaBN
+from landbridge.strategies.moments import Moments
+
+
+@pytest.fixture
+def adabn(tiny, tmp_path):
+    """A function that runs AdaBN, and returns its record, the source model's weights and its own."""
+
+    def launch(*overrides, folder="run"):
+        cache = tmp_path / "cache"
+        record = tiny("strategy=adabn", "start.max_epochs=2", f"start.cache={cache}", *overrides, folder=folder)
+        (source,) = cache.glob("*/last.ckpt")
+        paths = source, tmp_path / folder / "last.ckpt"
+        return record, *(torch.load(path, weights_only=True)["state_dict"] for path in paths)
+
+    return launch
+
+
+def layer_inputs(state):
+    """Feed the whole training split at once, and return each BatchNorm layer with what it was given."""
+    network = Network(DuskNet(), 3).eval()
+    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    inputs = {}
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.register_forward_pre_hook(lambda layer, given: inputs.update({layer: given[0]}))
+    raw = dusk("dusk", shift=0.5).splits["train"].inputs.tensor
+    with torch.no_grad():
+        network(network.backbone.spec.render(raw))
+    return inputs
+
+
+@pytest.mark.parametrize("batch", [5, 7, 256])  # 36 samples: the last batch is partial, or there is just one
+def test_statistics_are_those_of_the_pooled_layer_inputs(adabn, batch):
+    _, _, state = adabn(f"data.eval_batch_size={batch}")
+    inputs = layer_inputs(state)
+    assert len(inputs) == 2
+    for layer, x in inputs.items():
+        dims = [d for d in range(x.ndim) if d != 1]
+        torch.testing.assert_close(layer.running_mean, x.mean(dims), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(layer.running_var, x.var(dims, unbiased=True), atol=1e-5, rtol=1e-5)
+
+
+def test_no_weight_changes_and_no_source_is_read_after_the_start(adabn):
+    record, before, after = adabn()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed == {
+        f"network.backbone.{stage}.{kind}"
+        for stage in ("conv.1", "bottleneck.2")
+        for kind in ("running_mean", "running_var")
+    }
+    assert record.cost["trainable_parameters"] == 0
+    assert record.epochs[0]["losses"] == {}
+
+
+def test_frozen_stages_keep_their_statistics(adabn):
+    _, before, after = adabn("freeze.depth=1")
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed == {"network.backbone.bottleneck.2.running_mean", "network.backbone.bottleneck.2.running_var"}
+
+
+def test_one_epoch_is_all_even_where_a_run_goes_on_after_it(adabn, monkeypatch):
+    straight, _, state = adabn("trainer.max_epochs=5")
+    assert len(straight.epochs) == 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(landbridge.run, "test_domains", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            adabn("trainer.max_epochs=5", folder="resumed")
+    resumed, _, again = adabn("trainer.max_epochs=5", folder="resumed")
+    assert resumed.results == straight.results
+    assert len(resumed.epochs) == 1
+    assert all(state[name].equal(again[name]) for name in state)
+
+
+def test_it_knows_when_there_is_nothing_to_adapt():
+    bare = Network(Sequence({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    with pytest.raises(LandbridgeError, match=r"AdaBN has nothing to adapt: Sequence has no BatchNorm"):
+        make(lambda network, **base: AdaBN(network=bare, **base))
+    with pytest.raises(LandbridgeError, match=r"every BatchNorm layer .* is frozen; lower freeze\.depth"):
+        make(lambda freeze, **base: AdaBN(freeze=Depth("all"), **base))
+    with pytest.raises(LandbridgeError, match="terms: mcc cannot act"):
+        make(AdaBN, terms={"mcc": 1.0})
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (5, 3), (2, 3, 4, 4), (6, 3, 2)])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_moments_are_pooled_over_batches_of_any_size(shape, offset):
+    generator = torch.Generator().manual_seed(0)
+    parts = [offset + torch.randn(n, *shape[1:], generator=generator) * (n + 1) + 10 * n for n in (shape[0], 4, 1, 9)]
+    moments, layer = Moments(), nn.BatchNorm1d(3)
+    for part in parts:
+        moments.add(part)
+    moments.fill(layer)
+    pooled = np.moveaxis(torch.cat(parts).double().numpy(), 1, 0).reshape(3, -1)
+    np.testing.assert_allclose(layer.running_mean, pooled.mean(1), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(layer.running_var, pooled.var(1, ddof=1), rtol=1e-5)

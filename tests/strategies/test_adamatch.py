@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+import dusk
+from landbridge.data.augment import VIEWS
+from landbridge.data.transfer import TransferData
+from landbridge.freezing import Depth
+from landbridge.network import Network
+from landbridge.schedules import Constant
+from landbridge.strategies import AdaMatch
+from landbridge.strategies.adamatch import mix
+
+
+@pytest.fixture
+def adamatch():
+    """The strategy beside the data that it augments, and a batch of these."""
+    torch.manual_seed(0)
+    network = Network(dusk.DuskNet(dropout=0.0), len(dusk.CLASSES))
+    base = {"freeze": Depth(), "optimizer": torch.optim.SGD, "schedule": Constant(), "steps": 100, "terms": {}}
+    strategy = AdaMatch(network=network, **base)
+    domains = {"source": dusk.dusk("noon"), "target": dusk.dusk("dusk", shift=0.5)}
+    streams = frozenset({"source", "target_unlabelled", "target"})
+    data = TransferData(**domains, streams=streams, target_labels=2, input=network.backbone.spec, seed=0, batch_size=8)
+    return strategy, data, next(iter(data.train_dataloader()))
+
+
+def test_a_share_of_one_keeps_the_logits_of_the_joint_batch():
+    together, alone = torch.randn(3, 4), torch.randn(3, 4)
+    assert torch.equal(mix(together, alone, torch.ones(3, 4)), together)
+    assert torch.equal(mix(together, alone, torch.zeros(3, 4)), alone)
+
+
+def test_the_source_alone_does_not_move_the_statistics(adamatch, monkeypatch):
+    strategy, data, batch = adamatch
+    monkeypatch.setattr(
+        AdaMatch, "view", lambda self, kind, name, part: part | {"x": getattr(data.views[name], kind)(part["x"])}
+    )
+    before = {name: value.clone() for name, value in strategy.network.named_buffers()}
+    strategy.train()
+    outputs = strategy.encode_streams(batch)
+    after = dict(strategy.network.named_buffers())
+    assert [int(value) for name, value in after.items() if name.endswith("tracked")] == [1, 1]
+    assert not torch.equal(after["backbone.conv.1.running_mean"], before["backbone.conv.1.running_mean"])
+    assert outputs.keys() == {name + view for name in batch for view in ("", "_strong")}
+    assert torch.equal(outputs["source_strong"].y, batch["source"]["y"])
+    with pytest.raises(Exception, match="carries no labels"):
+        _ = outputs["target_unlabelled_strong"].y
+
+
+def test_source_logits_lie_between_those_of_the_joint_batch_and_those_alone(adamatch, monkeypatch):
+    strategy, _, batch = adamatch
+    monkeypatch.setattr(AdaMatch, "view", lambda self, kind, name, part: part)
+    strategy.train()
+    outputs = strategy.encode_streams(batch)
+    x = {name: strategy.spec.render(part["x"]) for name, part in batch.items()}
+    joint = strategy.network(torch.cat([*x.values(), *x.values()]))[1]
+    first = sum(len(each) for name, each in x.items() if list(x).index(name) < list(x).index("source"))
+    together, alone = joint[first : first + 8], strategy.network(torch.cat([x["source"], x["source"]]))[1][:8]
+    low, high = torch.minimum(together, alone) - 1e-5, torch.maximum(together, alone) + 1e-5
+    mixed = outputs["source"].logits
+    assert ((low <= mixed) & (mixed <= high)).all()
+    shares = ((mixed - alone) / (together - alone)).detach()
+    assert shares.std() > 0.1  # every entry has its own
+    assert not torch.allclose(mixed, outputs["source_strong"].logits)
+
+
+def test_the_unlabelled_loss_is_warmed_up_in_the_first_half(adamatch):
+    strategy, *_ = adamatch
+    progress = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    for t, expected in zip(progress, [0, 0.5, 1, 1, 1], strict=True):
+        strategy.batches_seen = round(100 * t)
+        assert strategy.warmup == pytest.approx(expected)
+
+
+def test_domains_say_what_their_images_show(adamatch):
+    _, data, batch = adamatch
+    assert data.views == dict.fromkeys(batch, VIEWS["photographs"])

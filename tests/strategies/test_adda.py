@@ -1,0 +1,65 @@
+import pytest
+import torch
+from moves import descend, moves
+from small_problem import batches, loss, make, parts
+
+from landbridge.errors import LandbridgeError
+from landbridge.losses import domain_loss
+from landbridge.strategies import ADDA
+
+
+def states(strategy):
+    frozen = {"source": strategy.source_network, "head": strategy.network.head}
+    return {
+        f"{name}.{key}": value.clone() for name, module in frozen.items() for key, value in module.state_dict().items()
+    }
+
+
+def test_the_critic_moves_first_and_then_the_encoder_alone():
+    assert moves(make(ADDA), steps=2) == 2 * [{"critic"}, {"backbone"}]
+
+
+def test_source_model_and_head_stay_bit_identical():
+    strategy = make(ADDA)
+    before = states(strategy)
+    moves(strategy, steps=3, labels=6)
+    after = states(strategy)
+    assert all(torch.equal(after[name], value) for name, value in before.items())  # running statistics among them
+
+
+def test_the_encoders_step_raises_the_critics_loss():
+    strategy = make(ADDA)
+
+    def critics():
+        outputs = [strategy.encode(name, batches()[name]).features for name in ("source", "target_unlabelled")]
+        return domain_loss(*(strategy.critic(features) for features in outputs))
+
+    before = critics()
+    mislead = loss(strategy, batches())["mislead"]
+    assert parts(strategy, mislead) == {"backbone", "critic"}
+    descend(strategy, mislead, "network.backbone")
+    assert critics() > before
+
+
+def test_each_domain_has_its_encoder():
+    strategy = make(ADDA)
+    batch = batches()["source"]
+    strategy.network.backbone.requires_grad_(False)
+    for parameter in strategy.network.backbone.parameters():
+        parameter.zero_()
+    strategy.eval()
+    assert not strategy.encode("target", batch).features.any()
+    assert strategy.encode("source", batch).features.any()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_targets_statistics_move_unless_they_are_frozen(frozen):
+    strategy = make(ADDA, freeze_statistics=frozen)
+    moves(strategy)
+    moved = [bool(buffer) for name, buffer in strategy.network.named_buffers() if name.endswith("num_batches_tracked")]
+    assert moved == 2 * [not frozen]
+
+
+def test_it_cannot_start_from_scratch(tiny):
+    with pytest.raises(LandbridgeError, match="start=source or start=checkpoint"):
+        tiny("strategy=adda", "start=scratch")

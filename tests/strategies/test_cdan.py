@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from moves import descend
+from scipy.special import softmax, xlogy
+from small_problem import CLASSES, batches, loss, make, parts
+
+from landbridge.strategies import CDAN
+
+variants = pytest.mark.parametrize(
+    "settings", [{}, {"entropy_weighting": True}, {"widest_map": 0, "sketch": 5}], ids=["cdan", "cdan_e", "sketched"]
+)
+
+
+@variants
+def test_the_domain_loss_trains_encoder_and_critic_and_never_the_head(settings):
+    strategy = make(CDAN, progress=0.5, **settings)
+    assert parts(strategy, loss(strategy, batches())["confuse"]) == {"backbone", "critic"}
+    beginning = make(CDAN, progress=0.0, **settings)
+    assert parts(beginning, loss(beginning, batches())["confuse"]) == {"critic"}
+
+
+@variants
+@pytest.mark.parametrize(("part", "falls"), [("critic", True), ("network.backbone", False)])
+def test_the_critic_lowers_the_domain_loss_and_the_encoder_raises_it(settings, part, falls):
+    strategy = make(CDAN, progress=0.5, **settings)
+    before = loss(strategy, batches())["confuse"]
+    descend(strategy, before, part)
+    assert bool(loss(strategy, batches())["confuse"] < before) is falls
+
+
+def test_the_critic_sees_every_product_of_a_feature_and_a_probability():
+    strategy = make(CDAN)
+    features, probabilities = torch.rand(2, 6), torch.rand(2, CLASSES)
+    seen = strategy.join(features, probabilities)
+    assert seen.shape == (2, strategy.critic[0].in_features)
+    torch.testing.assert_close(seen[1], torch.outer(features[1], probabilities[1]).flatten())
+
+
+def test_a_wide_map_is_sketched_by_matrices_that_a_checkpoint_keeps():
+    assert make(CDAN, widest_map=6 * CLASSES).r_f is None
+    strategy = make(CDAN, widest_map=6 * CLASSES - 1, sketch=5)
+    assert strategy.critic[0].in_features == 5
+    assert {"r_f", "r_p"} <= strategy.state_dict().keys()
+    other = make(CDAN, widest_map=0, sketch=5)
+    other.r_f.normal_()
+    assert not torch.equal(loss(other, batches())["confuse"], loss(strategy, batches())["confuse"])
+    other.load_state_dict(strategy.state_dict())
+    assert torch.equal(loss(other, batches())["confuse"], loss(strategy, batches())["confuse"])
+
+
+def test_sure_predictions_count_more_in_cdan_e():
+    strategy = make(CDAN, entropy_weighting=True).double().eval()
+    data = {name: batch | {"x": batch["x"].double()} for name, batch in batches().items()}
+    expected = 0.0
+    for name, sign in (("source", -1), ("target_unlabelled", 1)):
+        output = strategy.encode(name, data[name])
+        # `encode` speaks float32, as losses read it.
+        p = softmax(output.logits.detach().double().numpy(), axis=1)
+        judged = strategy.critic(
+            torch.from_numpy(np.einsum("nd,nk->ndk", output.features.detach().double(), p).reshape(len(p), -1))
+        )
+        weights = 1 + np.exp(xlogy(p, p).sum(1))
+        losses = np.logaddexp(0, sign * judged.detach().numpy()[:, 0])
+        expected += 0.5 * np.average(losses, weights=weights)
+    strategy.critic.float()
+    assert float(loss(strategy, data)["confuse"].detach()) == pytest.approx(expected, rel=1e-4)

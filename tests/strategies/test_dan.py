@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+from small_problem import batches, falls, loss, make, output, parts
+from torch.nn.functional import cross_entropy
+
+from landbridge.errors import LandbridgeError
+from landbridge.strategies import DAN
+
+
+def kernel(x, y, scale):
+    """The sum of five Gaussians, one pair of samples after the other."""
+    return sum(np.exp(-((x - y) ** 2).sum() / (2 * factor * scale)) for factor in (0.125, 0.25, 0.5, 1, 2))
+
+
+def discrepancy(s, t, estimator):
+    pooled = np.concatenate([s, t])
+    scale = np.mean([((a - b) ** 2).sum() for a in pooled for b in pooled])
+    if estimator == "linear":
+        signed = [(s[::2], s[1::2], 1), (t[::2], t[1::2], 1), (s[::2], t[1::2], -1), (s[1::2], t[::2], -1)]
+        return sum(sign * np.mean([kernel(a, b, scale) for a, b in zip(x, y, strict=True)]) for x, y, sign in signed)
+    skipped = estimator == "unbiased"
+    within = [
+        np.mean([kernel(a, b, scale) for i, a in enumerate(z) for j, b in enumerate(z) if not (skipped and i == j)])
+        for z in (s, t)
+    ]
+    return sum(within) - 2 * np.mean([kernel(a, b, scale) for a in s for b in t])
+
+
+@pytest.mark.parametrize("estimator", ["biased", "unbiased", "linear"])
+def test_the_features_discrepancy_is_added_with_its_weight(estimator):
+    rng = np.random.default_rng(0)
+    s, t = rng.normal(size=(8, 4)), rng.normal(0.5, size=(8, 4))
+    strategy = make(DAN, weight=3.0, estimator=estimator)
+    y = torch.arange(8) % 3
+    terms = strategy.loss(output("source", torch.tensor(s), y=y), output("target_unlabelled", torch.tensor(t)))
+    assert float(terms["align"]) == pytest.approx(3 * discrepancy(s, t, estimator), abs=1e-12)
+    assert float(terms["classify"]) == pytest.approx(np.log(3))
+
+
+def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together():
+    strategy = make(DAN)
+    terms = loss(strategy, batches())
+    assert parts(strategy, terms["classify"]) == {"backbone", "head"}
+    assert parts(strategy, terms["align"]) == {"backbone"}
+    assert falls(strategy, batches(), "align")
+
+
+def test_visible_target_labels_join_the_cross_entropy():
+    strategy = make(DAN)
+    data = batches(labels=9)
+    outputs = {name: strategy.encode(name, batch) for name, batch in data.items()}
+    classify = strategy.loss(**outputs)["classify"]
+    expected = sum(cross_entropy(outputs[name].logits, data[name]["y"]) for name in ("source", "target"))
+    torch.testing.assert_close(classify, expected)
+
+
+def test_batches_that_an_estimator_cannot_compare_are_refused():
+    with pytest.raises(
+        LandbridgeError, match=r"strategy DAN: estimator=linear .* source has 24 .* 10: lower data.batch"
+    ):
+        loss(make(DAN, estimator="linear"), batches(24, 10))
+    one = output("target_unlabelled", torch.ones(1, 4))
+    source = output("source", torch.rand(8, 4), y=torch.zeros(8, dtype=torch.long))
+    with pytest.raises(LandbridgeError, match=r"DAN with estimator=unbiased .* at least 2 .* target_unlabelled have 1"):
+        make(DAN).loss(source, one)
+    assert make(DAN, estimator="biased").loss(source, one)["align"] > 0

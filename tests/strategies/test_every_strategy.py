@@ -1,0 +1,131 @@
+"""What must hold for every strategy: the tests are generated from the folder `conf/strategy/`."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import get_class
+
+from landbridge.epochs import LAST, SELECTED, Epochs
+from landbridge.groups import conf_folder
+from landbridge.record import Record
+
+TESTS = Path(__file__).parents[1]
+STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
+# Strategies that take no more epochs than this, however many they are given.
+EPOCHS = {"adabn": 1, "bn_adapt": 0, "tent": 0}
+
+
+@pytest.fixture
+def setting(compose, tmp_path):
+    """The overrides that give a strategy the streams it needs, and a rule that looks at all labels it is shown."""
+
+    def overrides(strategy: str, budget: str | int) -> list[str]:
+        cfg = compose("experiment=tiny", f"strategy={strategy}")
+        method: Any = get_class(cfg.strategy._target_)
+        # The fewest labels that it can do with: 0 wherever it does not need the labelled stream of the target.
+        labels = int("target" in method.needs) if budget == "fewest" else budget
+        rule = "target_val" if labels else "source_val" if "source" in method.needs else "last"
+        start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if method.continues_source else []
+        return [f"strategy={strategy}", f"target_labels={labels}", f"selection={rule}", *start]
+
+    return overrides
+
+
+def content(folder: Path, name: str = LAST) -> dict:
+    """Read a checkpoint; nothing in it may be code (K1, K2)."""
+    return torch.load(folder / name, map_location="cpu", weights_only=True)
+
+
+def differences(a: Any, b: Any, where: str = "") -> list[str]:
+    """Name the places in which two checkpoints or records differ by as much as a bit; time is left out."""
+    if isinstance(a, torch.Tensor):
+        return [] if isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b) else [where]
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return [d for key in a if key != "seconds" for d in differences(a[key], b[key], f"{where}.{key}")]
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
+        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{where}[{i}]")]
+    return [] if a == b else [where]
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    """Read what was logged while training; the final test opens labels by right."""
+    with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{key: value for key, value in row.items() if not key.startswith("test/")} for row in rows]
+
+
+def without_oracle(rows: list[dict]) -> list[dict]:
+    return [row | {"scores": {k: v for k, v in row["scores"].items() if k != "oracle"}} for row in rows]
+
+
+@pytest.mark.parametrize("budget", ["fewest", 2])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_hidden_labels_change_nothing_but_the_final_test(strategy, budget, setting, tiny, tmp_path):
+    overrides = [*setting(strategy, budget), "logger=csv", "trainer.max_epochs=2"]
+    labels = overrides[1].partition("=")[2]
+    honest = tiny(*overrides, folder="honest")
+    assert honest.status == "done"
+    assert {role: result["n"] for role, result in honest.results.items()} == dict.fromkeys(honest.results, 12)
+    assert len(honest.epochs) == EPOCHS.get(strategy, 2)
+    assert all(isinstance(value, float) for row in honest.epochs for value in row["losses"].values())
+
+    garbage = tiny(*overrides, "target._target_=dusk.lying", f"target.budget={labels}", folder="garbage")
+    assert garbage.data["target"]["fingerprint"] != honest.data["target"]["fingerprint"]
+    assert garbage.results["target"]["correct"] != honest.results["target"]["correct"]
+    checkpoints = {path.name for path in (tmp_path / "honest").rglob("*.ckpt")}
+    assert ({LAST} if honest.epochs else set()) <= checkpoints <= {LAST, SELECTED}  # K4: names have no slash
+    for name in checkpoints:
+        assert not differences(content(tmp_path / "garbage", name), content(tmp_path / "honest", name))
+    assert not differences(without_oracle(garbage.epochs), without_oracle(honest.epochs))
+    assert garbage.selection == honest.selection
+    assert logged(tmp_path / "garbage") == logged(tmp_path / "honest")
+
+
+@pytest.mark.parametrize("strategy", sorted({*STRATEGIES} - {*EPOCHS}))
+def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8, F9
+    overrides = [*setting(strategy, 2), "trainer.max_epochs=3", "scheduler=inverse_decay", "optimizer=adam"]
+    straight = tiny(*overrides, folder="straight")
+
+    def stop(self, trainer, *arguments):
+        if trainer.current_epoch == 2:
+            raise RuntimeError("the power went off")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Epochs, "on_train_batch_end", stop)
+        with pytest.raises(RuntimeError, match="power"):
+            tiny(*overrides, folder="resumed")
+    assert len(content(tmp_path / "resumed")["callbacks"]["Epochs"]["rows"]) == 2
+
+    resumed = tiny(*overrides, folder="resumed")
+    assert not differences(content(tmp_path / "resumed"), content(tmp_path / "straight"))
+    assert not differences(resumed.epochs, straight.epochs)
+    assert resumed.selection == straight.selection
+    assert resumed.results == straight.results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["dann"])
+def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):  # D6, D7, D8
+    overrides = [*setting(strategy, 2), "freeze.depth=1", "optimizer._target_=dusk.Witness", "hydra.run.dir=out"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "landbridge", "--config-dir", str(TESTS / "conf"), "experiment=tiny", *overrides]
+    subprocess.run(
+        [*command, "trainer.devices=2", "trainer.strategy=ddp"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    one, other = ((tmp_path / f"weights-{rank}.txt").read_text().splitlines() for rank in (0, 1))
+    assert len(set(one)) == 2
+    assert one == other
+    record = Record.read(tmp_path / "out")
+    assert record.status == "done"
+    assert [result["n"] for result in record.results.values()] == [12, 12]

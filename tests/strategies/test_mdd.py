@@ -1,0 +1,32 @@
+import pytest
+import torch
+from small_problem import batches, gradients, loss, make, parts
+from torch.nn.functional import cross_entropy
+
+from landbridge.strategies import MDD
+
+
+def by_hand(strategy, data, gamma):
+    """The objective from its definition, without any reversal."""
+    source, target = (strategy.encode(name, data[name]) for name in ("source", "target_unlabelled"))
+    agree = cross_entropy(strategy.adversary(source.features), source.logits.argmax(1))
+    p = strategy.adversary(target.features).softmax(1)
+    contradict = torch.log(1 - p[torch.arange(len(p)), target.logits.argmax(1)]).mean()
+    return gamma * agree - contradict
+
+
+def test_the_encoder_gets_a_tenth_of_the_reversed_gradient_and_the_adversary_all_of_it():
+    strategy = make(MDD, progress=1.0, gamma=2.0, weight=3.0, hidden=9).eval()
+    ours = loss(strategy, batches())["contradict"]
+    expected = 3 * by_hand(strategy, batches(), 2.0)
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, gradient in gradients(strategy, ours).items():
+        factor = 1.0 if name.startswith("adversary") else -0.1 * 0.9999092
+        torch.testing.assert_close(gradient, factor * gradients(strategy, expected)[name], rtol=1e-3, atol=1e-7)
+
+
+def test_the_main_head_learns_from_labels_alone():
+    strategy = make(MDD, progress=0.5)
+    terms = loss(strategy, batches(labels=6))
+    assert parts(strategy, terms["contradict"]) == {"backbone", "adversary"}
+    assert parts(strategy, terms["classify"]) == {"backbone", "head"}

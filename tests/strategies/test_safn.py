@@ -1,0 +1,26 @@
+import torch
+from small_problem import batches, loss, make, output, parts
+
+from landbridge.strategies import SAFN
+
+
+def test_every_feature_of_both_domains_is_lengthened():
+    s, t = (torch.randn(n, 4, dtype=torch.float64, requires_grad=True) for n in (8, 5))
+    source, target = output("source", s, y=torch.zeros(8, dtype=torch.long)), output("target_unlabelled", t)
+    term = make(SAFN, weight=0.5, step=3.0).loss(source, target)["lengthen"]
+    torch.testing.assert_close(term.detach(), torch.tensor(0.5 * 2 * 3.0**2, dtype=torch.float64))
+    for features, gradient in zip((s, t), torch.autograd.grad(term, (s, t)), strict=True):
+        outward = features / features.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(gradient, -0.5 * 2 * 3.0 / len(features) * outward)
+
+
+def test_features_at_zero_have_no_direction_and_break_nothing():
+    zero = torch.zeros(4, 3, requires_grad=True)
+    source, target = output("source", zero, y=torch.zeros(4, dtype=torch.long)), output("target_unlabelled", zero)
+    term = make(SAFN).loss(source, target)["lengthen"]
+    assert torch.isfinite(torch.autograd.grad(term, zero)[0]).all()
+
+
+def test_it_trains_the_backbone_alone():
+    strategy = make(SAFN)
+    assert parts(strategy, loss(strategy, batches())["lengthen"]) == {"backbone"}

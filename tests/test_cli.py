@@ -1,0 +1,178 @@
+"""The command line as a user types it, in processes of its own, and what it does to the words."""
+
+import csv
+import json
+import logging
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from landbridge.__main__ import main
+from landbridge.errors import LandbridgeError
+from landbridge.groups import as_additions, as_typed
+from landbridge.record import Record
+
+TESTS = Path(__file__).parent
+SOURCE = TESTS.parent / "src"
+TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
+
+
+@pytest.fixture
+def command(tmp_path):
+    """A function that runs `python -m landbridge` in a folder of this test."""
+    path = os.pathsep.join([str(SOURCE), str(TESTS)])
+    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+    def run(*arguments: str, python: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *python, "-m", "landbridge", *arguments],
+            cwd=tmp_path,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def main_here(tmp_path, monkeypatch):
+    """A function that does in this process what the command does in one of its own, without its start-up time."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def typed(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["landbridge", *arguments])
+        main()
+
+    yield typed
+    for handler in {*root.handlers} - {*handlers}:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    HydraConfig.instance().cfg = None
+    GlobalHydra.instance().clear()
+
+
+def imported(importtime: str) -> set[str]:
+    """Return the packages that `python -X importtime` lists."""
+    return {line.rpartition("|")[2].strip().split(".")[0] for line in importtime.splitlines() if "import time" in line}
+
+
+def spent() -> float:
+    """Return the processor seconds of finished child processes: wall time would measure the machine's other work."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.parametrize("question", [("--cfg", "job"), ("--help",)])
+def test_questions_are_answered_at_once(question, command):  # T1
+    answer = command(*question, python=("-X", "importtime"))
+    assert answer.returncode == 0
+    assert "digits_cnn" in answer.stdout.lower() or "DigitsCNN" in answer.stdout
+    packages = imported(answer.stderr)
+    assert "hydra" in packages
+    assert not packages & {"torch", "pytorch_lightning", "timm", "torchvision", "sklearn", "wandb", "numpy"}
+    seconds = []
+    for _ in range(3):
+        began = spent()
+        assert command(*question).returncode == 0
+        seconds.append(spent() - began)
+    assert min(seconds) < 1
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_record_and_a_table(command, tmp_path):
+    answer = command(*TINY, "seed=3", "hydra.run.dir=out", "logger=csv")
+    assert answer.returncode == 0, answer.stderr
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert (record["schema"], record["status"]) == (1, "done")
+    assert record["overrides"] == ["experiment=tiny", "seed=3", "logger=csv"]
+    assert record["choices"]["strategy"] == "source_only"
+    for role, name in (("source", "noon"), ("target", "dusk")):
+        accuracy = f"{record['results'][role]['accuracy']:.3f}"
+        assert re.search(rf"{name} +│ {role} +│ +12 │ +{accuracy}", answer.stdout)
+    with (tmp_path / "out" / "csv" / "version_0" / "metrics.csv").open() as file:
+        assert list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_a_typo_is_answered_in_a_few_lines(command, tmp_path):
+    answer = command(*TINY, "strategy.backbone_lr_scael=2", "sede=1")
+    assert answer.returncode == 1
+    assert "2 problems in the configuration" in answer.stderr
+    assert re.search(r"sede +landbridge has no such setting; nearest: seed", answer.stderr)
+    assert re.search(r"strategy\.backbone_lr_scael .*nearest: backbone_lr_scale", answer.stderr)
+    assert "Traceback" not in answer.stderr + answer.stdout
+    assert len(answer.stderr.splitlines()) < 12
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_the_full_error_is_shown_on_request(main_here, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main_here(*TINY, "sede=1")
+    assert stopped.value.code == 1
+    assert "nearest: seed" in capsys.readouterr().err
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    GlobalHydra.instance().clear()
+    with pytest.raises(LandbridgeError, match="nearest: seed"):
+        main_here(*TINY, "sede=1")
+
+
+def test_a_sweep_runs_every_job(main_here, tmp_path):
+    main_here("-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep")
+    records = [Record.read(tmp_path / "sweep" / job) for job in "01"]
+    assert [record.config["seed"] for record in records] == [1, 2]
+    assert [record.overrides for record in records] == [["experiment=tiny", f"seed={seed}"] for seed in (1, 2)]
+    assert all(record.status == "done" for record in records)
+
+
+# ---- words
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        ("seed=1", "++seed=1"),
+        ("+seed=1", "++seed=1"),
+        ("++seed=1", "++seed=1"),
+        ("seed=1,2,3", "++seed=1,2,3"),
+        ("strategy.weight=0.5", "++strategy.weight=0.5"),
+        ("+strategy.weight=0.5", "++strategy.weight=0.5"),
+        ("target.root=a=b.c", "++target.root=a=b.c"),
+        ("strategyy=dann", "++strategyy=dann"),
+        ("name='a b'", "++name='a b'"),
+        ("strategy=dann", "strategy=dann"),
+        ("source=uci_digits,mnist_5k", "source=uci_digits,mnist_5k"),
+        ("target=dusk", "target=dusk"),
+        ("experiment=tiny", "experiment=tiny"),
+        ("logger=null", "logger=null"),
+        ("~logger", "~logger"),
+        ("hydra.run.dir=x", "hydra.run.dir=x"),
+        ("hydra/launcher=basic", "hydra/launcher=basic"),
+        ("-m", "-m"),
+        ("--cfg", "--cfg"),
+        ("job", "job"),
+        ("--config-dir=a/b=c", "--config-dir=a/b=c"),
+    ],
+)
+def test_settings_become_additions_and_choices_stay(typed, given):
+    assert as_additions([typed]) == [given]
+    assert as_typed(as_additions([given])) == [given.removeprefix("++")]
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["-cd", "{}"], ["--config-dir={}"]])
+def test_groups_of_ones_own_config_folder_are_choices_too(flag, tmp_path):
+    (tmp_path / "augmentation").mkdir()
+    arguments = [each.format(tmp_path) for each in flag]
+    assert as_additions([*arguments, "augmentation=flip", "seed=1"]) == [*arguments, "augmentation=flip", "++seed=1"]
+    assert as_additions(["augmentation=flip"]) == ["++augmentation=flip"]

@@ -1,0 +1,114 @@
+"""The final evaluation: metrics against independent formulas, one domain at a time, and what an oracle chooses."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.special
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score
+
+from landbridge.evaluate import OUTPUTS, metrics, unpack_correct
+
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+
+
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """Sum over bins (a, b] of the share of samples times |accuracy - mean confidence|."""
+    number = np.ceil(confidence * bins)
+    inside = [number == each for each in np.unique(number)]
+    return sum(each.mean() * abs(correct[each].mean() - confidence[each].mean()) for each in inside)
+
+
+@given(st.integers(1, 60), st.integers(2, 7), st.integers(0, 2**31), st.floats(0.1, 8))
+@settings(max_examples=60, deadline=None)
+def test_metrics_equal_independent_ones(n, classes, seed, scale):
+    rng = np.random.default_rng(seed)
+    logits = (rng.normal(size=(n, classes)) * scale).astype(np.float32)
+    labels = rng.integers(classes, size=n)
+    found = metrics(torch.from_numpy(logits), torch.from_numpy(labels))
+    predictions = logits.argmax(1)
+    surprise = -scipy.special.log_softmax(logits.astype(float), 1)
+    correct = predictions == labels
+    assert found["n"] == n
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predictions))
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, predictions, average="macro"), abs=1e-6)
+    assert found["nll"] == pytest.approx(surprise[range(n), labels].mean(), rel=1e-4, abs=1e-6)
+    assert found["ece"] == pytest.approx(calibration_error(np.exp(-surprise.min(1)), correct), abs=1e-5)
+    assert unpack_correct(found).tolist() == correct.tolist()
+
+
+def test_golden_calibration_error():
+    # Ten bins or fifteen: each of the golden samples has a bin of its own.
+    confidence = torch.tensor(GOLDEN["inputs"]["ece_confidence"], dtype=torch.float64)
+    labels = 1 - torch.tensor(GOLDEN["inputs"]["ece_correct"])
+    logits = torch.stack([confidence, 1 - confidence], 1).log()
+    assert metrics(logits, labels)["ece"] == pytest.approx(GOLDEN["values"]["ece"], abs=1e-6)
+
+
+def test_certain_predictions_share_a_bin_with_nearly_certain_ones():
+    logits = torch.tensor([[60.0, 0.0], [4.0, 0.0]])
+    nearly = 1 / (1 + np.exp(-4.0))
+    assert metrics(logits, torch.tensor([1, 0]))["ece"] == pytest.approx(abs(1 - 1 - nearly) / 2)
+
+
+def test_accuracy_counts_samples_and_macro_f1_counts_classes():  # O7
+    logits = torch.eye(2)[torch.zeros(10, dtype=torch.long)]
+    found = metrics(logits, torch.tensor([0] * 9 + [1]))
+    assert found["accuracy"] == pytest.approx(0.9)
+    assert found["macro_f1"] == pytest.approx((2 * 9 / (2 * 9 + 1)) / 2)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_correctness_takes_one_bit_a_sample(correct):
+    logits = torch.eye(2)[torch.zeros(len(correct), dtype=torch.long)]
+    found = metrics(logits, torch.tensor([int(not each) for each in correct]))
+    assert unpack_correct(found).tolist() == correct
+    assert len(base64.b64decode(found["correct"])) == -(-len(correct) // 8)
+
+
+@pytest.fixture
+def learned(tiny, tmp_path):
+    """A run that has learned one domain by heart, judged on it and on the same images with wrong labels."""
+    record = tiny(
+        "strategy=source_only",
+        "target._target_=dusk.lying",
+        "target.name=noon",
+        "target.shift=0",
+        "target.splits=[test]",
+        "backbone.dropout=0",
+        "optimizer.lr=0.01",
+        "trainer.max_epochs=40",
+        "data.eval_batch_size=5",
+    )
+    return record, tmp_path / "run"
+
+
+def test_an_all_wrong_domain_does_not_mix_with_an_all_right_one(learned):  # O6
+    record, folder = learned
+    assert record.results["source"]["accuracy"] == 1.0
+    assert record.results["target"]["accuracy"] == 0.0
+    assert unpack_correct(record.results["source"]).all()
+    assert not unpack_correct(record.results["target"]).any()
+    kept = np.load(folder / OUTPUTS)
+    assert kept.files == ["source_logits", "source_labels", "target_logits", "target_labels"]
+    assert (kept["source_logits"] == kept["target_logits"]).all()
+    for role in ("source", "target"):
+        again = metrics(torch.from_numpy(kept[f"{role}_logits"]), torch.from_numpy(kept[f"{role}_labels"]))
+        assert record.results[role] == {"domain": "noon", **again}
+
+
+def test_sealed_labels_are_opened_once_and_it_is_noted_why(tiny):
+    seal = tiny("trainer.max_epochs=2").seal
+    assert seal == {
+        "source train": [],
+        "source val": [],
+        "source test": ["test"],
+        "target train": [],
+        "target val": ["oracle: score of every epoch"],
+        "target test": ["test"],
+    }

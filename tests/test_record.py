@@ -1,0 +1,180 @@
+"""The record: written whole or not at all, read with clear errors, and fingerprinted by what determines the result."""
+
+import copy
+import json
+import threading
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from landbridge.errors import LandbridgeError
+from landbridge.record import RECORD, Record, environment, fingerprint, peak_memory_bytes
+
+FULL = Record(
+    status="done",
+    fingerprint="abc",
+    overrides=["seed=1"],
+    config={"seed": 1, "data": {"batch_size": None}},
+    results={"target": {"accuracy": 0.5, "n": 12}},
+    epochs=[{"epoch": 0, "losses": {"classify": 1e-300}, "scores": {"last": float("inf")}}],
+)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    FULL.write(tmp_path)
+    assert Record.read(tmp_path) == Record.read(tmp_path / RECORD) == FULL
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
+
+
+# ---- writing
+
+
+@pytest.mark.parametrize("stops_in", ["write_text", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_interrupted_write_leaves_the_earlier_record_whole(stops_in, error, tmp_path, monkeypatch):
+    FULL.write(tmp_path)
+
+    def stop(path: Path, content: Any) -> None:
+        if stops_in == "write_text":
+            path.write_bytes(content[: len(content) // 2].encode())
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, stops_in, stop)
+        with pytest.raises((LandbridgeError, KeyboardInterrupt)) as caught:
+            Record(status="failed").write(tmp_path)
+    if isinstance(error, OSError):
+        assert str(caught.value) == f"cannot write {tmp_path / RECORD}: No space left on device"
+    assert Record.read(tmp_path) == FULL
+    FULL.write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
+
+
+def test_a_reader_never_sees_half_a_record(tmp_path):
+    FULL.write(tmp_path)
+    long = Record(overrides=["x" * 50] * 2000)
+    done = threading.Event()
+
+    def write() -> None:
+        for turn in range(40):
+            (long if turn % 2 else FULL).write(tmp_path)
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    reads = 0
+    while not done.is_set() or not reads:
+        assert Record.read(tmp_path) in (FULL, long)
+        reads += 1
+    writer.join()
+
+
+# ---- reading
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no record at"),
+        ('{"schema": 1, "status": "do', "cannot be read: Unterminated string"),
+        ("", "cannot be read: Expecting value"),
+        ("[1, 2]", "has schema None, this landbridge reads 1"),
+        ("{}", "has schema None, this landbridge reads 1"),
+        ('{"schema": 2}', "has schema 2, this landbridge reads 1"),
+        ('{"schema": 1, "zeal": {}, "sealed": {}}', "has unknown entries: sealed, zeal"),
+    ],
+)
+def test_what_cannot_be_read_is_named(content, message, tmp_path):
+    if content is not None:
+        (tmp_path / RECORD).write_text(content)
+    with pytest.raises(LandbridgeError, match=message) as error:
+        Record.read(tmp_path)
+    assert str(tmp_path / RECORD) in str(error.value)
+
+
+def test_a_record_that_lacks_entries_gets_their_defaults(tmp_path):
+    (tmp_path / RECORD).write_text('{"schema": 1, "status": "failed"}')
+    assert Record.read(tmp_path) == Record(status="failed")
+
+
+# ---- the fingerprint
+
+DATA = {"source": "s", "target": "t"}
+INCIDENTAL = ("name", "logger", "trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+
+
+@pytest.fixture(scope="module")
+def config(compose) -> dict[str, Any]:
+    cfg = compose("seed=3", "trainer.enable_progress_bar=true", "data.workers=1", "target.size=16")
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+def leaves(node: Any, path: str = "") -> list[str]:
+    if not isinstance(node, dict) or not node:
+        return [path]
+    return [leaf for key, value in node.items() for leaf in leaves(value, f"{path}.{key}".lstrip("."))]
+
+
+def test_the_fingerprint_changes_with_every_setting_but_the_incidental_ones(config):
+    own = fingerprint(config, DATA)
+    assert len(leaves(config)) > 20
+    for leaf in leaves(config):
+        changed = OmegaConf.create(copy.deepcopy(config))
+        OmegaConf.update(changed, leaf, "another")
+        other = fingerprint(OmegaConf.to_container(changed), DATA)  # type: ignore[arg-type]
+        assert (other == own) == leaf.startswith(INCIDENTAL), leaf
+
+
+def test_the_fingerprint_does_not_depend_on_the_order_of_keys(config):
+    assert fingerprint(dict(reversed(config.items())), dict(reversed(DATA.items()))) == fingerprint(config, DATA)
+
+
+def test_the_fingerprint_changes_with_the_content_of_the_data(config):
+    prints = {fingerprint(config, DATA | change) for change in ({}, {"source": "x"}, {"target": "x"})}
+    assert len(prints) == 3
+
+
+def test_a_source_that_is_not_used_does_not_count(config):
+    target = {"target": "t"}
+    assert fingerprint(config, target) == fingerprint(config | {"source": {"_target_": "x"}}, target)
+    assert fingerprint(config, target) != fingerprint(config, DATA)
+
+
+def test_incidental_settings_do_not_make_another_run(tiny):
+    plain = tiny("strategy=target_only", "target_labels=2", folder="plain")
+    same = tiny("strategy=target_only", "target_labels=2", "name=other", "source=mnist_5k", "logger=csv", folder="same")
+    other = tiny("strategy=target_only", "target_labels=2", "seed=1", folder="other")
+    assert same.fingerprint == plain.fingerprint != other.fingerprint
+
+
+# ---- where and at what cost
+
+
+def test_the_environment_names_versions_and_hardware():
+    found = environment()
+    assert found["versions"]["torch"] == version("torch")
+    assert found["versions"]["pytorch-lightning"] == version("pytorch-lightning")
+    assert found["cpus"] >= 1
+    assert found["threads"] == 1
+    json.dumps(found)
+
+
+def test_an_environment_without_git_is_described_too(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert environment()["git"] is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own figure")
+def test_peak_memory_is_in_bytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    assert peak_memory_bytes() == pytest.approx(peak, rel=0.1)
+
+
+def test_the_skeleton_that_scripts_rely_on():
+    skeleton = {"schema", "status", "fingerprint", "overrides", "config", "selection", "results", "cost", "epochs"}
+    assert skeleton <= asdict(Record()).keys()

@@ -1,0 +1,354 @@
+"""One run from end to end: what it chooses, how it fails, and how it goes on after an interruption."""
+
+import contextlib
+import csv
+import itertools
+import json
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+from pytorch_lightning import Trainer
+
+from landbridge.epochs import LAST, SELECTED, Epochs
+from landbridge.errors import LandbridgeError
+from landbridge.record import RECORD, Record
+from landbridge.run import run
+from landbridge.selection import Evidence, Rule
+
+
+def weights(folder: Path, name: str = LAST) -> dict[str, torch.Tensor]:
+    return torch.load(folder / name, weights_only=True)["state_dict"]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+class PowerCut(BaseException):
+    """Stops a run as nothing in it expects."""
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
+    """Let the next runs stop in the middle of the epoch that follows a number of whole ones."""
+
+    def stop(self, trainer, *arguments):
+        if trainer.current_epoch == epochs:
+            raise error
+
+    monkeypatch.setattr(Epochs, "on_train_batch_end", stop)
+
+
+# ---- one run
+
+
+def test_a_run_repeats_itself_to_the_bit_and_differs_by_seed(tiny, tmp_path):
+    one, same, other = tiny(folder="one"), tiny(folder="same"), tiny("seed=1", folder="other")
+    assert same.results == one.results
+    assert same.fingerprint == one.fingerprint != other.fingerprint
+    assert equal(weights(tmp_path / "one"), weights(tmp_path / "same"))
+    assert not equal(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+def test_the_configuration_is_kept_as_plain_values_and_never_changed(compose, tmp_path):  # C9, C15
+    cfg = compose("experiment=tiny")
+    before = OmegaConf.to_container(cfg, resolve=True)
+    OmegaConf.set_readonly(cfg, True)
+    record = run(cfg, tmp_path)
+    assert OmegaConf.to_container(cfg, resolve=True) == record.config == before
+    assert json.loads((tmp_path / RECORD).read_text())["config"] == before
+
+
+def test_the_cost_is_noted(tiny):
+    cost = tiny().cost
+    assert cost["phases"].keys() >= {"data", "train", "test"}
+    assert 0 < sum(cost["phases"].values()) <= cost["seconds"] + 0.01
+    assert cost["peak_memory_bytes"] > 50e6
+
+
+def test_a_wrong_configuration_leaves_no_folder(tiny, tmp_path):
+    with pytest.raises(LandbridgeError, match=r"strategy\.wieght"):
+        tiny("strategy.wieght=1")
+    assert not (tmp_path / "run").exists()
+
+
+# ---- selection
+
+
+class Second(Rule):
+    """Prefers the second epoch."""
+
+    name: ClassVar = "second"
+
+    def score(self, evidence: Evidence) -> float:
+        return -abs(evidence.epoch - 1.0)
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.0])
+def test_an_honest_rule_keeps_its_best_epoch_the_later_one_where_scores_are_equal(lr, tiny, tmp_path):
+    still = ["freeze.depth=all"] if not lr else []
+    record = tiny("selection=source_val", "trainer.max_epochs=6", f"optimizer.lr={lr}", *still)
+    scores = [row["scores"]["source_val"] for row in record.epochs]
+    assert lr or len(set(scores)) == 1
+    best = max(epoch for epoch, score in enumerate(scores) if score == max(scores))
+    name = LAST if best == 5 else SELECTED
+    assert record.selection == {"rule": "source_val", "epoch": best, "oracle": False, "checkpoint": name}
+    assert torch.load(tmp_path / "run" / name, weights_only=True)["epoch"] == best
+
+
+def test_the_chosen_epoch_is_the_one_that_is_tested(tiny, tmp_path):
+    longer = tiny("selection._target_=test_run.Second", "trainer.max_epochs=4", folder="longer")
+    shorter = tiny("trainer.max_epochs=2", folder="shorter")
+    assert longer.selection == {"rule": "second", "epoch": 1, "oracle": False, "checkpoint": SELECTED}
+    assert equal(weights(tmp_path / "longer", SELECTED), weights(tmp_path / "shorter"))
+    assert longer.results == shorter.results
+
+
+@pytest.mark.parametrize(
+    ("strategy", "target_labels", "allowed", "hidden"),
+    [
+        ("source_only", 0, {"last", "source_val"}, {"target_val"}),
+        ("dann", 2, {"last", "source_val", "target_val"}, set()),
+        ("target_only", 2, {"last", "target_val"}, {"source_val"}),
+    ],
+)
+def test_every_epoch_is_scored_by_every_rule_that_the_setting_allows(strategy, target_labels, allowed, hidden, tiny):
+    record = tiny(f"strategy={strategy}", f"target_labels={target_labels}", "trainer.max_epochs=2")
+    for row in record.epochs:
+        assert {*allowed, "oracle"} <= row["scores"].keys()
+        assert not hidden & row["scores"].keys()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hidden", "allowed"),
+    [
+        (["selection=target_val"], "target", "last, source_val"),
+        (["strategy=target_only", "target_labels=1", "selection=source_val"], "source", "last, target_val"),
+    ],
+)
+def test_a_rule_that_looks_at_hidden_labels_is_refused(overrides, hidden, allowed, tiny, tmp_path):
+    with pytest.raises(LandbridgeError) as error:
+        tiny(*overrides)
+    assert str(error.value).startswith(f"{overrides[-1]} looks at {hidden} labels, which this setting does not show")
+    assert f"it allows: {allowed}" in str(error.value)
+    assert Record.read(tmp_path / "run").status == "failed"
+
+
+def test_an_oracle_is_stamped_and_keeps_the_epoch_it_chose(tiny, tmp_path):
+    record = tiny("selection=oracle", "trainer.max_epochs=5", "optimizer.lr=0.01", "logger=csv")
+    scores = [row["scores"]["oracle"] for row in record.epochs]
+    best = max(epoch for epoch, score in enumerate(scores) if score == max(scores))
+    name = f"ORACLE-epoch-{best:04d}.ckpt"
+    assert record.selection == {"rule": "oracle", "epoch": best, "oracle": True, "checkpoint": name}
+    assert sorted(path.name for path in (tmp_path / "run").rglob("*.ckpt")) == [name, LAST]
+    assert torch.load(tmp_path / "run" / name, weights_only=True)["epoch"] == best
+    header = (tmp_path / "run/csv/version_0/metrics.csv").read_text().splitlines()[0].split(",")
+    assert "oracle/target/accuracy" in header
+    assert not any(key.startswith("test/") for key in header)
+
+
+def test_an_oracle_does_not_look_at_test_labels(tiny, tmp_path):
+    oracle = ["selection=oracle", "trainer.max_epochs=4", "optimizer.lr=0.01"]
+    honest = tiny(*oracle, folder="honest")
+    permuted = tiny(*oracle, "target._target_=dusk.lying", "target.splits=[test]", folder="permuted")
+    assert [row["scores"] for row in permuted.epochs] == [row["scores"] for row in honest.epochs]
+    assert permuted.selection == honest.selection
+    assert permuted.results["target"]["correct"] != honest.results["target"]["correct"]
+    chosen = honest.selection["checkpoint"]
+    assert equal(weights(tmp_path / "permuted", chosen), weights(tmp_path / "honest", chosen))
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs", "where"), [(1, 1, "predictions for"), (2, 1, "the loss term classify"), (1, 3, "classify")]
+)
+def test_a_run_that_diverges_fails_with_the_reason(steps, epochs, where, tiny, tmp_path):
+    length = [f"data.steps_per_epoch={steps}", f"trainer.max_epochs={epochs}"]
+    with pytest.raises(LandbridgeError, match=r"training diverged"):
+        tiny("optimizer=sgd", "optimizer.lr=1e30", *length)
+    record = Record.read(tmp_path / "run")
+    assert record.status == "failed"
+    assert record.reason is not None
+    assert record.reason.startswith("LandbridgeError: training diverged")
+    assert where in record.reason
+    assert "optimizer.lr" in record.reason
+    assert not record.results
+
+
+def test_a_failure_before_training_is_recorded(tiny, tmp_path):
+    with pytest.raises(LandbridgeError, match="only uci_digits has 0, 1"):
+        tiny("source=uci_digits")
+    record = Record.read(tmp_path / "run")
+    assert record.status == "failed"
+    assert record.reason is not None
+    assert "must have the same classes" in record.reason
+
+
+def test_a_full_disk_is_named(tiny, monkeypatch):
+    def full(origin: Path, destination: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(LandbridgeError, match=r"cannot keep a checkpoint in .*: No space left on device"):
+        tiny("selection=source_val")
+
+
+# ---- again in the same folder
+
+
+def test_a_finished_folder_is_returned_without_training(tiny, monkeypatch):
+    first = tiny()
+
+    def fit(*arguments, **options):
+        raise AssertionError("it trains again")
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    assert tiny() == first
+
+
+@pytest.mark.parametrize("overrides", [["seed=1"], ["source=uci_digits"]])
+def test_a_folder_of_another_run_is_refused_and_left_as_it_is(overrides, tiny, tmp_path):
+    tiny()
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    with pytest.raises(LandbridgeError, match=r"holds the record of another run|same classes"):
+        tiny(*overrides)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+
+
+def test_an_interrupted_run_says_so_and_goes_on(tiny, tmp_path):
+    straight = tiny("trainer.max_epochs=3", folder="straight")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 2, KeyboardInterrupt())
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            tiny("trainer.max_epochs=3")
+    record = Record.read(tmp_path / "run")
+    assert (record.status, record.reason, len(record.epochs)) == ("failed", "interrupted", 2)
+    assert tiny("trainer.max_epochs=3").results == straight.results
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_starts_anew(damage, tiny, tmp_path, monkeypatch, caplog):
+    straight = tiny("trainer.max_epochs=2", folder="straight")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 1, PowerCut())
+        with pytest.raises(PowerCut):
+            tiny("trainer.max_epochs=2")
+    checkpoint = tmp_path / "run" / LAST
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000] if damage is None else damage)
+    record = tiny("trainer.max_epochs=2")
+    assert "is damaged" in caplog.text
+    assert record.results == straight.results
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "straight"))
+
+
+def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(tiny, tmp_path):
+    overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=3"]
+    straight = tiny(*overrides, folder="straight")
+    replace = Path.replace
+    moment, cut_off = 0, True
+    while cut_off:
+        moments = itertools.count()
+
+        def cut(path: Path, destination: Path, moment=moment, moments=moments) -> Path:
+            if next(moments) >= moment:
+                raise PowerCut
+            return replace(path, destination)
+
+        folder = f"cut-{moment}"
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(PowerCut):
+            patch.setattr(Path, "replace", cut)
+            tiny(*overrides, folder=folder)
+            cut_off = False
+        record = tiny(*overrides, folder=folder)
+        assert record.selection == straight.selection, folder
+        assert record.results == straight.results, folder
+        for name in (LAST, SELECTED):
+            assert equal(weights(tmp_path / folder, name), weights(tmp_path / "straight", name)), folder
+        moment += 1
+    assert moment > 9
+
+
+# ---- loggers
+
+
+def flat(results: dict[str, dict[str, Any]]) -> dict[str, float]:
+    numbers = {f"test/{role}/{key}": value for role, each in results.items() for key, value in each.items()}
+    return {key: value for key, value in numbers.items() if isinstance(value, float)}
+
+
+def test_csv_holds_epochs_tests_and_the_configuration(tiny, tmp_path):
+    record = tiny("logger=csv", "trainer.max_epochs=2")
+    folder = tmp_path / "run" / "csv" / "version_0"
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for key in record.epochs[0]["losses"]:
+        logged = [float(row[f"train/{key}"]) for row in rows if row[f"train/{key}"]]
+        assert logged == pytest.approx([row["losses"][key] for row in record.epochs])
+    logged = [float(row["val/source_val"]) for row in rows if row["val/source_val"]]
+    assert logged == pytest.approx([row["scores"]["source_val"] for row in record.epochs])
+    assert {key: float(rows[-1][key]) for key in flat(record.results)} == pytest.approx(flat(record.results))
+    assert yaml.safe_load((folder / "hparams.yaml").read_text()) == record.config
+
+
+def test_tensorboard_reads_what_was_logged(tiny, tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    record = tiny("logger=tensorboard")
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard" / "version_0")).Reload()
+    for key, value in flat(record.results).items():
+        assert [event.value for event in events.Scalars(key)] == pytest.approx([value])
+    assert events.Scalars("train/classify")[0].value == pytest.approx(record.epochs[0]["losses"]["classify"])
+
+
+def wandb_records(path: Path) -> Iterator[Any]:
+    """Read an offline run: LevelDB's log of blocks, with the messages that wandb itself defines."""
+    from wandb.proto.wandb_internal_pb2 import Record as Message
+
+    content, at, part = path.read_bytes(), 7, b""
+    while at < len(content):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        _, size, kind = struct.unpack("<IHB", content[at : at + 7])
+        part += content[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            yield Message.FromString(part)
+            part = b""
+
+
+def wandb_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
+    """Return configuration, summary and exit code of the one run that a folder must hold."""
+    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    config: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
+    code = -1
+    for message in wandb_records(path):
+        for kept, items in ((config, message.config.update), (summary, message.summary.update)):
+            kept |= {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+        if message.WhichOneof("record_type") == "exit":
+            code = message.exit.exit_code
+    return config, summary, code
+
+
+def test_each_run_is_a_wandb_run_of_its_own_even_a_failed_one(tiny, tmp_path):  # L1, L2
+    pytest.importorskip("wandb")
+    for seed in (0, 1):
+        record = tiny("logger=wandb", f"seed={seed}", "name=mine", folder=str(seed))
+        config, summary, code = wandb_run(tmp_path / str(seed))
+        assert config["seed"] == seed
+        assert config["logger"]["group"] == config["name"] == "mine"
+        assert {key: summary[key] for key in flat(record.results)} == pytest.approx(flat(record.results))
+        assert code == 0
+    with pytest.raises(LandbridgeError):
+        tiny("logger=wandb", "optimizer=sgd", "optimizer.lr=1e30", folder="failed")
+    config, summary, code = wandb_run(tmp_path / "failed")
+    assert config["seed"] == 0
+    assert code == 1

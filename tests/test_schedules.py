@@ -1,0 +1,59 @@
+"""Schedules as functions of progress, and as what the optimizer is really given."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from landbridge.schedules import Constant, Cosine, InverseDecay
+
+PROGRESS = st.floats(0, 1)
+
+
+@pytest.mark.parametrize(("progress", "rate"), [(0.0, 0.01), (0.5, 0.0026084743), (1.0, 0.0016556003)])
+def test_inverse_decay_is_that_of_the_paper(progress, rate):
+    assert 0.01 * InverseDecay()(progress) == pytest.approx(rate, abs=1e-10)
+
+
+@given(PROGRESS, st.floats(0, 0.9))
+def test_cosine_rises_linearly_and_falls_as_half_a_cosine(progress, warmup):
+    factor = Cosine(warmup)(progress)
+    if progress < warmup:
+        assert factor == pytest.approx(progress / warmup)
+    else:
+        assert factor == pytest.approx(math.cos(math.pi / 2 * (progress - warmup) / (1 - warmup)) ** 2)
+    assert 0 <= factor <= 1
+
+
+@given(PROGRESS)
+def test_a_decay_of_speed_zero_is_constant(progress):
+    assert InverseDecay(gamma=0)(progress) == Constant()(progress) == 1
+
+
+class Noted(torch.optim.SGD):
+    """SGD that notes the learning rates of its steps."""
+
+    rates: list[list[float]]
+
+    def step(self, closure=None):
+        Noted.rates.append([group["lr"] for group in self.param_groups])
+        return super().step(closure)
+
+
+def test_every_step_gets_the_rate_of_its_progress_and_the_backbone_its_share(tiny):
+    Noted.rates = []
+    tiny(
+        "strategy=fine_tune",
+        "target_labels=all",
+        "optimizer._target_=test_schedules.Noted",
+        "optimizer.lr=0.01",
+        "scheduler=inverse_decay",
+        "trainer.max_epochs=2",
+    )
+    expected = [0.01 * (1 + 10 * step / 4) ** -0.75 for step in range(4)]
+    heads = [max(rates) for rates in Noted.rates]
+    backbones = [min(rates) for rates in Noted.rates]
+    assert heads == pytest.approx(expected)
+    assert backbones == pytest.approx([rate / 10 for rate in expected])
