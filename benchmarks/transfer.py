@@ -4,6 +4,8 @@ Every run leaves its record under `--folder`, and runs that are finished there a
 comparison goes on where it stopped. Defaults of all strategies are used as they are; nothing is tuned.
 
     python benchmarks/transfer.py --pairs uci_digits:mnist_5k --strategies source_only dann --seeds 6
+
+USPS is read from `$LANDBRIDGE_DATA/usps` where that is set, and downloaded otherwise.
 """
 
 import argparse
@@ -17,6 +19,17 @@ from pathlib import Path
 REFERENCE = "source_only"
 #: The target's own labels: what no adaptation method sees.
 ORACLE = ("oracle", ["strategy=target_only", "target_labels=all"])
+#: Methods that adapt, in families; all with their default settings.
+ADAPTATION = [
+    *("adabn", "dsbn", "bn_adapt", "tent"),
+    *("dan", "jan", "coral", "deepjdot", "swd", "safn"),
+    *("dann", "bsp", "cdan", "cdan_e", "mdd", "mcd", "adda"),
+    *("mcc", "bnm", "entropy"),
+    *("pseudo_label", "fixmatch", "adamatch", "mme"),
+    *("shot", "shot_im", "gmm_prototypes"),
+]
+#: The same number of optimizer steps for every method: 400.
+STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=40", "optimizer.fused=true"]
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
@@ -73,14 +86,20 @@ def _with_interval(value: float, interval, sign: str = "") -> str:
     return f"{100 * value:{sign}.1f} [{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
 
 
+def _roots(source: str, target: str) -> list[str]:
+    data = os.environ.get("LANDBRIDGE_DATA")
+    roles = {"source": source, "target": target}
+    return [f"{role}.root={data}/usps" for role, domain in roles.items() if data and domain == "usps"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", nargs="+", default=["uci_digits:mnist_5k", "mnist_5k:uci_digits"])
-    parser.add_argument("--strategies", nargs="+", default=[REFERENCE, "dann"])
+    parser.add_argument("--strategies", nargs="+", default=[REFERENCE, *ADAPTATION])
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=Path("outputs/bench-transfer"))
-    parser.add_argument("--overrides", nargs="*", default=[], help="further settings of every run")
+    parser.add_argument("--overrides", nargs="*", default=STEPS, help="further settings of every run")
     parser.add_argument("--no-write", action="store_true", help="print the table and leave docs/results.md as it is")
     arguments = parser.parse_args()
     names = [REFERENCE, *(name for name in arguments.strategies if name != REFERENCE)]
@@ -91,7 +110,8 @@ def main() -> None:
         for pair in arguments.pairs:
             source, target = pair.split(":")
             for name, choice in cells.items():
-                overrides = [f"source={source}", f"target={target}", *choice, f"seed={seed}", *arguments.overrides]
+                overrides = [f"source={source}", f"target={target}", *_roots(source, target), *choice, f"seed={seed}"]
+                overrides += arguments.overrides
                 jobs[pair, name, seed] = (overrides, str(arguments.folder / f"{source}-{target}" / name / str(seed)))
 
     from rich.progress import track

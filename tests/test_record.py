@@ -104,7 +104,10 @@ def test_a_record_that_lacks_entries_gets_their_defaults(tmp_path):
 # ---- the fingerprint
 
 DATA = {"source": "s", "target": "t"}
-INCIDENTAL = ("name", "logger", "trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary")
+INCIDENTAL = (
+    *("name", "logger", "data.workers"),
+    *("trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+)
 
 
 @pytest.fixture(scope="module")

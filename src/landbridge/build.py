@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -47,7 +47,17 @@ SLOTS: Mapping[str, Slot] = {
     "selection": Slot("landbridge.selection.rule.Rule"),
     "trainer": Slot(
         "pytorch_lightning.Trainer",
-        frozenset({"logger", "callbacks", "default_root_dir", "use_distributed_sampler", "log_every_n_steps"}),
+        # Loggers, checkpoints and sharding are landbridge's own business. An epoch has a planned number of steps and
+        # ends with a validation: progress and selection rest on both.
+        frozenset(
+            {
+                *("logger", "callbacks", "default_root_dir", "use_distributed_sampler", "log_every_n_steps"),
+                *("enable_checkpointing", "barebones", "inference_mode", "num_sanity_val_steps"),
+                *("max_steps", "min_steps", "min_epochs", "max_time", "fast_dev_run", "overfit_batches"),
+                *("limit_train_batches", "limit_val_batches", "limit_predict_batches"),
+                *("check_val_every_n_epoch", "val_check_interval", "reload_dataloaders_every_n_epochs"),
+            }
+        ),
     ),
     "logger": Slot("pytorch_lightning.loggers.Logger", frozenset({"save_dir"})),
 }
@@ -55,7 +65,7 @@ SLOTS: Mapping[str, Slot] = {
 # The root facts of `train.yaml` that are plain values, with what they may be.
 FACTS: Mapping[str, Any] = {
     "name": str,
-    "seed": Annotated[int, Ge(0)],
+    "seed": Annotated[int, Ge(0), Lt(2**32)],
     "target_labels": Annotated[int, Ge(0)] | Literal["all"],
     "terms": TermSettings | None,
 }

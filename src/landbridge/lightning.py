@@ -15,11 +15,15 @@ from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from landbridge.build import build
+from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
 
 
 def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, folder: Path) -> Trainer:
     """Make the trainer that fits: a progress bar on a terminal, nothing in a pipe."""
+    epochs = cfg.trainer.get("max_epochs")
+    if epochs is None or epochs < 1:
+        raise LandbridgeError(f"trainer.max_epochs={epochs}: training takes a planned number of epochs, at least 1")
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
     return build(
         cfg.trainer,
@@ -31,6 +35,7 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, fold
         use_distributed_sampler=False,
         # Losses are logged once an epoch.
         log_every_n_steps=1,
+        num_sanity_val_steps=0,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,8 +19,15 @@ RECORD = "record.json"
 LIBRARIES = ("landbridge", "torch", "pytorch-lightning", "hydra-core", "timm", "torchmetrics", "numpy", "scikit-learn")
 
 # Parts of the configuration that change where and how fast a run happens, and not what comes out.
-INCIDENTAL = ("name", "logger")
-INCIDENTAL_TRAINER = ("accelerator", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler")
+INCIDENTAL: Mapping[str, tuple[str, ...]] = {
+    "": ("name", "logger"),
+    "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
+    "data": ("workers", "eval_batch_size"),
+    # Where files lie; what is in them is in the domains' own fingerprints.
+    "source": ("root", "file"),
+    "target": ("root", "file"),
+    "start": ("cache",),
+}
 
 Status = Literal["running", "done", "failed"]
 
@@ -106,9 +114,13 @@ def fingerprint(config: dict[str, Any], data: dict[str, str]) -> str:
         config: the resolved configuration.
         data: fingerprints of the domains that the run uses.
     """
-    decisive = {key: value for key, value in config.items() if key not in INCIDENTAL}
-    trainer = decisive.get("trainer") or {}
-    decisive["trainer"] = {key: value for key, value in trainer.items() if key not in INCIDENTAL_TRAINER}
+    decisive = {
+        group: {key: value for key, value in node.items() if key not in INCIDENTAL.get(group, ())}
+        if isinstance(node, dict)
+        else node
+        for group, node in config.items()
+        if group not in INCIDENTAL[""]
+    }
     if "source" not in data:
         decisive.pop("source", None)
     text = json.dumps([decisive, data], sort_keys=True)

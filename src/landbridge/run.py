@@ -71,7 +71,8 @@ def run(
             network = Network(build(cfg.backbone), len(domains["target"].classes))
             if loaded := start.apply(network):
                 record.start = loaded.to_json()
-                log.info(loaded.summary())
+                partly = any(name.startswith("backbone.") for name in loaded.initialised)
+                log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
         data: TransferData = build(
             cfg.data,
             source=domains.get("source") if "source" in streams else None,
@@ -91,7 +92,7 @@ def run(
         with logging_to(cfg.get("logger"), folder, config, tags) as logger:
             trainer = fit_trainer(cfg, logger, epochs, folder)
             data.processes = trainer.num_devices * trainer.num_nodes
-            strategy = _strategy(cfg, network, data.steps_per_epoch * (trainer.max_epochs or 1))
+            strategy = _strategy(cfg, network, data.steps_per_epoch * cfg.trainer.max_epochs)
             strategy.inherit(start.beside)
             if strategy.trains:
                 _caution(epochs.rule, strategy)
@@ -162,7 +163,7 @@ def _caution(rule: Rule, strategy: Strategy) -> None:
 
 def _strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
     """Build the strategy around its network."""
-    return build(
+    strategy: Strategy = build(
         cfg.strategy,
         network=network,
         freeze=build(cfg.freeze),
@@ -171,3 +172,9 @@ def _strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
         steps=steps,
         terms=weights(cfg.get("terms")),
     )
+    for setting, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
+        if not strategy.automatic_optimization and cfg.trainer.get(setting, default) != default:
+            raise LandbridgeError(
+                f"trainer.{setting}: {type(strategy).__name__} alternates optimizer steps itself, and cannot use it"
+            )
+    return strategy

@@ -54,12 +54,13 @@ class Timm(Backbone):
         self.model.to(memory_format=torch.channels_last).train()
         self.features = getattr(self.model, "head_hidden_size", None) or cast(int, self.model.num_features)
         data = resolve_model_data_config(self.model, {"img_size": (options or {}).get("img_size")})
-        channels, height, width = data["input_size"]
+        _, height, width = data["input_size"]
+        channels = (options or {}).get("in_chans", 3)
         self.spec = InputSpec(
             channels=channels,
             size=(height, width),
-            mean=tuple(data["mean"]),
-            std=tuple(data["std"]),
+            mean=tuple(data["mean"])[:channels],
+            std=tuple(data["std"])[:channels],
             interpolation=data["interpolation"],
             crop=data["crop_pct"],
         )

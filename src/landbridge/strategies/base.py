@@ -116,7 +116,7 @@ class Strategy(LightningModule, ABC):
         """
         spec = self.network.backbone.spec
         # Images are rendered on the device that trains: bytes travel, floats do not.
-        inputs = spec.render(batch["x"]) if spec else batch["x"]
+        inputs = (spec.render(batch["x"]) if spec else batch["x"]).to(self.dtype)
         try:
             features, logits = self.network_for(name)(inputs)
         except ValueError as error:
