@@ -21,7 +21,8 @@ class Slot:
 
     Attributes:
         expects: dotted name of the class that the target is, returns or derives from.
-        supplied: constructor arguments that `run` provides, and that a configuration therefore must not set.
+        supplied: constructor arguments that `run` provides, and that a configuration therefore must not set. A
+            backbone that has no use for the `shape` of a raw sample need not take it.
     """
 
     expects: str
@@ -35,7 +36,7 @@ SLOTS: Mapping[str, Slot] = {
         "landbridge.data.transfer.TransferData",
         frozenset({"source", "target", "streams", "target_labels", "input", "seed"}),
     ),
-    "backbone": Slot("landbridge.backbones.backbone.Backbone"),
+    "backbone": Slot("landbridge.backbones.backbone.Backbone", frozenset({"shape"})),
     "start": Slot("landbridge.start.Start"),
     "strategy": Slot(
         "landbridge.strategies.base.Strategy",

@@ -13,7 +13,7 @@ from pytorch_lightning import seed_everything
 from landbridge.build import build, factory
 from landbridge.check import check
 from landbridge.clock import Clock
-from landbridge.data.domain import Domain, require_same_classes
+from landbridge.data.domain import Domain, require_same_classes, require_same_kind
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer import TransferData
 from landbridge.epochs import Epochs
@@ -24,6 +24,7 @@ from landbridge.lightning import fit_trainer, log_results, logging_to, quiet, te
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
 from landbridge.selection import Rule
+from landbridge.signatures import locate, read_signature
 from landbridge.start import Start
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.terms import needs, optimises, weights
@@ -68,7 +69,7 @@ def run(
         with clock("start"):
             start.prepare(cfg, domains.get("source"), run)
             seed_everything(cfg.seed, workers=True, verbose=False)
-            network = Network(build(cfg.backbone), len(domains["target"].classes))
+            network = _network(cfg, domains["target"])
             if loaded := start.apply(network):
                 record.start = loaded.to_json()
                 partly = any(name.startswith("backbone.") for name in loaded.initialised)
@@ -150,7 +151,15 @@ def _domains(cfg: DictConfig, with_source: bool) -> dict[str, Domain]:
     domains: dict[str, Domain] = {role: build(cfg[role]) for role in (["source"] if with_source else []) + ["target"]}
     if with_source:
         require_same_classes(domains["source"], domains["target"])
+        require_same_kind(domains["source"], domains["target"])
     return domains
+
+
+def _network(cfg: DictConfig, target: Domain) -> Network:
+    """Build the backbone, which is told the shape of a raw sample if it asks for it, and the head."""
+    asks = "shape" in read_signature(locate(cfg.backbone._target_)).hints
+    backbone = build(cfg.backbone, **({"shape": target.shape} if asks else {}))
+    return Network(backbone, len(target.classes))
 
 
 def _caution(rule: Rule, strategy: Strategy) -> None:

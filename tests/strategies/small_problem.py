@@ -21,7 +21,7 @@ def make(method: Any, progress: float = 0.0, terms: Mapping[str, float] | None =
     """Build a strategy around the same small network each time, as if a share of its training were over."""
     torch.manual_seed(0)
     strategy = method(
-        network=Network(MLP(inputs=5, widths=(7, 6)), CLASSES),
+        network=Network(MLP(shape=(5,), widths=(7, 6)), CLASSES),
         freeze=Depth(),
         optimizer=torch.optim.SGD,
         schedule=Constant(),

@@ -1,9 +1,10 @@
 """Small encoders for digits and vectors."""
 
+import math
 from collections.abc import Sequence as Row
 from typing import Annotated
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 from torch import nn
 
 from landbridge.backbones.backbone import Sequence
@@ -43,18 +44,19 @@ class MLP(Sequence):
     """Fully connected layers with BatchNorm, for vectors, or for grey images of 28 x 28 pixels taken as vectors.
 
     Args:
-        inputs: width of the input vectors; None takes images.
+        shape: of a raw sample: (d,) for vectors; with any other, it takes images.
         widths: of the layers; the last is the width of the features.
     """
 
     def __init__(
-        self, inputs: Annotated[int, Gt(0)] | None = None, widths: Row[Annotated[int, Gt(0)]] = (256, 64)
+        self, shape: Row[Annotated[int, Ge(0)]] = (1, 28, 28), widths: Row[Annotated[int, Gt(0)]] = (256, 64)
     ) -> None:
+        spec = None if len(shape) == 1 else GREY_28
         parts: dict[str, nn.Module] = {}
-        width = inputs or 28 * 28
+        width = spec.channels * math.prod(spec.size) if spec else shape[0]
         for number, after in enumerate(widths, start=1):
             parts[f"layer{number}"] = nn.Sequential(
                 nn.Flatten(), nn.Linear(width, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(inplace=True)
             )
             width = after
-        super().__init__(parts, None if inputs else GREY_28, width)
+        super().__init__(parts, spec, width)

@@ -196,3 +196,18 @@ def require_same_classes(source: Domain, target: Domain) -> None:
     raise LandbridgeError(
         f"source {source.name} and target {target.name} must have the same classes: {'; '.join(differences)}"
     )
+
+
+def require_same_kind(source: Domain, target: Domain) -> None:
+    """Refuse two domains that no backbone could take both: vectors beside images, or of two widths.
+
+    Raises:
+        LandbridgeError: says what each holds.
+    """
+    if source.shape == target.shape or source.modality == target.modality == "image":
+        return
+    held = [
+        f"{domain.name} holds {'images' if domain.modality == 'image' else f'vectors of width {domain.shape[0]}'}"
+        for domain in (source, target)
+    ]
+    raise LandbridgeError(f"source {held[0]}, but target {held[1]}: one backbone must take both")
