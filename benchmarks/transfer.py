@@ -34,7 +34,7 @@ ADAPTATION = [
 ]
 #: The same number of optimizer steps for every method: 300.
 STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=30", "optimizer.fused=true"]
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -152,8 +152,8 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if not arguments.no_write:
-        page = RESULTS.read_text()
-        RESULTS.write_text(page[: page.index(BEGIN) + len(BEGIN)] + f"\n\n{text}\n" + page[page.index(END) :])
+        page = PAGE.read_text()
+        PAGE.write_text(page[: page.index(BEGIN) + len(BEGIN)] + f"\n\n{text}\n" + page[page.index(END) :])
 
 
 if __name__ == "__main__":
