@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import CPUAccelerator
@@ -25,18 +26,21 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, fold
     if epochs is None or epochs < 1:
         raise LandbridgeError(f"trainer.max_epochs={epochs}: training takes a planned number of epochs, at least 1")
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
-    return build(
-        cfg.trainer,
-        logger=logger or False,
-        callbacks=[callback, RichProgressBar()] if terminal else [callback],
-        enable_progress_bar=terminal,
-        default_root_dir=str(folder),
-        # Streams shard themselves, so that all of them are sharded alike.
-        use_distributed_sampler=False,
-        # Losses are logged once an epoch.
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-    )
+    try:
+        return build(
+            cfg.trainer,
+            logger=logger or False,
+            callbacks=[callback, RichProgressBar()] if terminal else [callback],
+            enable_progress_bar=terminal,
+            default_root_dir=str(folder),
+            # Streams shard themselves, so that all of them are sharded alike.
+            use_distributed_sampler=False,
+            # Losses are logged once an epoch.
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise LandbridgeError(f"trainer: {error}") from error
 
 
 def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:

@@ -82,7 +82,7 @@ class Record:
             raise LandbridgeError(f"cannot write {folder / RECORD}: {error.strerror}") from error
 
     @classmethod
-    def read(cls, folder: Path) -> "Record":
+    def read(cls, folder: Path | str) -> "Record":
         """Read the record of a run.
 
         Args:
@@ -91,6 +91,7 @@ class Record:
         Raises:
             LandbridgeError: there is none, it is damaged, or a newer landbridge wrote it.
         """
+        folder = Path(folder)
         path = folder if folder.name == RECORD else folder / RECORD
         try:
             content = json.loads(path.read_text())

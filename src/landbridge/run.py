@@ -148,6 +148,8 @@ def _streams(cfg: DictConfig, start: Start) -> frozenset[str]:
 
 def _domains(cfg: DictConfig, with_source: bool) -> dict[str, Domain]:
     """Open the domains that the run uses."""
+    if with_source and not cfg.get("source"):
+        raise LandbridgeError("start=source needs a source domain: set source=...")
     domains: dict[str, Domain] = {role: build(cfg[role]) for role in (["source"] if with_source else []) + ["target"]}
     if with_source:
         require_same_classes(domains["source"], domains["target"])

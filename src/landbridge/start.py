@@ -138,7 +138,10 @@ class Checkpoint(Start):
         prefix, state = "network.", read_weights(self.path)
         self.beside = {name: value for name, value in state.items() if not name.startswith(prefix)}
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        return load_matching(network, own, str(self.path))
+        report = load_matching(network, own, str(self.path))
+        if missing := [name for name in report.initialised if name.startswith("backbone.")]:
+            raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
+        return report
 
 
 class Source(Start):

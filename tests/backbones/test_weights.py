@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from dusk import DuskNet
 from landbridge.backbones.pretrained import Timm
-from landbridge.backbones.small import DigitsCNN
+from landbridge.backbones.small import MLP, DigitsCNN
 from landbridge.backbones.weights import read_package, read_weights
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
@@ -157,3 +157,12 @@ def test_a_checkpoint_of_other_classes_brings_the_backbone_alone(tiny, tmp_path)
     report = Checkpoint(str(tmp_path / "run" / "last.ckpt")).apply(network)
     assert report.skipped == report.initialised == ["head.weight", "head.bias"]
     assert len(report.loaded) == len(network.backbone.state_dict())
+
+
+def test_a_checkpoint_of_which_only_the_head_fits_is_refused(tmp_path):
+    first, second = Network(MLP(widths=(8, 6)), 3), Network(MLP(widths=(9, 6)), 3)
+    state = {f"network.{name}": value for name, value in first.state_dict().items()}
+    other = {name: value for name, value in state.items() if "layer1" in name or "head" in name}
+    torch.save({"state_dict": other}, tmp_path / "other.ckpt")
+    with pytest.raises(LandbridgeError, match="another backbone"):
+        Checkpoint(str(tmp_path / "other.ckpt")).apply(second)
