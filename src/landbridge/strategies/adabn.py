@@ -93,7 +93,7 @@ class AdaBN(Strategy):
         hook.remove()
 
     def _batches(self) -> Any:
-        return self.trainer.datamodule.in_order("target_unlabelled")  # type: ignore[attr-defined]
+        return self.data.in_order("target_unlabelled")
 
     @torch.no_grad()
     def _encode(self, batch: Batch) -> None:

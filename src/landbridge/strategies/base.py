@@ -1,43 +1,34 @@
-"""The base of all strategies: it encodes streams, sums a loss's terms, freezes, and builds the optimizer."""
+"""The base of all strategies: it encodes streams, and sums and logs the terms of a loss."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import torch
-from annotated_types import Ge
-from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Freezing
 from landbridge.network import Network
-from landbridge.schedules import Constant, Schedule
 from landbridge.strategies.output import Output
 from landbridge.strategies.terms import TERMS, start_for
 from landbridge.strategies.terms import needs as needs_of_terms
+from landbridge.strategies.trainable import Trainable
 
 # Looking at a loss makes a GPU wait, so training looks once in so many steps.
 STEPS_BETWEEN_CHECKS = 50
 
 
-class Strategy(LightningModule, ABC):
+class Strategy(Trainable):
     """A way of carrying knowledge over: the streams it needs, and its loss.
 
-    All that a strategy learns lies in parameters and buffers; with the number of batches seen, that is its whole state.
+    All that a strategy learns lies in parameters and buffers, so that it resumes and runs in processes side by side.
 
     Args:
         network: backbone and head.
-        freeze: which stages train in which epoch.
-        optimizer: makes the optimizer from parameter groups.
-        schedule: factor on the learning rates over training progress.
-        steps: batches that are planned in all.
         terms: weights of terms that are added to the loss, by name; see `landbridge.strategies.terms`.
-        backbone_lr_scale: the backbone's learning rate relative to the head's.
+        **trainable: see `Trainable`.
     """
 
     #: Streams without which the strategy cannot train, and streams that it uses where the setting provides them.
@@ -61,28 +52,11 @@ class Strategy(LightningModule, ABC):
 
     weights_at_start: Tensor | None
 
-    def __init__(
-        self,
-        network: Network,
-        freeze: Freezing,
-        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
-        schedule: Schedule,
-        steps: int,
-        terms: Mapping[str, float],
-        backbone_lr_scale: Annotated[float, Ge(0)] = 1.0,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.freeze_policy = freeze
-        self.make_optimizer = optimizer
-        self.schedule = schedule
-        self.steps = steps
+    def __init__(self, network: Network, terms: Mapping[str, float], **trainable: Any) -> None:
+        super().__init__(network=network, **trainable)
         self.terms = dict(terms)
         # In the checkpoint, so that a resumed run is pulled towards the same weights.
         self.register_buffer("weights_at_start", start_for(terms, network.backbone))
-        self.backbone_lr_scale = backbone_lr_scale
-        self.batches_seen = 0
-        self.trainable = freeze.trainable(0, network.backbone.stages)
         self._totals: dict[str, Tensor] = {}
         self._batches_in_totals = 0
         self.epoch_losses: dict[str, float] = {}
@@ -98,11 +72,6 @@ class Strategy(LightningModule, ABC):
 
     def inherit(self, beside: Mapping[str, Tensor]) -> None:
         """Take over what a source model's strategy has kept beside its network, by name."""
-
-    @property
-    def progress(self) -> float:
-        """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
-        return min(self.batches_seen / self.steps, 1.0)
 
     def classify(self, *labelled: Output | None) -> Tensor:
         """Cross-entropy of labelled streams, each stream's mean counted once."""
@@ -176,78 +145,11 @@ class Strategy(LightningModule, ABC):
     def collect(self, name: str) -> Output:
         """Encode a whole training stream in the order of its samples, in evaluation mode."""
         self.eval()
-        batches = self.trainer.datamodule.in_order(name)  # type: ignore[attr-defined]
+        batches = self.data.in_order(name)
         outputs = [self.encode(name, self.transfer_batch_to_device(batch, self.device, 0)) for batch in batches]
         self.train()
-        joined = {field: torch.cat([getattr(each, field) for each in outputs]) for field in ("features", "logits")}
-        return Output(name, index=torch.cat([each.index for each in outputs]), **joined)
-
-    # Freezing -------------------------------------------------------------------------------------------------------
-
-    def on_train_epoch_start(self) -> None:
-        """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""
-        self.trainable = self.freeze_policy.trainable(self.current_epoch, self.network.backbone.stages)
-        self.train()
-
-    def train(self, mode: bool = True) -> "Strategy":
-        """Set the mode of all modules; stages that are frozen stay in evaluation mode."""
-        super().train(mode)
-        if mode:
-            self.network.backbone.train_stages(self.trainable)
-        return self
-
-    def players(self) -> Sequence[Sequence[str]]:
-        """Return, for each optimizer, the name prefixes of the parameters that it trains; one for all by default."""
-        return [[""]]
-
-    def configure_optimizers(self) -> Any:
-        """Build an optimizer for each player, with one group per learning rate, of the parameters that train."""
-        self.train()
-        configured = [self._configure(tuple(prefixes)) for prefixes in self.players()]
-        return configured if len(configured) > 1 else configured[0]
-
-    def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
-        groups: dict[float, list[torch.nn.Parameter]] = {}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad and name.startswith(prefixes):
-                scale = self.backbone_lr_scale if name.startswith("network.backbone.") else 1.0
-                groups.setdefault(scale, []).append(parameter)
-        if not groups:
-            raise LandbridgeError(f"strategy {type(self).__name__}: nothing is left to train")
-        optimizer = self.make_optimizer([{"params": group, "scale": scale} for scale, group in groups.items()])
-        for group in optimizer.param_groups:
-            group["lr"] *= group["scale"]
-        if isinstance(self.schedule, Constant):
-            return {"optimizer": optimizer}
-        scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def update(self, players: int | Sequence[int], loss: Tensor) -> None:
-        """Move one player, or several at once, against a loss's gradient: for strategies with manual optimisation.
-
-        Only their own parameters move; gradients that reach others are dropped before their next update.
-        """
-        moved = [players] if isinstance(players, int) else players
-        optimizers: Any = self.optimizers()
-        schedulers: Any = self.lr_schedulers() or []
-        optimizers, schedulers = (each if isinstance(each, list) else [each] for each in (optimizers, schedulers))
-        for player in moved:
-            optimizers[player].zero_grad()
-        self.manual_backward(loss)
-        for player in moved:
-            optimizers[player].step()
-            if schedulers:
-                schedulers[player].step()
-
-    # State and logging ----------------------------------------------------------------------------------------------
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of batches seen."""
-        checkpoint["batches_seen"] = self.batches_seen
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the number of batches seen."""
-        self.batches_seen = checkpoint["batches_seen"]
+        fields = ("features", "logits", "index", *(["y"] if self.data.streams[name].labels is not None else []))
+        return Output(name, *(torch.cat([getattr(each, field) for each in outputs]) for field in fields))
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean of each term."""
@@ -263,12 +165,3 @@ class Strategy(LightningModule, ABC):
                 f"training diverged by step {self.batches_seen}: the loss term{'s' if len(broken) > 1 else ''} "
                 f"{' and '.join(broken)} of {type(self).__name__} is not finite; a lower optimizer.lr may help"
             )
-
-    def parameter_counts(self) -> tuple[int, int]:
-        """Return the number of all parameters and of those that train."""
-        self.train()
-        return _count(self.parameters()), _count(p for p in self.parameters() if p.requires_grad)
-
-
-def _count(parameters: Iterable[torch.nn.Parameter]) -> int:
-    return sum(parameter.numel() for parameter in parameters)

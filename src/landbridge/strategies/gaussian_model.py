@@ -39,14 +39,13 @@ class GaussianModel(TargetOnly):
         """Fit the Gaussians to the features that the epoch has led to."""
         super().on_train_epoch_end()
         seen = self.collect("target")
-        y = self.trainer.datamodule.streams["target"].labels.to(self.device)  # type: ignore[attr-defined]
-        right = seen.logits.argmax(dim=1) == y
+        right = seen.logits.argmax(dim=1) == seen.y
         for label in range(len(self.means)):
-            members = (y == label) & right
+            members = (seen.y == label) & right
             if not members.any():
-                members = y == label
+                members = seen.y == label
             self.means[label], self.factors[label] = gaussian(seen.features[members], self.shrinkage)
-            self.shares[label] = (y == label).float().mean()
+            self.shares[label] = (seen.y == label).float().mean()
 
 
 def gaussian(x: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:

@@ -32,5 +32,5 @@ class TwoViews(Strategy, ABC):
 
     def view(self, kind: Literal["weak", "strong"], name: str, batch: Batch) -> Batch:
         """Return a stream's batch with its images augmented."""
-        views = self.trainer.datamodule.views[name]  # type: ignore[attr-defined]
+        views = self.data.views[name]
         return batch | {"x": getattr(views, kind)(batch["x"])}

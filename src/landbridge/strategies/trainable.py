@@ -1,0 +1,134 @@
+"""What of a network trains in an epoch, and by which optimizer."""
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, cast
+
+from annotated_types import Ge
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from landbridge.data.transfer import TransferData
+from landbridge.errors import LandbridgeError
+from landbridge.freezing import Freezing
+from landbridge.network import Network
+from landbridge.schedules import Constant, Schedule
+
+
+class Trainable(LightningModule, ABC):
+    """A network of which a policy freezes stages, and whose parameters are divided among optimizers.
+
+    With its parameters and buffers, the number of batches seen is its whole state.
+
+    Args:
+        network: backbone and head.
+        freeze: which stages train in which epoch.
+        optimizer: makes the optimizer from parameter groups.
+        schedule: factor on the learning rates over training progress.
+        steps: batches that are planned in all.
+        backbone_lr_scale: the backbone's learning rate relative to the head's.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        freeze: Freezing,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
+        schedule: Schedule,
+        steps: int,
+        backbone_lr_scale: Annotated[float, Ge(0)] = 1.0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.freeze_policy = freeze
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.steps = steps
+        self.backbone_lr_scale = backbone_lr_scale
+        self.batches_seen = 0
+        self.trainable = freeze.trainable(0, network.backbone.stages)
+
+    @property
+    def progress(self) -> float:
+        """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
+        return min(self.batches_seen / self.steps, 1.0)
+
+    @property
+    def data(self) -> TransferData:
+        """What the strategy trains on."""
+        return cast(Any, self.trainer).datamodule
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""
+        self.trainable = self.freeze_policy.trainable(self.current_epoch, self.network.backbone.stages)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Trainable":
+        """Set the mode of all modules; stages that are frozen stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self.network.backbone.train_stages(self.trainable)
+        return self
+
+    def players(self) -> Sequence[Sequence[str]]:
+        """Return, for each optimizer, the name prefixes of the parameters that it trains; one for all by default."""
+        return [[""]]
+
+    def configure_optimizers(self) -> Any:
+        """Build an optimizer for each player, with one group per learning rate, of the parameters that train."""
+        self.train()
+        configured = [self._configure(tuple(prefixes)) for prefixes in self.players()]
+        return configured if len(configured) > 1 else configured[0]
+
+    def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
+        groups: dict[float, list[Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad and name.startswith(prefixes):
+                scale = self.backbone_lr_scale if name.startswith("network.backbone.") else 1.0
+                groups.setdefault(scale, []).append(parameter)
+        if not groups:
+            raise LandbridgeError(f"strategy {type(self).__name__}: nothing is left to train")
+        optimizer = self.make_optimizer([{"params": group, "scale": scale} for scale, group in groups.items()])
+        for group in optimizer.param_groups:
+            group["lr"] *= group["scale"]
+        if isinstance(self.schedule, Constant):
+            return {"optimizer": optimizer}
+        scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def update(self, players: int | Sequence[int], loss: Tensor) -> None:
+        """Move one player, or several at once, against a loss's gradient: for strategies with manual optimisation.
+
+        Only their own parameters move; gradients that reach others are dropped before their next update.
+        """
+        moved = [players] if isinstance(players, int) else players
+        optimizers: Any = self.optimizers()
+        schedulers: Any = self.lr_schedulers() or []
+        optimizers, schedulers = (each if isinstance(each, list) else [each] for each in (optimizers, schedulers))
+        for player in moved:
+            optimizers[player].zero_grad()
+        self.manual_backward(loss)
+        for player in moved:
+            optimizers[player].step()
+            if schedulers:
+                schedulers[player].step()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of batches seen."""
+        checkpoint["batches_seen"] = self.batches_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the number of batches seen."""
+        self.batches_seen = checkpoint["batches_seen"]
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Return the number of all parameters and of those that train."""
+        self.train()
+        return _count(self.parameters()), _count(p for p in self.parameters() if p.requires_grad)
+
+
+def _count(parameters: Iterable[Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
