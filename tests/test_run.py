@@ -231,7 +231,39 @@ def test_an_interrupted_run_says_so_and_goes_on(tiny, tmp_path):
             tiny("trainer.max_epochs=3")
     record = Record.read(tmp_path / "run")
     assert (record.status, record.reason, len(record.epochs)) == ("failed", "interrupted", 2)
-    assert tiny("trainer.max_epochs=3").results == straight.results
+    record.cost["seconds"] += 1000
+    record.cost["phases"]["train"] += 900
+    record.write(tmp_path / "run")
+    resumed = tiny("trainer.max_epochs=3")
+    assert resumed.results == straight.results
+    assert 1000 < resumed.cost["seconds"] < 1100, "of all its sessions together"
+    assert 900 < resumed.cost["phases"]["train"] < 1000
+
+
+def test_another_file_to_start_from_is_another_run_wherever_it_lies(tiny, tmp_path):
+    for seed in (1, 2):
+        tiny(f"seed={seed}", folder=f"start-{seed}")
+    a, b = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
+
+    def start(path: Path) -> str | None:
+        return tiny("start=checkpoint", f"start.path={path}", folder=f"run-{path.stem}").fingerprint
+
+    shutil.copy(tmp_path / "start-1" / LAST, a)
+    shutil.copy(a, b)
+    assert start(a) == start(b)
+    shutil.copy(tmp_path / "start-2" / LAST, a)
+    with pytest.raises(LandbridgeError, match="holds the record of another run"):
+        start(a)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
+def test_a_strategy_with_a_critic_runs_in_any_precision_of_whole_weights(precision, tiny):
+    assert tiny("strategy=dann", f"trainer.precision={precision}").status == "done"
+
+
+def test_weights_in_half_precision_are_refused(tiny):
+    with pytest.raises(LandbridgeError, match="nearest: bf16-mixed"):
+        tiny("trainer.precision=bf16-true")
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])

@@ -9,6 +9,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
+from landbridge.endings import mistakes_in_short, told_in_short
 from landbridge.groups import as_additions, as_typed, conf_folder, register_groups
 
 
@@ -23,7 +24,9 @@ def task(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     choices = {group: choice for group, choice in hydra_config.runtime.choices.items() if choice and "/" not in group}
-    record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
+    # Hydra would add a line of its own, in its own words for what was typed.
+    with mistakes_in_short():
+        record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
     if record.results:
         print_record(record, folder)
     epoch = record.selection.get("epoch")
@@ -32,9 +35,10 @@ def task(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Entry point of `landbridge` and of `python -m landbridge`."""
-    register_groups(sys.argv[1:])
-    sys.argv[1:] = as_additions(sys.argv[1:])
-    task()
+    with told_in_short():
+        register_groups(sys.argv[1:])
+        sys.argv[1:] = as_additions(sys.argv[1:])
+        task()
 
 
 if __name__ == "__main__":

@@ -1,24 +1,42 @@
 """Seconds by phase, for the record."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 
 class Clock:
-    """Adds up seconds by phase."""
+    """Adds up seconds by phase, over all the sessions that a run has taken."""
 
     def __init__(self) -> None:
-        self.phases: dict[str, float] = {}
         self._began = time.perf_counter()
+        self._seconds: dict[str, float] = {}
+        self._running: dict[str, float] = {}
+        self._before = 0.0
+
+    def go_on(self, cost: Mapping[str, Any]) -> None:
+        """Count what earlier sessions of an interrupted run have taken, as their record says."""
+        self._before = cost.get("seconds", 0.0)
+        for phase, seconds in cost.get("phases", {}).items():
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + seconds
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
         """Time a block as part of a phase."""
-        began = time.perf_counter()
-        yield
-        self.phases[phase] = round(self.phases.get(phase, 0.0) + time.perf_counter() - began, 3)
+        self._running[phase] = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[phase] = self._until_now(phase)
+            del self._running[phase]
 
-    def total(self) -> float:
-        """Return the seconds since the clock was made."""
-        return round(time.perf_counter() - self._began, 3)
+    def cost(self) -> dict[str, Any]:
+        """Return all seconds so far, and those of each phase, the running ones included."""
+        phases = [*self._seconds, *(phase for phase in self._running if phase not in self._seconds)]
+        total = self._before + time.perf_counter() - self._began
+        return {"seconds": round(total, 3), "phases": {phase: round(self._until_now(phase), 3) for phase in phases}}
+
+    def _until_now(self, phase: str) -> float:
+        running = time.perf_counter() - self._running[phase] if phase in self._running else 0.0
+        return self._seconds.get(phase, 0.0) + running

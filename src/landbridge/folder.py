@@ -77,6 +77,11 @@ class RunFolder:
             self.record.reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
             if self._is_ours():
                 self.write()
+            if interrupted:
+                log.warning("interrupted; the same command with hydra.run.dir=%s goes on from there", self.path)
+            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+                # Lightning turns the one into the other, and forgets why.
+                raise KeyboardInterrupt from error
             raise
 
     def _earlier(self) -> Record | None:

@@ -19,12 +19,20 @@ from landbridge.build import build
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
 
+WEIGHTS_IN_HALF = ("16-true", "bf16-true")
+
 
 def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, folder: Path) -> Trainer:
     """Make the trainer that fits: a progress bar on a terminal, nothing in a pipe."""
     epochs = cfg.trainer.get("max_epochs")
     if epochs is None or epochs < 1:
         raise LandbridgeError(f"trainer.max_epochs={epochs}: training takes a planned number of epochs, at least 1")
+    precision = str(cfg.trainer.get("precision", ""))
+    if precision in WEIGHTS_IN_HALF:
+        raise LandbridgeError(
+            f"trainer.precision={precision} keeps the weights themselves in low precision, where losses that compare "
+            f"domains cancel; nearest: {precision.removesuffix('-true')}-mixed"
+        )
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
     try:
         return build(
@@ -107,4 +115,6 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        # Epochs' losses and scores are in the record; the logger shows those of the first process.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         yield

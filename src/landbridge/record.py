@@ -26,7 +26,7 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     # Where files lie; what is in them is in the domains' own fingerprints.
     "source": ("root", "file"),
     "target": ("root", "file"),
-    "start": ("cache",),
+    "start": ("cache", "path"),
 }
 
 Status = Literal["running", "done", "failed"]
@@ -113,7 +113,7 @@ def fingerprint(config: dict[str, Any], data: dict[str, str]) -> str:
 
     Args:
         config: the resolved configuration.
-        data: fingerprints of the domains that the run uses.
+        data: fingerprints of the domains that the run uses, and of files that it starts from.
     """
     decisive = {
         group: {key: value for key, value in node.items() if key not in INCIDENTAL.get(group, ())}

@@ -61,10 +61,12 @@ def run(
         with clock("data"):
             domains = _domains(cfg, "source" in streams or start.needs_source)
         record.data = {role: domain.summary() for role, domain in domains.items()}
-        record.fingerprint = fingerprint(config, {role: domain.fingerprint for role, domain in domains.items()})
+        contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
+        record.fingerprint = fingerprint(config, contents)
         if finished := place.finished():
             return finished
-        checkpoint = place.checkpoint()
+        if checkpoint := place.checkpoint():
+            clock.go_on(Record.read(folder).cost)
 
         with clock("start"):
             start.prepare(cfg, domains.get("source"), run)
@@ -86,6 +88,7 @@ def run(
 
         def keep(rows: list[dict[str, Any]]) -> None:
             record.epochs = rows
+            record.cost |= clock.cost()
             place.write()
 
         epochs = Epochs(build(cfg.selection), data, folder, keep)
@@ -97,7 +100,8 @@ def run(
             strategy.inherit(start.beside)
             if strategy.trains:
                 _caution(epochs.rule, strategy)
-            record.cost["parameters"], record.cost["trainable_parameters"] = strategy.parameter_counts()
+            parameters, trainable = strategy.parameter_counts()
+            record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
             place.write()
 
             with clock("train"):
@@ -125,7 +129,7 @@ def run(
             for role, domain in domains.items()
             for name, split in domain.splits.items()
         }
-        record.cost |= {"seconds": clock.total(), "phases": clock.phases, "peak_memory_bytes": peak_memory_bytes()}
+        record.cost |= clock.cost() | {"peak_memory_bytes": peak_memory_bytes()}
         if torch.cuda.is_available():
             record.cost["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated()
         record.status = "done"

@@ -13,7 +13,8 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from landbridge.backbones.weights import read_weights
+from landbridge import __version__
+from landbridge.backbones.weights import content_of, read_weights
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
@@ -92,6 +93,10 @@ class Start(ABC):
             train: runs another transfer in a folder.
         """
 
+    def contents(self) -> dict[str, str]:
+        """Return fingerprints of the files that the weights are read from, by what they are."""
+        return {}
+
     @abstractmethod
     def apply(self, network: Network) -> LoadReport | None:
         """Set the weights; return what was loaded, or None if nothing was to be."""
@@ -115,6 +120,10 @@ class Pretrained(Start):
     def __init__(self, path: str | None = None) -> None:
         self.path = Path(path).expanduser() if path else None
 
+    def contents(self) -> dict[str, str]:
+        """Return the fingerprint of the file, if one is named."""
+        return {"start": content_of(self.path)} if self.path else {}
+
     def apply(self, network: Network) -> LoadReport:
         """Load the backbone's weights."""
         state, origin = network.backbone.pretrained_state(self.path)
@@ -132,6 +141,10 @@ class Checkpoint(Start):
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).expanduser()
+
+    def contents(self) -> dict[str, str]:
+        """Return the fingerprint of the checkpoint."""
+        return {"start": content_of(self.path)}
 
     def apply(self, network: Network) -> LoadReport:
         """Load what the checkpoint keeps of the network."""
@@ -176,9 +189,14 @@ class Source(Start):
             raise LandbridgeError("start=source needs a source domain: set source=...")
         own = self._config(cfg)
         config: Any = OmegaConf.to_container(own, resolve=True)
-        folder = self.cache / fingerprint(config, {"target": source.fingerprint})
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        # Another version may train another model from the same configuration.
+        folder = self.cache / fingerprint(config, {"target": source.fingerprint, "landbridge": __version__})
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock").acquire()
+        except OSError as error:
+            raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
+        with lock:
             record = train(own, folder)
         self._model = folder / record.selection["checkpoint"]
 

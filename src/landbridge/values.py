@@ -1,6 +1,7 @@
 """Whether a configured value fits the annotation of its parameter, and in people's words why not."""
 
 import functools
+import math
 from collections import abc
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -61,6 +62,8 @@ def faults(value: Any, hint: Any, where: str = "") -> list[tuple[str, str]]:
     Returns:
         For each culprit its path, such as `betas[1]`, and a message. Empty if the value fits.
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        return [(where, f"{value} is not finite")]
     if fits(value, hint):
         return []
     for member in _members(hint):

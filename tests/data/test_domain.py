@@ -30,6 +30,11 @@ def three(*counts):
     }
 
 
+def test_shares_that_leave_nothing_to_train_on_are_refused():
+    with pytest.raises(LandbridgeError, match=r"zoo: val=0\.5 and test=0\.5 leave nothing to train on"):
+        split_domain("zoo", CLASSES, TensorInputs(torch.zeros(60, 1)), torch.arange(60) % 3, val=0.5, test=0.5)
+
+
 def test_a_split_domain_holds_every_sample_once_with_its_label():
     pixels, y = samples()
     domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y)

