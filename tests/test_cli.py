@@ -196,6 +196,7 @@ def test_options_that_do_not_exist_are_named_before_hydra_composes(arguments, pr
     [
         ["-m", "strategy=dann,dan", "experiment=null"],
         ["-m", "strategy=glob(d*)", "source=choice(mnist,usps)"],
+        ["hydra.searchpath=[file://elsewhere]", "strategy=mine"],
         ["backbone=resnet50", "experiment=[sim_to_real]", "strategy='dann'", "target=${source}"],
     ],
 )

@@ -72,6 +72,13 @@ def test_the_cost_is_noted(tiny):
     assert cost["peak_memory_bytes"] > 50e6
 
 
+@pytest.mark.parametrize("strategy", ["tent", "bn_adapt"])
+def test_what_adapts_to_tested_inputs_must_say_so(strategy, tiny):
+    assert tiny(f"strategy={strategy}").config["transductive"] is True
+    with pytest.raises(LandbridgeError, match="adapts to the very inputs that it is tested on: set transductive=true"):
+        tiny(f"strategy={strategy}", "transductive=false", folder="other")
+
+
 def test_a_wrong_configuration_leaves_no_folder(tiny, tmp_path):
     with pytest.raises(LandbridgeError, match=r"strategy\.wieght"):
         tiny("strategy.wieght=1")

@@ -68,6 +68,7 @@ FACTS: Mapping[str, Any] = {
     "name": str,
     "seed": Annotated[int, Ge(0), Lt(2**32)],
     "target_labels": Annotated[int, Ge(0)] | Literal["all"],
+    "transductive": bool,
     "terms": TermSettings | None,
 }
 

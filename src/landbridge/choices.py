@@ -10,6 +10,8 @@ from landbridge.nearest import nearest
 CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
 #: Hydra's own words for values: interpolation, functions such as `glob(*)`, quotes.
 GRAMMAR = re.compile(r"[${(*'\"]")
+#: What brings options of which only Hydra knows.
+ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
 #: Groups of which several options may be chosen at once, as `[one,other]`.
 SEVERAL = frozenset({"experiment"})
 
@@ -24,6 +26,8 @@ def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str
     Raises:
         LandbridgeError: there are such.
     """
+    if any(argument.startswith(ELSEWHERE) for argument in arguments):
+        return
     sweep = bool({"-m", "--multirun"} & {*arguments})
     problems: dict[str, str] = {}
     for argument in arguments:

@@ -57,7 +57,7 @@ def run(
     with place.recording(), quiet():
         record.environment = environment()
         start: Start = build(cfg.start)
-        streams = _streams(cfg, start)
+        streams = _streams(cfg, start, record.choices.get("strategy"))
         with clock("data"):
             domains = _domains(cfg, "source" in streams or start.needs_source)
         record.data = {role: domain.summary() for role, domain in domains.items()}
@@ -137,15 +137,16 @@ def run(
     return record
 
 
-def _streams(cfg: DictConfig, start: Start) -> frozenset[str]:
+def _streams(cfg: DictConfig, start: Start, choice: str | None) -> frozenset[str]:
     """Choose the streams that the strategy and the terms need, or refuse a setting that does not provide them."""
     strategy: type[Strategy] = get_class(cfg.strategy._target_)  # type: ignore[assignment]
+    name = choice or strategy.__name__
     if strategy.continues_source and not start.brings_head:
-        raise LandbridgeError(
-            f"strategy {strategy.__name__} continues a source model: set start=source or start=checkpoint"
-        )
+        raise LandbridgeError(f"strategy {name} continues a source model: set start=source or start=checkpoint")
+    if strategy.adapts_at_test and not cfg.transductive:
+        raise LandbridgeError(f"strategy {name} adapts to the very inputs that it is tested on: set transductive=true")
     terms = weights(cfg.get("terms"))
-    name = strategy.__name__ + (f" with terms {', '.join(terms)}" if terms else "")
+    name += f" with terms {', '.join(terms)}" if terms else ""
     wanted = strategy.needs | needs(terms)
     return choose_streams(name, wanted, strategy.optional, cfg.target_labels, bool(cfg.get("source")))
 

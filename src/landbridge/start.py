@@ -207,6 +207,7 @@ class Source(Start):
             "target": own["source"],
             "source": None,
             "target_labels": "all",
+            "transductive": False,
             "terms": None,
             "logger": None,
             "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]

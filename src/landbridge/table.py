@@ -34,4 +34,5 @@ def print_record(record: Record, folder: Path) -> None:
 def _setting(record: Record) -> str:
     config = record.config
     strategy = record.choices.get("strategy") or config["strategy"]["_target_"].rpartition(".")[2]
-    return f"{strategy}, target_labels={config['target_labels']}, seed={config['seed']}, n=1"
+    transductive = ", transductive" if config["transductive"] else ""
+    return f"{strategy}, target_labels={config['target_labels']}{transductive}, seed={config['seed']}, n=1"

@@ -91,6 +91,7 @@ def valid() -> dict[str, Any]:
         "name": "experiment one",
         "seed": 0,
         "target_labels": "all",
+        "transductive": False,
         "method": {
             "_target_": f"{HERE}.Adversarial",
             "critic": {

@@ -93,7 +93,8 @@ def test_the_example_of_a_new_strategy_is_complete(tmp_path, monkeypatch):
     (command,) = [each[1:] for each in commands("landbridge") if "strategy=mean_match" in each]
     search = f"hydra.searchpath=[file://{tmp_path / 'conf'},timm://]"
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        cfg = hydra.compose("train", [search, *as_additions([*command, "target=uci_digits", "trainer.max_epochs=3"])])
+        overrides = as_additions([search, *command, "target=uci_digits", "trainer.max_epochs=3"])
+        cfg = hydra.compose("train", overrides)
     losses = [epoch["losses"] for epoch in run(cfg, tmp_path / "run").epochs]
     assert set(losses[0]) == {"classify", "match"}
     assert losses[-1]["classify"] < losses[0]["classify"] / 2

@@ -79,8 +79,9 @@ def rendered_digits(
 
     With `ranges`, this is domain randomisation (Tobin et al., 2017, arXiv:1703.06907): where the simulator varies
     enough, reality looks like one more variation. Without, every digit is rendered in one way, the baseline that it is
-    compared with. What an image looks like is drawn once, not anew in every epoch: `per_class` says how much variation
-    training sees.
+    compared with. Images are drawn before training, and `per_class` says how many. A run has the same number of steps
+    whatever the size of its source, so that as many images per class as it reads in all, such as 7,000 for the twenty
+    passes of the default over 350, are what drawing every image anew in every pass would be.
 
     Args:
         name: of the domain.
