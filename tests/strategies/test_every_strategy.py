@@ -18,7 +18,7 @@ from landbridge.record import Record
 TESTS = Path(__file__).parents[1]
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
 # Strategies that take no more epochs than this, however many they are given.
-EPOCHS = {"adabn": 1, "bn_adapt": 0, "tent": 0}
+EPOCHS = {"adabn": 1, "as_is": 0, "bn_adapt": 0, "knn": 1, "logistic": 1, "nearest_mean": 1, "tent": 0}
 
 
 @pytest.fixture
