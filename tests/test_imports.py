@@ -17,7 +17,7 @@ FLOORS = (
     {"start", "evaluate", "cache", "report", "folder", "lightning", "check"},
     {"epochs", "build"},
     {"strategies"},
-    {"network"},
+    {"network", "tuning"},
     {"backbones", "freezing", "schedules", "selection"},
     {"data"},
     {"losses", "statistics", "transferability", "record", "groups", "clock", "signatures", "values"},

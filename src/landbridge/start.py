@@ -18,6 +18,7 @@ from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
 from landbridge.record import Record, fingerprint
+from landbridge.tuning import merge_lora, restore_adapters
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ class Checkpoint(Start):
         prefix, state = "network.", read_weights(self.path)
         self.beside = {name: value for name, value in state.items() if not name.startswith(prefix)}
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        own = merge_lora(own)
+        restore_adapters(network, own)
         report = load_matching(network, own, str(self.path))
         if missing := [name for name in report.initialised if name.startswith("backbone.")]:
             raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
@@ -193,6 +196,7 @@ class Source(Start):
             "logger": None,
             "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]
             "freeze": {"_target_": "landbridge.freezing.Depth"},
+            "tuning": {"_target_": "landbridge.tuning.Full"},
             "selection": {"_target_": "landbridge.selection.Last"},
             "start": {"_target_": f"landbridge.start.{self.before.capitalize()}"},
         }
