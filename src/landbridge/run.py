@@ -74,7 +74,8 @@ def run(
                 record.start = loaded.to_json()
                 partly = any(name.startswith("backbone.") for name in loaded.initialised)
                 log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
-            build(cfg.tuning).apply(network.backbone)
+            if cfg.get("tuning"):
+                build(cfg.tuning).apply(network.backbone)
         data: TransferData = build(
             cfg.data,
             source=domains.get("source") if "source" in streams else None,

@@ -196,7 +196,7 @@ class Source(Start):
             "logger": None,
             "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]
             "freeze": {"_target_": "landbridge.freezing.Depth"},
-            "tuning": {"_target_": "landbridge.tuning.Full"},
+            "tuning": None,
             "selection": {"_target_": "landbridge.selection.Last"},
             "start": {"_target_": f"landbridge.start.{self.before.capitalize()}"},
         }

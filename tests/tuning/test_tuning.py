@@ -13,9 +13,9 @@ from landbridge.backbones.small import GREY_28
 from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
-from landbridge.tuning import Adapters, BitFit, Full, LoRA, merge_lora
+from landbridge.tuning import Adapters, BitFit, LoRA, merge_lora
 
-TUNINGS = {"full": Full, "lora": LoRA, "adapters": Adapters, "bitfit": BitFit}
+TUNINGS = {"lora": LoRA, "adapters": Adapters, "bitfit": BitFit}
 ADDED = {"lora": ".lora_", "adapters": ".adapter."}
 
 

@@ -30,9 +30,11 @@ from landbridge.strategies.output import Output
 from landbridge.strategies.pseudo_label import PseudoLabel
 from landbridge.strategies.safn import SAFN
 from landbridge.strategies.shot import SHOT
+from landbridge.strategies.soup import Soup
 from landbridge.strategies.supervised import SourceOnly, TargetOnly
 from landbridge.strategies.swd import SWD
 from landbridge.strategies.tent import TENT
+from landbridge.strategies.wise_ft import WiSEFT
 
 __all__ = [
     "ADDA",
@@ -66,7 +68,9 @@ __all__ = [
     "NearestNeighbours",
     "Output",
     "PseudoLabel",
+    "Soup",
     "SourceOnly",
     "Strategy",
     "TargetOnly",
+    "WiSEFT",
 ]

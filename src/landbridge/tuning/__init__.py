@@ -2,6 +2,6 @@
 
 from landbridge.tuning.adapters import Adapters, restore_adapters
 from landbridge.tuning.lora import LoRA, merge_lora
-from landbridge.tuning.tuning import BitFit, Full, Tuning
+from landbridge.tuning.tuning import BitFit, Tuning
 
-__all__ = ["Adapters", "BitFit", "Full", "LoRA", "Tuning", "merge_lora", "restore_adapters"]
+__all__ = ["Adapters", "BitFit", "LoRA", "Tuning", "merge_lora", "restore_adapters"]

@@ -22,13 +22,6 @@ class Tuning(ABC):
         """Change the backbone in place; what it computes stays the same."""
 
 
-class Full(Tuning):
-    """Every parameter may train."""
-
-    def apply(self, backbone: Backbone) -> None:
-        """Do nothing."""
-
-
 class BitFit(Tuning):
     """Only the biases may train (Ben Zaken et al., 2022, arXiv:2106.10199), those of normalisation layers included.
 
