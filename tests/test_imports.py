@@ -15,7 +15,7 @@ FLOORS = (
     {"__main__"},
     {"run", "table"},
     {"start", "evaluate", "cache", "report", "folder", "lightning", "check"},
-    {"epochs", "build"},
+    {"averaging", "epochs", "build"},
     {"strategies"},
     {"network", "tuning"},
     {"backbones", "freezing", "schedules", "selection"},

@@ -1,7 +1,9 @@
-"""Averages of the weights that training passes through, which are validated, kept and tested in their place."""
+"""Averages of the weights that training passes through: validated, kept and tested in their place."""
 
+from abc import ABC
 from typing import Annotated, Any
 
+import torch
 from annotated_types import Ge, Gt, Lt
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
@@ -10,8 +12,19 @@ from torch import Tensor
 from landbridge.strategies.mixing import renew_statistics
 
 
-class EMA(WeightAveraging):
-    r"""Exponential moving average of weights and statistics over steps: $\bar\theta \leftarrow d\bar\theta + (1-d)\theta$.
+class Averaging(WeightAveraging, ABC):
+    """Lightning's averaging, with the average in place until all that is done in a validation is over."""
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Wait: selection rules may still run the network."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on with the weights that train."""
+        super().on_validation_epoch_end(trainer, pl_module)
+
+
+class EMA(Averaging):
+    r"""Exponential moving average over steps: $\bar\theta \leftarrow d\bar\theta + (1-d)\theta$, statistics included.
 
     After $n$ steps $d$ is no more than $(1 + n) / (10 + n)$, so that the start does not linger in short runs.
 
@@ -20,22 +33,40 @@ class EMA(WeightAveraging):
     """
 
     def __init__(self, decay: Annotated[float, Gt(0), Lt(1)] = 0.999) -> None:
-        def average(old: Tensor, new: Tensor, number: Any) -> Tensor:
-            return old.lerp(new, 1 - min(decay, (1 + float(number)) / (10 + float(number))))
+        def average(old: Any, new: Any, number: Tensor | int) -> None:
+            if not old[0].is_floating_point():
+                torch._foreach_copy_(old, new)
+                return
+            steps = float(number)
+            torch._foreach_lerp_(old, new, 1 - min(decay, (1 + steps) / (10 + steps)))
 
-        super().__init__(avg_fn=average)
+        super().__init__(multi_avg_fn=average)
 
 
-class SWA(WeightAveraging):
+class SWA(Averaging):
     """Stochastic weight averaging (Izmailov et al., 2018, arXiv:1803.05407): the mean of the weights at epochs' ends.
 
-    BatchNorm statistics of the mean are measured anew for every validation (`measure_statistics`). Before the first
-    averaged epoch, the weights are those of the epoch. Learning rates stay those of the schedule.
+    BatchNorm statistics of the mean are measured anew for every validation (`measure_statistics`, a pass for each
+    layer). Until an epoch counts, the weights that train stand for the mean. Learning rates stay the schedule's.
 
     Args:
-        start: first epoch that counts, from 0 on.
+        start: the first epoch that counts, from 0 on.
     """
 
     def __init__(self, start: Annotated[int, Ge(0)] = 0) -> None:
         super().__init__(use_buffers=False)
         self.start = start
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
+        """Add the weights to the mean if the epoch is over."""
+        assert self._average_model is not None
+        if trainer.is_last_batch:
+            if trainer.current_epoch <= self.start:
+                self._average_model.n_averaged.zero_()
+            self._average_model.update_parameters(pl_module)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Put the mean in place."""
+        super().on_validation_epoch_start(trainer, pl_module)
+        if trainer.current_epoch > self.start:
+            renew_statistics(pl_module)

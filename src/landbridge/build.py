@@ -46,6 +46,7 @@ SLOTS: Mapping[str, Slot] = {
     "freeze": Slot("landbridge.freezing.Freezing"),
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
     "scheduler": Slot("landbridge.schedules.Schedule"),
+    "averaging": Slot("landbridge.averaging.Averaging"),
     "selection": Slot("landbridge.selection.rule.Rule"),
     "trainer": Slot(
         "pytorch_lightning.Trainer",

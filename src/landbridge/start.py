@@ -1,7 +1,7 @@
 """Where the weights come from before the strategy runs, and a report of what was loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from landbridge.backbones.weights import read_weights
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
-from landbridge.record import Record, fingerprint
+from landbridge.record import RECORD, Record, fingerprint
 from landbridge.tuning import merge_lora, restore_adapters
 
 
@@ -93,6 +93,15 @@ class Start(ABC):
             train: runs another transfer in a folder.
         """
 
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+        """Say whether the model that it brings is known to have learned these classes on a domain.
+
+        Args:
+            domain: its configuration.
+            classes: in the order of the head.
+        """
+        return self.needs_source
+
     @abstractmethod
     def apply(self, network: Network) -> LoadReport | None:
         """Set the weights; return what was loaded, or None if nothing was to be."""
@@ -133,6 +142,14 @@ class Checkpoint(Start):
 
     def __init__(self, path: str) -> None:
         self.path = Path(path).expanduser()
+
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+        """Look into the record beside the checkpoint, if there is one."""
+        if not (self.path.parent / RECORD).is_file():
+            return False
+        record = Record.read(self.path.parent)
+        learned = [role for role, data in record.data.items() if data["classes"] == list(classes)]
+        return any(record.config[role] == domain for role in learned)
 
     def apply(self, network: Network) -> LoadReport:
         """Load what the checkpoint keeps of the network."""
@@ -197,6 +214,7 @@ class Source(Start):
             "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]
             "freeze": {"_target_": "landbridge.freezing.Depth"},
             "tuning": None,
+            "averaging": None,
             "selection": {"_target_": "landbridge.selection.Last"},
             "start": {"_target_": f"landbridge.start.{self.before.capitalize()}"},
         }

@@ -22,7 +22,7 @@ class ClosedForm(Strategy):
         LandbridgeError: terms are configured, which act through gradients.
     """
 
-    descends: ClassVar = False
+    averages: ClassVar = False
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)

@@ -26,7 +26,7 @@ class WiSEFT(TargetOnly):
     before: Tensor
     after: Tensor
     needs: ClassVar = frozenset({"target"})
-    descends: ClassVar = False
+    averages: ClassVar = False
     continues_source: ClassVar = True
 
     def __init__(self, points: Annotated[int, Ge(2)] = 11, **base: Any) -> None:
