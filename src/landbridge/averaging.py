@@ -35,10 +35,11 @@ class EMA(Averaging):
     def __init__(self, decay: Annotated[float, Gt(0), Lt(1)] = 0.999) -> None:
         def average(old: Any, new: Any, number: Tensor | int) -> None:
             if not old[0].is_floating_point():
-                torch._foreach_copy_(old, new)
+                torch._foreach_copy_(old, new)  # pyright: ignore[reportPrivateImportUsage]
                 return
             steps = float(number)
-            torch._foreach_lerp_(old, new, 1 - min(decay, (1 + steps) / (10 + steps)))
+            share = 1 - min(decay, (1 + steps) / (10 + steps))
+            torch._foreach_lerp_(old, new, share)  # pyright: ignore[reportPrivateImportUsage]
 
         super().__init__(multi_avg_fn=average)
 
@@ -57,7 +58,9 @@ class SWA(Averaging):
         super().__init__(use_buffers=False)
         self.start = start
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *step: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Add the weights to the mean if the epoch is over."""
         assert self._average_model is not None
         if trainer.is_last_batch:

@@ -10,6 +10,10 @@ from rich.table import Table
 from landbridge.record import Record
 
 
+#: What every epoch's row holds; the rest a strategy has noted.
+ROW = frozenset({"epoch", "losses", "scores", "seconds"})
+
+
 def print_record(record: Record, folder: Path) -> None:
     """Print what a run found: metrics by domain, the chosen epoch, cost, and where the files lie."""
     console = Console()
@@ -28,7 +32,11 @@ def print_record(record: Record, folder: Path) -> None:
     selection, cost = record.selection, record.cost
     if record.epochs:
         chosen = f"{selection['epoch'] + 1} of {len(record.epochs)}, chosen by {selection['rule']}"
-        console.print(f"epoch      {chosen}{stamp}")
+        notes = {key: value for key, value in record.epochs[selection["epoch"]].items() if key not in ROW}
+        said = "".join(
+            f", {key} {', '.join(value) if isinstance(value, list) else value}" for key, value in notes.items()
+        )
+        console.print(f"epoch      {chosen}{stamp}{escape(said)}")
     if kept and "source" in record.results:
         source, target = record.results["source"], record.results["target"]
         share = source["accuracy"] / source["accuracy_at_start"] if source["accuracy_at_start"] else math.nan

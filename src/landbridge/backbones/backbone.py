@@ -62,7 +62,7 @@ class Backbone(nn.Module, ABC):
     def hold(self, parameters: Iterable[str]) -> None:
         """Keep some parameters from training in any epoch; the statistics of BatchNorm then stand still too."""
         self.held = frozenset(parameters)
-        self.__dict__.pop("_stages_of_module", None)  # there may be new modules
+        vars(self).pop("_stages_of_module", None)  # there may be new modules
 
     def train_stages(self, trainable: Collection[int], mode: bool = True) -> None:
         """Let some stages train and hold the others still.

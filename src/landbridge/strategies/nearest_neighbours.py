@@ -67,7 +67,7 @@ class NearestNeighbours(ClosedForm):
     def __init__(self, k: Annotated[int, Gt(0)] = 20, temperature: Annotated[float, Gt(0)] = 0.07, **base: Any) -> None:
         super().__init__(**base)
         classes, width = self.network.head.weight.shape
-        self.network.head = NeighbourHead(classes, width, k, temperature)
+        self.network.add_module("head", NeighbourHead(classes, width, k, temperature))
 
     def solve(self) -> None:
         """Fill the bank."""

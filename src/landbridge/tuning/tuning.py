@@ -53,7 +53,8 @@ def pick_layers(
     Raises:
         LandbridgeError: a target is the end of no name, or names what nothing can be added to; or there is no layer.
     """
-    layers, called = dict(backbone.named_modules()), _called(backbone)
+    layers: dict[str, nn.Module] = dict(backbone.named_modules())
+    called = _called(backbone)
     unfit = {name: reason for name, layer in layers.items() if (reason := _unfit(layer, kinds, called))}
     wanted = list(layers)
     if targets is not None:
