@@ -9,7 +9,6 @@ from rich.table import Table
 
 from landbridge.record import Record
 
-
 #: What every epoch's row holds; the rest a strategy has noted.
 ROW = frozenset({"epoch", "losses", "scores", "seconds"})
 
