@@ -7,13 +7,18 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
-from torch import Tensor
 
 from landbridge.strategies.mixing import renew_statistics
 
 
 class Averaging(WeightAveraging, ABC):
     """Lightning's averaging, with the average in place until all that is done in a validation is over."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring the average to where training is; Lightning makes it before. Its count stays, as it is looked at."""
+        assert self._average_model is not None
+        self._average_model.to(pl_module.device)
+        self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Wait: selection rules may still run the network."""
@@ -33,15 +38,17 @@ class EMA(Averaging):
     """
 
     def __init__(self, decay: Annotated[float, Gt(0), Lt(1)] = 0.999) -> None:
-        def average(old: Any, new: Any, number: Tensor | int) -> None:
-            if not old[0].is_floating_point():
-                torch._foreach_copy_(old, new)  # pyright: ignore[reportPrivateImportUsage]
-                return
-            steps = float(number)
-            share = 1 - min(decay, (1 + steps) / (10 + steps))
-            torch._foreach_lerp_(old, new, share)  # pyright: ignore[reportPrivateImportUsage]
+        super().__init__(multi_avg_fn=self._average)
+        self.decay = decay
 
-        super().__init__(multi_avg_fn=average)
+    def _average(self, old: Any, new: Any, _: Any) -> None:
+        assert self._average_model is not None
+        steps = float(self._average_model.n_averaged)
+        share = 1 - min(self.decay, (1 + steps) / (10 + steps))
+        if old[0].is_floating_point():
+            torch._foreach_lerp_(old, new, share)  # pyright: ignore[reportPrivateImportUsage]
+        else:
+            torch._foreach_copy_(old, new)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class SWA(Averaging):
