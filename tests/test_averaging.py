@@ -71,8 +71,7 @@ def test_training_is_as_without_and_what_is_scored_is_what_is_kept(average, tiny
     assert again.results["target"]["nll"] == pytest.approx(record.results["target"]["nll"], rel=1e-5)
 
 
-@pytest.mark.parametrize("average", ["ema", "swa"])
-@pytest.mark.parametrize("strategy", ["dann", "mcd"])
+@pytest.mark.parametrize(("average", "strategy"), [("ema", "mcd"), ("swa", "dann")])
 def test_resumed_equals_uninterrupted(average, strategy, tiny, tmp_path):
     overrides = [f"averaging={average}", f"strategy={strategy}", "trainer.max_epochs=3", "optimizer.lr=0.01"]
     straight = tiny(*overrides, folder="straight")

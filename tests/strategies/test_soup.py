@@ -9,6 +9,7 @@ import torch
 from dusk import assert_exact_statistics
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
+from landbridge.run import run
 
 
 def weights(folder, name="last.ckpt"):
@@ -20,12 +21,20 @@ def without_statistics(state):
     return {name: value for name, value in state.items() if "running" not in name and "batches" not in name}
 
 
-@pytest.fixture
-def sweep(tiny, tmp_path):
+@pytest.fixture(scope="module")
+def made(compose, tmp_path_factory):
     """Three runs from one start that differ in their learning rate."""
+    folder = tmp_path_factory.mktemp("sweep")
     for lr in (0.0001, 0.003, 0.03):
-        tiny("strategy=target_only", "target_labels=2", f"optimizer.lr={lr}", folder=f"sweep/{lr}")
-    return tmp_path / "sweep"
+        cfg = compose("experiment=tiny", "strategy=target_only", "target_labels=2", f"optimizer.lr={lr}")
+        run(cfg, folder / str(lr))
+    return folder
+
+
+@pytest.fixture
+def sweep(made, tmp_path):
+    """A copy of them that a test may change."""
+    return shutil.copytree(made, tmp_path / "sweep")
 
 
 @pytest.fixture

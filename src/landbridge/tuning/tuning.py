@@ -95,7 +95,8 @@ def _called(backbone: Backbone) -> set[nn.Module] | None:
     called: set[nn.Module] = set()
     modes = {module: module.training for module in backbone.modules()}
     hooks = [module.register_forward_pre_hook(lambda module, _: called.add(module)) for module in modes]
-    backbone.eval()(torch.zeros(1, backbone.spec.channels, *backbone.spec.size))
+    like = next(backbone.parameters())
+    backbone.eval()(like.new_zeros(1, backbone.spec.channels, *backbone.spec.size))
     for hook in hooks:
         hook.remove()
     for module, mode in modes.items():
