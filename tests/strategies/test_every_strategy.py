@@ -27,7 +27,7 @@ EPOCHS = {
     "nearest_mean": 1,
     "soup": 1,
     "tent": 0,
-    "wise_ft": 13,
+    "wise_ft": 4,
 }
 
 
@@ -42,6 +42,8 @@ def setting(compose, tiny, tmp_path):
         labels = int("target" in method.needs) if budget == "fewest" else budget
         rule = "target_val" if labels else "source_val" if "source" in method.needs else "last"
         start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if method.continues_source else []
+        if strategy == "wise_ft":
+            start.append("strategy.points=2")
         if strategy == "soup":
             for seed in (0, 1):
                 tiny(f"seed={seed}", folder=f"sweep/{seed}")

@@ -173,7 +173,11 @@ class Reader(nn.Module):
 @pytest.mark.parametrize(
     ("parts", "targets", "message"),
     [
-        ({"a": nn.Conv2d(1, 4, 3), "b": nn.Conv2d(4, 4, 3, groups=4)}, ["b"], r"added to b: its 4 groups could not"),
+        (
+            {"a": nn.Conv2d(1, 4, 3), "b": nn.Conv2d(4, 4, 3, groups=4)},
+            ["b"],
+            "added to b: it is a convolution of 4 groups, whose change could not be merged; leave 'b' out",
+        ),
         ({"a": nn.Conv2d(1, 4, 3)}, ["aa"], "no layer's name ends with 'aa'; nearest: a"),
         ({"a": nn.BatchNorm2d(1)}, ["a"], "added to a: BatchNorm2d is none of Conv1d, Conv2d, Linear"),
         ({"a": nn.BatchNorm2d(1)}, None, "Sequence has no layer that LoRA can be added to"),

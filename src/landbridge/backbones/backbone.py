@@ -68,7 +68,7 @@ class Backbone(nn.Module, ABC):
         """Let some stages train and hold the others still.
 
         A stage that stands still takes no gradient and is in evaluation mode, so that its BatchNorm statistics and its
-        dropout stand still too.
+        dropout stand still too. In a stage that trains, parameters that are held take no gradient either.
 
         Args:
             trainable: indices of the stages that train.

@@ -27,7 +27,7 @@ class LoRA(Tuning):
         alpha: $\alpha$.
         dropout: share of a layer's inputs that the low-rank path does not see in training.
         targets: ends of the names of layers, such as `[qkv]` or `[conv_pw, conv_pwl]`; None takes all linear and
-            convolution layers but grouped ones, whose low-rank paths could not be merged.
+            convolution layers but grouped ones (depthwise, for instance), whose low-rank paths could not be merged.
     """
 
     def __init__(

@@ -81,7 +81,7 @@ def _unfit(layer: nn.Module, kinds: Collection[type[nn.Module]], called: set[nn.
     if type(layer) not in kinds:
         return f"{type(layer).__name__} is none of {', '.join(sorted(kind.__name__ for kind in kinds))}"
     if (groups := getattr(layer, "groups", 1)) > 1:
-        return f"its {groups} groups could not be merged"
+        return f"it is a convolution of {groups} groups, whose change could not be merged"
     if called is not None and layer not in called:
         return "the backbone does not call it"
     return None
