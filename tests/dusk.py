@@ -15,6 +15,7 @@ from landbridge.backbones.small import GREY_28
 from landbridge.data.domain import Domain, Split, domain_from_positions
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
+from landbridge.network import Network
 
 CLASSES = ("bar", "beam", "cross")
 
@@ -81,3 +82,27 @@ class Witness(torch.optim.Adam):
         with Path(f"weights-{os.environ.get('LOCAL_RANK', '0')}.txt").open("a") as file:
             file.write(hashlib.sha256(content).hexdigest() + "\n")
         return loss
+
+
+def assert_exact_statistics(state: dict[str, torch.Tensor]) -> None:
+    """Feed the whole training split of the target at once, and compare BatchNorm's statistics with what comes in.
+
+    Args:
+        state: of a strategy around a `DuskNet`.
+    """
+    network = Network(DuskNet(), 3).eval()
+    network.load_state_dict(
+        {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+    )
+    inputs = {}
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            layer.register_forward_pre_hook(lambda layer, given: inputs.update({layer: given[0]}))
+    raw = dusk("dusk", shift=0.5).splits["train"].inputs.tensor
+    with torch.no_grad():
+        network(network.backbone.spec.render(raw))
+    assert len(inputs) == 2
+    for layer, x in inputs.items():
+        dims = [d for d in range(x.ndim) if d != 1]
+        torch.testing.assert_close(layer.running_mean, x.mean(dims), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(layer.running_var, x.var(dims, unbiased=True), atol=1e-5, rtol=1e-5)

@@ -42,9 +42,11 @@ SLOTS: Mapping[str, Slot] = {
         "landbridge.strategies.base.Strategy",
         frozenset({"network", "freeze", "optimizer", "schedule", "steps", "terms"}),
     ),
+    "tuning": Slot("landbridge.tuning.Tuning"),
     "freeze": Slot("landbridge.freezing.Freezing"),
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
     "scheduler": Slot("landbridge.schedules.Schedule"),
+    "averaging": Slot("landbridge.averaging.Averaging"),
     "selection": Slot("landbridge.selection.rule.Rule"),
     "trainer": Slot(
         "pytorch_lightning.Trainer",

@@ -15,8 +15,9 @@ from landbridge.nearest import nearest
 from landbridge.signatures import locate, product, read_signature
 from landbridge.values import UNKNOWN, StandIn, describe, faults, show
 
-#: What may be null or absent: a run may go without a logger, without terms, and without a source if no stream needs it.
-OPTIONAL = frozenset({"logger", "source", "terms"})
+#: What may be null or absent: a run needs no logger and no terms, may train and keep all weights as they are, and needs
+#: a source only if a stream does.
+OPTIONAL = frozenset({"averaging", "logger", "source", "terms", "tuning"})
 
 #: The keys of a node that Hydra reads itself.
 HYDRA_KEYS: Mapping[str, Any] = {

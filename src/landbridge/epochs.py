@@ -124,7 +124,7 @@ class Epochs(Checkpoint):
         """Note the epoch, and keep its checkpoint."""
         seconds = round(time.perf_counter() - self._began, 3)
         row = {"epoch": trainer.current_epoch, "losses": pl_module.epoch_losses, "scores": self._scores}
-        self.rows.append(row | {"seconds": seconds})
+        self.rows.append(row | pl_module.note | {"seconds": seconds})
         if not self.rule.oracle:
             scores = [row["scores"][self.rule.name] for row in self.rows]
             # What cannot be scored, since outputs are not finite, is the worst.

@@ -47,7 +47,12 @@ def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
 
 
 def test_domains(
-    strategy: Strategy, data: TransferData, domains: Mapping[str, Domain], trainer: Trainer, folder: Path
+    strategy: Strategy,
+    data: TransferData,
+    domains: Mapping[str, Domain],
+    trainer: Trainer,
+    folder: Path,
+    before: Strategy | None,
 ) -> dict[str, dict[str, Any]]:
     """Predict every domain's test split and judge the predictions.
 
@@ -59,9 +64,10 @@ def test_domains(
         domains: by role.
         trainer: runs on a single device, so that no sample is counted twice.
         folder: where logits and labels are kept.
+        before: the model that the run started from, if it knew the classes: for what is kept, and what is gained.
 
     Returns:
-        metrics by role.
+        metrics by role; with `before`, `accuracy_at_start` among them.
 
     Raises:
         LandbridgeError: a prediction is not finite.
@@ -74,8 +80,8 @@ def test_domains(
             arrival = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(strategy.test_order_seed))
             inputs = inputs.select(arrival)
         loader = data.in_order(role, Stream(inputs, data.spec), strategy.test_batch_size)
-        batches = trainer.predict(strategy, loader)
-        logits = torch.cat([batch.logits for batch in batches or []]).float().cpu()  # type: ignore[union-attr]
+        logits = _predict(strategy, trainer, loader)
+        logits_before = _predict(before, trainer, loader) if before else None
         if not torch.isfinite(logits).all():
             raise LandbridgeError(
                 f"training diverged: predictions for {domain.name} are not finite; a lower optimizer.lr may help"
@@ -85,12 +91,20 @@ def test_domains(
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
         logits = logits[arrival.argsort()]
         results[role] = {"domain": domain.name} | metrics(logits, labels)
+        if logits_before is not None:
+            right = logits_before[arrival.argsort()].argmax(1) == labels
+            results[role]["accuracy_at_start"] = float(right.float().mean())
         kept |= {f"{role}_logits": logits.numpy(), f"{role}_labels": labels.numpy()}
     draft = folder / f".{OUTPUTS}"
     with draft.open("wb") as file:
         np.savez_compressed(file, **kept)
     draft.replace(folder / OUTPUTS)
     return results
+
+
+def _predict(strategy: Strategy, trainer: Trainer, loader: Any) -> Tensor:
+    batches: Any = trainer.predict(strategy, loader) or []
+    return torch.cat([batch.logits for batch in batches]).float().cpu()
 
 
 def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:

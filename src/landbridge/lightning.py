@@ -22,7 +22,7 @@ from landbridge.strategies.base import Strategy
 WEIGHTS_IN_HALF = ("16-true", "bf16-true")
 
 
-def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, folder: Path) -> Trainer:
+def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback], folder: Path) -> Trainer:
     """Make the trainer that fits: a progress bar on a terminal, nothing in a pipe."""
     epochs = cfg.trainer.get("max_epochs")
     if epochs is None or epochs < 1:
@@ -38,7 +38,7 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callback: Callback, fold
         return build(
             cfg.trainer,
             logger=logger or False,
-            callbacks=[callback, RichProgressBar()] if terminal else [callback],
+            callbacks=[*callbacks, RichProgressBar()] if terminal else callbacks,
             enable_progress_bar=terminal,
             default_root_dir=str(folder),
             # Streams shard themselves, so that all of them are sharded alike.

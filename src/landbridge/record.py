@@ -16,7 +16,17 @@ from landbridge.errors import LandbridgeError
 
 SCHEMA = 1
 RECORD = "record.json"
-LIBRARIES = ("landbridge", "torch", "pytorch-lightning", "hydra-core", "timm", "torchmetrics", "numpy", "scikit-learn")
+LIBRARIES = (
+    "landbridge",
+    "torch",
+    "pytorch-lightning",
+    "hydra-core",
+    "timm",
+    "torchmetrics",
+    "numpy",
+    "scikit-learn",
+    "peft",
+)
 
 # Parts of the configuration that change where and how fast a run happens, and not what comes out.
 INCIDENTAL: Mapping[str, tuple[str, ...]] = {
@@ -48,9 +58,11 @@ class Record:
         data: by role, the domain's name, fingerprint, classes and split sizes.
         start: what was loaded before the strategy ran.
         selection: the rule, the epoch it chose, and whether it is an oracle.
-        results: by role, metrics on the test split; shares are fractions of 1.
+        results: by role, metrics on the test split; shares are fractions of 1. `accuracy_at_start` is among them where
+            the start knew the classes: what it had on the same samples before the strategy ran.
         cost: seconds by phase, peak memory in bytes, numbers of parameters.
-        epochs: by epoch, losses and the score under every rule that the setting allows, and under the oracle.
+        epochs: by epoch, losses and the score under every rule that the setting allows, and under the oracle; and what
+            the strategy notes, such as the point of a curve.
         seal: by role and split, who opened hidden labels and why.
         schema: version of this layout.
     """

@@ -20,12 +20,15 @@ from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 from landbridge.evaluate import choose_epoch, test_domains
 from landbridge.folder import RunFolder
+from landbridge.freezing import Depth
 from landbridge.lightning import fit_trainer, log_results, logging_to, quiet, test_trainer
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
+from landbridge.schedules import Constant
 from landbridge.selection import Rule
 from landbridge.signatures import locate, read_signature
 from landbridge.start import Start
+from landbridge.strategies.as_is import AsIs
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.terms import needs, optimises, weights
 
@@ -59,7 +62,7 @@ def run(
         start: Start = build(cfg.start)
         streams = _streams(cfg, start, record.choices.get("strategy"))
         with clock("data"):
-            domains = _domains(cfg, "source" in streams or start.needs_source)
+            domains = _domains(cfg, "source" in streams or start.needs_source, start)
         record.data = {role: domain.summary() for role, domain in domains.items()}
         contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
         record.fingerprint = fingerprint(config, contents)
@@ -76,6 +79,8 @@ def run(
                 record.start = loaded.to_json()
                 partly = any(name.startswith("backbone.") for name in loaded.initialised)
                 log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
+            if cfg.get("tuning"):
+                build(cfg.tuning).apply(network.backbone)
         data: TransferData = build(
             cfg.data,
             source=domains.get("source") if "source" in streams else None,
@@ -94,7 +99,8 @@ def run(
         epochs = Epochs(build(cfg.selection), data, folder, keep)
         tags = [record.choices.get("strategy", cfg.strategy._target_), *(domain.name for domain in domains.values())]
         with logging_to(cfg.get("logger"), folder, config, tags) as logger:
-            trainer = fit_trainer(cfg, logger, epochs, folder)
+            averaging = [build(cfg.averaging)] if cfg.get("averaging") else []
+            trainer = fit_trainer(cfg, logger, [epochs, *averaging], folder)
             data.processes = trainer.num_devices * trainer.num_nodes
             strategy = _strategy(cfg, network, data.steps_per_epoch * cfg.trainer.max_epochs)
             strategy.inherit(start.beside)
@@ -114,7 +120,10 @@ def run(
                 chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
                 if path:
                     strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-                record.results = test_domains(strategy, data, domains, test_trainer(trainer, strategy), folder)
+                knows = "source" in domains and start.brings_head and loaded and not loaded.initialised
+                before = _before(cfg, start, domains["target"]) if knows else None
+                tester = test_trainer(trainer, strategy)
+                record.results = test_domains(strategy, data, domains, tester, folder, before)
             stamp = "oracle" if epochs.rule.oracle else "test"
             log_results(logger, record.results, stamp, step=trainer.global_step)
         record.epochs = epochs.rows
@@ -151,15 +160,18 @@ def _streams(cfg: DictConfig, start: Start, choice: str | None) -> frozenset[str
     return choose_streams(name, wanted, strategy.optional, cfg.target_labels, bool(cfg.get("source")))
 
 
-def _domains(cfg: DictConfig, with_source: bool) -> dict[str, Domain]:
-    """Open the domains that the run uses."""
-    if with_source and not cfg.get("source"):
+def _domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Domain]:
+    """Open the domains that the run uses, and the source that its start has learned, to see how much of it is kept."""
+    if needs_source and not cfg.get("source"):
         raise LandbridgeError("start=source needs a source domain: set source=...")
-    domains: dict[str, Domain] = {role: build(cfg[role]) for role in (["source"] if with_source else []) + ["target"]}
-    if with_source:
-        require_same_classes(domains["source"], domains["target"])
-        require_same_kind(domains["source"], domains["target"])
-    return domains
+    target: Domain = build(cfg.target)
+    node: Any = OmegaConf.to_container(cfg.source, resolve=True) if cfg.get("source") else None
+    if not (needs_source or (node and start.knows(node, target.classes))):
+        return {"target": target}
+    source: Domain = build(cfg.source)
+    require_same_classes(source, target)
+    require_same_kind(source, target)
+    return {"source": source, "target": target}
 
 
 def _network(cfg: DictConfig, target: Domain) -> Network:
@@ -167,6 +179,14 @@ def _network(cfg: DictConfig, target: Domain) -> Network:
     asks = "shape" in read_signature(locate(cfg.backbone._target_)).hints
     backbone = build(cfg.backbone, **({"shape": target.shape} if asks else {}))
     return Network(backbone, len(target.classes))
+
+
+def _before(cfg: DictConfig, start: Start, target: Domain) -> Strategy:
+    """Build once more what the start has brought."""
+    network = _network(cfg, target)
+    start.apply(network)
+    idle = {"freeze": Depth(), "optimizer": factory(cfg.optimizer), "schedule": Constant(), "steps": 1, "terms": {}}
+    return AsIs(network=network, **idle)
 
 
 def _caution(rule: Rule, strategy: Strategy) -> None:
@@ -188,6 +208,8 @@ def _strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
         steps=steps,
         terms=weights(cfg.get("terms")),
     )
+    if cfg.get("averaging") and not (strategy.trains and strategy.averages):
+        raise LandbridgeError(f"averaging: {type(strategy).__name__} sets its weights itself; use averaging=none")
     for setting, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
         if not strategy.automatic_optimization and cfg.trainer.get(setting, default) != default:
             raise LandbridgeError(

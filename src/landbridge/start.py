@@ -1,7 +1,7 @@
 """Where the weights come from before the strategy runs, and a report of what was loaded."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,8 @@ from landbridge.backbones.weights import content_of, read_weights
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
-from landbridge.record import Record, fingerprint
+from landbridge.record import RECORD, Record, fingerprint
+from landbridge.tuning import merge_lora, restore_adapters
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,15 @@ class Start(ABC):
         """Return fingerprints of the files that the weights are read from, by what they are."""
         return {}
 
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+        """Say whether the model that it brings is known to have learned these classes on a domain.
+
+        Args:
+            domain: its configuration.
+            classes: in the order of the head.
+        """
+        return self.needs_source
+
     @abstractmethod
     def apply(self, network: Network) -> LoadReport | None:
         """Set the weights; return what was loaded, or None if nothing was to be."""
@@ -146,11 +156,21 @@ class Checkpoint(Start):
         """Return the fingerprint of the checkpoint."""
         return {"start": content_of(self.path)}
 
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+        """Look into the record beside the checkpoint, if there is one."""
+        if not (self.path.parent / RECORD).is_file():
+            return False
+        record = Record.read(self.path.parent)
+        learned = [role for role, data in record.data.items() if data["classes"] == list(classes)]
+        return any(record.config[role] == domain for role in learned)
+
     def apply(self, network: Network) -> LoadReport:
         """Load what the checkpoint keeps of the network."""
         prefix, state = "network.", read_weights(self.path)
         self.beside = {name: value for name, value in state.items() if not name.startswith(prefix)}
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        own = merge_lora(own)
+        restore_adapters(network, own)
         report = load_matching(network, own, str(self.path))
         if missing := [name for name in report.initialised if name.startswith("backbone.")]:
             raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
@@ -212,6 +232,8 @@ class Source(Start):
             "logger": None,
             "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]
             "freeze": {"_target_": "landbridge.freezing.Depth"},
+            "tuning": None,
+            "averaging": None,
             "selection": {"_target_": "landbridge.selection.Last"},
             "start": {"_target_": f"landbridge.start.{self.before.capitalize()}"},
         }

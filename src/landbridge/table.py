@@ -1,5 +1,6 @@
 """The final table that a run prints."""
 
+import math
 from pathlib import Path
 
 from rich.console import Console
@@ -7,6 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from landbridge.record import Record
+
+#: What every epoch's row holds; the rest a strategy has noted.
+ROW = frozenset({"epoch", "losses", "scores", "seconds"})
 
 
 def print_record(record: Record, folder: Path) -> None:
@@ -16,16 +20,27 @@ def print_record(record: Record, folder: Path) -> None:
         console = Console(width=max(console.width, 120))
     stamp = " [bold red]ORACLE[/]" if record.selection["oracle"] else ""
     table = Table(title=f"test results, {_setting(record)}{stamp}", title_justify="left")
-    for column in ("domain", "role", "n", "accuracy", "macro F1", "calibration error"):
+    kept = all("accuracy_at_start" in result for result in record.results.values())
+    for column in ("domain", "role", "n", *(["at start"] if kept else []), "accuracy", "macro F1", "calibration error"):
         table.add_column(column, justify="left" if column in ("domain", "role") else "right")
     for role, result in sorted(record.results.items(), reverse=True):
-        shares = (f"{result[key]:.3f}" for key in ("accuracy", "macro_f1", "ece"))
+        keys = (*(["accuracy_at_start"] if kept else []), "accuracy", "macro_f1", "ece")
+        shares = (f"{result[key]:.3f}" for key in keys)
         table.add_row(escape(result["domain"]), role, str(result["n"]), *shares)
     console.print(table)
     selection, cost = record.selection, record.cost
     if record.epochs:
         chosen = f"{selection['epoch'] + 1} of {len(record.epochs)}, chosen by {selection['rule']}"
-        console.print(f"epoch      {chosen}{stamp}")
+        notes = {key: value for key, value in record.epochs[selection["epoch"]].items() if key not in ROW}
+        said = "".join(
+            f", {key} {', '.join(value) if isinstance(value, list) else value}" for key, value in notes.items()
+        )
+        console.print(f"epoch      {chosen}{stamp}{escape(said)}")
+    if kept and "source" in record.results:
+        source, target = record.results["source"], record.results["target"]
+        share = source["accuracy"] / source["accuracy_at_start"] if source["accuracy_at_start"] else math.nan
+        gain = target["accuracy"] - target["accuracy_at_start"]
+        console.print(f"retention  {share:.1%} of the source's accuracy is kept, the target's changes by {gain:+.3f}")
     console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
     console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
     console.print(f"files      {escape(str(folder))}", soft_wrap=True)

@@ -17,6 +17,7 @@ OPTIONS = [(path.parent.as_posix(), path.name) for path in FILES if path.parent.
 GIVEN = {
     ("start", "checkpoint"): ["start.path=some.ckpt"],
     ("backbone", "timm"): ["backbone.name=test_resnet"],
+    ("strategy", "soup"): ["strategy.folder=outputs"],
 }
 
 

@@ -1,7 +1,7 @@
 """An encoder as an ordered row of named stages: what freezing depth counts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +22,8 @@ class Backbone(nn.Module, ABC):
 
     spec: InputSpec | None
     features: int
+    #: Names of parameters that train in no epoch, whatever their stage.
+    held: frozenset[str] = frozenset()
 
     @abstractmethod
     def stage_of_parameter(self) -> dict[str, int]:
@@ -57,11 +59,16 @@ class Backbone(nn.Module, ABC):
             members.setdefault(stage, {})[own.removeprefix(way)] = None
         return tuple("+".join(members[stage]) for stage in sorted(members))
 
+    def hold(self, parameters: Iterable[str]) -> None:
+        """Keep some parameters from training in any epoch; the statistics of BatchNorm then stand still too."""
+        self.held = frozenset(parameters)
+        vars(self).pop("_stages_of_module", None)  # there may be new modules
+
     def train_stages(self, trainable: Collection[int], mode: bool = True) -> None:
         """Let some stages train and hold the others still.
 
         A stage that stands still takes no gradient and is in evaluation mode, so that its BatchNorm statistics and its
-        dropout stand still too.
+        dropout stand still too. In a stage that trains, parameters that are held take no gradient either.
 
         Args:
             trainable: indices of the stages that train.
@@ -69,13 +76,14 @@ class Backbone(nn.Module, ABC):
         """
         stage_of = self.stage_of_parameter()
         for name, parameter in self.named_parameters():
-            trains = stage_of[name] in trainable
+            trains = stage_of[name] in trainable and name not in self.held
             parameter.requires_grad_(trains)
             if not trains:
                 # An optimizer would still move it by a gradient left from before.
                 parameter.grad = None
         for module, stages in self._stages_of_module.items():
-            module.training = mode and not stages.isdisjoint(trainable)
+            rests = stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
+            module.training = mode and not rests
 
     @cached_property
     def _stages_of_module(self) -> dict[nn.Module, frozenset[int]]:

@@ -60,6 +60,7 @@ class TransferData(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.classes = target.classes
+        self.target_labels = target_labels
         #: How many processes train side by side; each reads its own part of a global batch.
         self.processes = 1
         self.target_size = len(target.splits["train"].inputs)

@@ -3,6 +3,7 @@
 from landbridge.strategies.adabn import AdaBN
 from landbridge.strategies.adamatch import AdaMatch
 from landbridge.strategies.adda import ADDA
+from landbridge.strategies.as_is import AsIs
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.bn_adapt import BNAdapt
 from landbridge.strategies.bnm import BNM
@@ -18,17 +19,22 @@ from landbridge.strategies.fixmatch import FixMatch
 from landbridge.strategies.gaussian_model import GaussianModel
 from landbridge.strategies.gmm_prototypes import GMMPrototypes
 from landbridge.strategies.jan import JAN
+from landbridge.strategies.logistic_regression import LogisticRegression
 from landbridge.strategies.mcc import MCC
 from landbridge.strategies.mcd import MCD
 from landbridge.strategies.mdd import MDD
 from landbridge.strategies.mme import MME
+from landbridge.strategies.nearest_mean import NearestMean
+from landbridge.strategies.nearest_neighbours import NearestNeighbours
 from landbridge.strategies.output import Output
 from landbridge.strategies.pseudo_label import PseudoLabel
 from landbridge.strategies.safn import SAFN
 from landbridge.strategies.shot import SHOT
+from landbridge.strategies.soup import Soup
 from landbridge.strategies.supervised import SourceOnly, TargetOnly
 from landbridge.strategies.swd import SWD
 from landbridge.strategies.tent import TENT
+from landbridge.strategies.wise_ft import WiSEFT
 
 __all__ = [
     "ADDA",
@@ -49,6 +55,7 @@ __all__ = [
     "TENT",
     "AdaBN",
     "AdaMatch",
+    "AsIs",
     "BNAdapt",
     "DeepCORAL",
     "DeepJDOT",
@@ -56,9 +63,14 @@ __all__ = [
     "FixMatch",
     "GMMPrototypes",
     "GaussianModel",
+    "LogisticRegression",
+    "NearestMean",
+    "NearestNeighbours",
     "Output",
     "PseudoLabel",
+    "Soup",
     "SourceOnly",
     "Strategy",
     "TargetOnly",
+    "WiSEFT",
 ]

@@ -38,6 +38,8 @@ class Strategy(Trainable):
     adapts_at_test: ClassVar[bool] = False
     #: Whether it is trained at all before it is tested.
     trains: ClassVar[bool] = True
+    #: Whether an average over its steps or epochs can stand for its weights: not where it sets them itself.
+    averages: ClassVar[bool] = True
     #: Whether it continues a source model, head included, and can therefore not start from scratch.
     continues_source: ClassVar[bool] = False
     #: What trains the source model where `start=source` makes one, on the source in the target's place.
@@ -60,6 +62,8 @@ class Strategy(Trainable):
         self._totals: dict[str, Tensor] = {}
         self._batches_in_totals = 0
         self.epoch_losses: dict[str, float] = {}
+        #: What else the record says of an epoch.
+        self.note: dict[str, Any] = {}
 
     @abstractmethod
     def loss(self, *args: Any, **streams: Any) -> dict[str, Tensor]:

@@ -43,5 +43,7 @@ def _free(strategy: Strategy, kinds: tuple[type[nn.Module], ...], holds: str, wh
     strategy.train()
     free = [layer for layer in layers if layer.training]
     if not free:
-        raise LandbridgeError(f"strategy {name} has nothing to adapt: every {what} is frozen; lower freeze.depth")
+        raise LandbridgeError(
+            f"strategy {name} has nothing to adapt: every {what} is frozen; lower freeze.depth or set tuning=full"
+        )
     return cast(list[Any], free)

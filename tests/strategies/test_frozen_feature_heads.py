@@ -1,0 +1,144 @@
+"""Heads that are solved for on frozen features, against scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression as Regression
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+
+from dusk import DuskNet, dusk
+from landbridge.errors import LandbridgeError
+from landbridge.network import Network
+from landbridge.strategies.logistic_regression import fit
+from landbridge.strategies.nearest_mean import class_means
+from landbridge.strategies.nearest_neighbours import NeighbourHead
+
+HEADS = ("nearest_mean", "knn", "logistic")
+
+
+def features(n=60, d=5, classes=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(n) % classes
+    return torch.randn(classes, d, generator=generator)[y] + torch.randn(n, d, generator=generator), y
+
+
+@pytest.fixture
+def solved(tiny, tmp_path):
+    """A function that solves for a head, and returns its record and its checkpoint's weights."""
+
+    def launch(strategy, *overrides, folder="run"):
+        overrides = ("target_labels=all", "selection=target_val", "trainer.max_epochs=3", *overrides)
+        record = tiny(f"strategy={strategy}", *overrides, folder=folder)
+        return record, torch.load(tmp_path / folder / "last.ckpt", weights_only=True)["state_dict"]
+
+    return launch
+
+
+def encoded(state, split):
+    """Encode a split of the target with the checkpoint's backbone."""
+    backbone, prefix = DuskNet().eval(), "network.backbone."
+    backbone.load_state_dict(
+        {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    )
+    part = dusk("dusk", shift=0.5).splits[split]
+    with torch.no_grad():
+        return backbone(backbone.spec.render(part.inputs.tensor)).double().numpy(), part.labels.open("test").numpy()
+
+
+ORACLES = {
+    "nearest_mean": lambda state: NearestCentroid(),
+    "knn": lambda state: KNeighborsClassifier(20, metric="cosine", weights=lambda d: np.exp((1 - d) / 0.07)),
+    "logistic": lambda state: Regression(C=0.1, max_iter=5000),
+}
+
+
+@pytest.mark.filterwarnings("ignore:self.within_class_std_dev_")  # scikit-learn's, of features that a ReLU has killed
+@pytest.mark.parametrize("strategy", HEADS)
+def test_a_run_predicts_what_scikit_learn_does(strategy, solved):
+    setting = ["strategy.strengths=[0.1]"] if strategy == "logistic" else []
+    record, state = solved(strategy, *setting)
+    oracle = ORACLES[strategy](state).fit(*encoded(state, "train"))
+    x, y = encoded(state, "test")
+    assert record.results["target"]["accuracy"] == pytest.approx((oracle.predict(x) == y).mean())
+    assert len(record.epochs) == 1
+    assert record.epochs[0]["losses"] == {}
+
+
+@pytest.mark.parametrize("strategy", HEADS)
+def test_only_the_head_is_set_and_twice_the_same(strategy, solved, tmp_path):
+    start = Network(DuskNet(), 3)
+    weights = {f"network.{name}": value for name, value in start.state_dict().items()}
+    torch.save({"state_dict": weights}, tmp_path / "start.ckpt")
+    begin = ("start=checkpoint", f"start.path={tmp_path / 'start.ckpt'}")
+    one, state = solved(strategy, *begin, folder="one")
+    other, again = solved(strategy, *begin, "data.eval_batch_size=7", folder="other")
+    for name in weights:
+        assert name.startswith("network.head") or state[name].equal(weights[name])
+    assert state.keys() == again.keys()
+    assert all(torch.allclose(state[name], again[name], atol=1e-4) for name in state)
+    assert one.results["target"]["accuracy"] == other.results["target"]["accuracy"]
+    assert one.cost["trainable_parameters"] == (0 if strategy == "knn" else 3 * 8 + 3)
+
+
+@pytest.mark.parametrize("strategy", HEADS)
+def test_a_run_that_goes_on_after_its_epoch_ends_with_the_same(strategy, solved, monkeypatch):
+    import landbridge.run
+
+    straight, _ = solved(strategy, folder="straight")
+    with monkeypatch.context() as patch:
+        patch.setattr(landbridge.run, "test_domains", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            solved(strategy, folder="resumed")
+    resumed, _ = solved(strategy, folder="resumed")
+    assert resumed.results == straight.results
+    assert len(resumed.epochs) == 1
+
+
+def test_means_are_those_of_the_nearest_centroids():
+    x, y = features()
+    np.testing.assert_allclose(class_means(x, y, 5)[:4], NearestCentroid().fit(x, y).centroids_, rtol=1e-5)
+    assert not class_means(x, y, 5)[4].any()
+
+
+@pytest.mark.parametrize("k", [1, 7, 60, 100])
+@pytest.mark.parametrize("temperature", [0.07, 5.0])
+def test_votes_are_those_of_weighted_neighbours(k, temperature):
+    x, y = features()
+    queries, _ = features(30, seed=1)
+    head = NeighbourHead(4, 5, k, temperature)
+    head.remember(x, y)
+    oracle = KNeighborsClassifier(min(k, 60), metric="cosine", weights=lambda d: np.exp((1 - d) / temperature))
+    np.testing.assert_allclose(head(queries).exp(), oracle.fit(x, y).predict_proba(queries), atol=1e-5)
+
+
+def test_an_empty_bank_knows_nothing_and_takes_the_size_of_a_checkpoint():
+    x, y = features()
+    head, other = NeighbourHead(4, 5, 3, 0.07), NeighbourHead(4, 5, 3, 0.07)
+    assert len(head(x).unique()) == 1
+    head.remember(x, y)
+    other.load_state_dict(head.state_dict())
+    assert other(x).equal(head(x))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_solution_is_that_of_logistic_regression_and_absent_classes_get_nothing(classes):
+    x, y = (part.numpy() for part in features(classes=classes))
+    weight, bias = fit(x.astype(float), y + 1, classes + 2, strength=0.5, max_iter=1000)
+    logits = torch.from_numpy(x).double() @ weight.T + bias
+    expected = Regression(C=0.5, max_iter=1000).fit(x, y).predict_proba(x)
+    np.testing.assert_allclose(logits.softmax(1)[:, 1:-1], expected, atol=1e-4)
+    assert not logits.softmax(1)[:, [0, -1]].any()
+
+
+def test_the_strength_is_the_best_on_visible_validation_labels(solved):
+    strengths = [1e-6, 1e-3, 1.0, 100.0]
+    record, state = solved("logistic", f"strategy.strengths={strengths}")
+    train, (x, y) = encoded(state, "train"), encoded(state, "val")
+    scores = [Regression(C=c, max_iter=5000).fit(*train).score(x, y) for c in strengths]
+    assert record.epochs[0]["strength"] == strengths[int(np.argmax(scores))]
+    assert record.epochs[0]["scores"]["target_val"] == pytest.approx(max(scores))
+
+
+def test_terms_cannot_act_where_nothing_descends(solved):
+    with pytest.raises(LandbridgeError, match="terms: l2_sp cannot act, for NearestMean takes no gradient steps"):
+        solved("nearest_mean", "terms=[l2_sp]")

@@ -1,0 +1,36 @@
+"""Points in weight space: what is mixed, and that linear networks mix their outputs."""
+
+import torch
+from torch import nn
+
+from dusk import DuskNet
+from landbridge.backbones.backbone import Sequence
+from landbridge.network import Network
+from landbridge.strategies.mixing import as_vector, mixable, pour
+from landbridge.tuning import LoRA
+
+
+def test_a_point_goes_into_a_network_and_comes_back_to_the_bit():
+    torch.manual_seed(0)
+    one, other = Network(DuskNet(), 3), Network(DuskNet(), 3)
+    pour(as_vector(one.state_dict()), other)
+    assert all(value.equal(other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_counters_and_one_of_loras_factors_are_not_mixed():  # F10
+    network = Network(DuskNet(), 3)
+    LoRA(rank=1).apply(network.backbone)
+    left_out = network.state_dict().keys() - mixable(network.state_dict()).keys()
+    assert {name.split(".", 2)[2] for name in left_out} == {
+        *("0.lora_A.default.weight", "1.lora_A.default.weight", "1.num_batches_tracked", "2.num_batches_tracked")
+    }
+
+
+def test_outputs_of_linear_networks_mix_as_their_weights_do():
+    torch.manual_seed(0)
+    start, tuned, mix = (Network(Sequence({"identity": nn.Flatten()}, None, 5), 3) for _ in range(3))
+    x = torch.randn(7, 5)
+    for alpha in (0.0, 0.3, 1.0):
+        pour(as_vector(start.state_dict()).lerp(as_vector(tuned.state_dict()), alpha), mix)
+        expected = (1 - alpha) * start(x)[1] + alpha * tuned(x)[1]
+        torch.testing.assert_close(mix(x)[1], expected, atol=1e-6, rtol=1e-5)

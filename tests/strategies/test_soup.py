@@ -1,0 +1,141 @@
+"""Soups of runs: means of weights, and what does not belong into one."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from dusk import assert_exact_statistics
+from landbridge.errors import LandbridgeError
+from landbridge.record import Record
+from landbridge.run import run
+
+
+def weights(folder, name="last.ckpt"):
+    state = torch.load(folder / name, weights_only=True)["state_dict"]
+    return {name: value for name, value in state.items() if name.startswith("network.")}
+
+
+def without_statistics(state):
+    return {name: value for name, value in state.items() if "running" not in name and "batches" not in name}
+
+
+@pytest.fixture(scope="module")
+def made(compose, tmp_path_factory):
+    """Three runs from one start that differ in their learning rate."""
+    folder = tmp_path_factory.mktemp("sweep")
+    for lr in (0.0001, 0.003, 0.03):
+        cfg = compose("experiment=tiny", "strategy=target_only", "target_labels=2", f"optimizer.lr={lr}")
+        run(cfg, folder / str(lr))
+    return folder
+
+
+@pytest.fixture
+def sweep(made, tmp_path):
+    """A copy of them that a test may change."""
+    return shutil.copytree(made, tmp_path / "sweep")
+
+
+@pytest.fixture
+def soup(tiny, sweep, tmp_path):
+    """A function that makes a soup of them."""
+
+    def launch(*overrides, folder="soup"):
+        overrides = ("target_labels=2", *overrides)
+        record = tiny("strategy=soup", f"strategy.folder={sweep}", *overrides, folder=folder)
+        return record, weights(tmp_path / folder)
+
+    return launch
+
+
+def test_a_uniform_soup_is_the_mean_with_statistics_of_its_own(soup, sweep):
+    record, mixed = soup("trainer.max_epochs=3")
+    runs = [weights(path.parent) for path in sorted(sweep.rglob("record.json"))]
+    for name, value in without_statistics(mixed).items():
+        torch.testing.assert_close(value, sum(run[name] for run in runs) / 3)
+    assert_exact_statistics(mixed)
+    assert record.epochs[0]["ingredients"] == ["0.0001", "0.003", "0.03"]
+    assert len(record.epochs) == 1
+    assert record.cost["trainable_parameters"] == 0
+
+
+@pytest.mark.parametrize("how", ["uniform", "greedy"])
+def test_the_soup_of_one_run_is_that_run(how, soup, sweep):
+    for name in ("0.003", "0.03"):
+        shutil.rmtree(sweep / name)
+    record, mixed = soup(f"strategy.how={how}")
+    alone = weights(sweep / "0.0001")
+    assert all(mixed[name].equal(alone[name]) for name in alone)
+    assert record.results["target"]["correct"] == Record.read(sweep / "0.0001").results["target"]["correct"]
+
+
+def test_the_soup_of_equal_runs_is_that_run(soup, sweep):
+    for name in ("0.003", "0.03"):
+        shutil.copy(sweep / "0.0001" / "last.ckpt", sweep / name / "last.ckpt")
+    _, mixed = soup()
+    alone = weights(sweep / "0.0001")
+    assert all(value.equal(alone[name]) for name, value in without_statistics(mixed).items())
+
+
+def test_a_greedy_soup_is_no_worse_on_validation_than_its_best_run_and_keeps_what_helps(soup, sweep):
+    record, mixed = soup("strategy.how=greedy", "selection=target_val")
+    kept = record.epochs[0]["ingredients"]
+    alone = {p.parent.name: Record.read(p).epochs[-1]["scores"]["target_val"] for p in sweep.rglob("record.json")}
+    assert alone[kept[0]] == max(alone.values())
+    assert record.epochs[0]["scores"]["target_val"] >= max(alone.values())
+    runs = [weights(sweep / name) for name in kept]
+    for name, value in without_statistics(mixed).items():
+        torch.testing.assert_close(value, sum(run[name] for run in runs) / len(runs))
+
+
+def test_lora_runs_are_merged_and_soups_and_failed_runs_are_left_out(soup, sweep, tiny):
+    lora = tiny("strategy=target_only", "target_labels=2", "tuning=lora", folder="sweep/lora")
+    assert lora.status == "done"
+    failed = json.loads((sweep / "0.03" / "record.json").read_text()) | {"status": "failed"}
+    (sweep / "0.03" / "record.json").write_text(json.dumps(failed))
+    soup(folder="sweep/soup")
+    record, _ = soup(folder="again")
+    assert record.epochs[0]["ingredients"] == ["0.0001", "0.003", "lora"]
+
+
+def changed(sweep, **changes):
+    path = sweep / "0.003" / "record.json"
+    content = json.loads(path.read_text())
+    for place, value in changes.items():
+        *way, last = place.split("__")
+        node = content
+        for step in way:
+            node = node[step]
+        node[last] = value
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__target__classes": ["a", "b", "c"]}, r"0\.003 has other classes"),
+        ({"selection__oracle": True}, r"0\.003 was chosen by an oracle"),
+        ({"selection__checkpoint": None}, r"0\.003 has no checkpoint"),
+        ({"config__target_labels": "all"}, r"seen target_labels=all of seed=0, which target_labels=2"),
+        ({"config__seed": 1}, r"seen target_labels=2 of seed=1, which target_labels=2 and seed=0 hide"),
+    ],
+)
+def test_what_does_not_belong_into_a_soup_is_refused(changes, message, soup, sweep):
+    changed(sweep, **changes)
+    with pytest.raises(LandbridgeError, match=message):
+        soup()
+
+
+def test_another_architecture_is_refused(soup, sweep, tiny):
+    tiny("strategy=target_only", "target_labels=2", "backbone=digits_cnn", folder="sweep/other")
+    with pytest.raises(LandbridgeError, match=r"other/last\.ckpt holds another architecture, first at backbone\."):
+        soup()
+
+
+def test_no_runs_and_no_labels_are_said(soup, tiny, tmp_path):
+    with pytest.raises(LandbridgeError, match="no finished run lies under"):
+        soup(f"strategy.folder={tmp_path / 'nowhere'}")
+    tiny(folder="blind/0")
+    with pytest.raises(LandbridgeError, match="looks at target validation labels, which this setting does not show"):
+        soup(f"strategy.folder={tmp_path / 'blind'}", "strategy.how=greedy", "target_labels=0", folder="other")

@@ -1,0 +1,107 @@
+"""WiSE-FT: a curve from the start to the fine-tuned model, scored by every rule."""
+
+import pytest
+import torch
+
+from dusk import assert_exact_statistics
+from landbridge.epochs import Epochs
+from landbridge.errors import LandbridgeError
+
+
+def weights(folder, name="last.ckpt"):
+    state = torch.load(folder / name, weights_only=True)["state_dict"]
+    return {name: value for name, value in state.items() if name.startswith("network.")}
+
+
+def bare(weight):
+    """Leave out what BatchNorm keeps beside its parameters."""
+    return {name: value for name, value in weight.items() if "running" not in name and "batches" not in name}
+
+
+@pytest.fixture
+def curve(tiny, tmp_path):
+    """A function that runs a curve of three points after two epochs; every epoch's network is kept."""
+
+    def launch(*overrides, folder="run"):
+        seen = []
+        keep = Epochs._save
+
+        def kept(self, trainer):
+            seen.append({f"network.{k}": v.clone() for k, v in trainer.lightning_module.network.state_dict().items()})
+            keep(self, trainer)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Epochs, "_save", kept)
+            record = tiny(
+                *("strategy=wise_ft", "strategy.points=3", "start.max_epochs=2", f"start.cache={tmp_path / 'cache'}"),
+                *("trainer.max_epochs=2", "target_labels=2", "optimizer.lr=0.03", *overrides),
+                folder=folder,
+            )
+        return record, seen[-5:]  # the source model has epochs too
+
+    return launch
+
+
+def test_the_ends_are_the_models_themselves_and_the_middle_lies_between(curve, tmp_path):
+    record, seen = curve()
+    (source,) = (tmp_path / "cache").glob("*/last.ckpt")
+    start, tuned = weights(source.parent), seen[1]
+    assert [row["alpha"] for row in record.epochs] == [1.0, 1.0, 0.0, 0.5, 1.0]
+    assert all(start[name].equal(seen[2][name]) for name in start if "batches" not in name)
+    assert all(tuned[name].equal(seen[4][name]) for name in tuned)
+    middle = bare(seen[3])
+    for name, value in middle.items():
+        torch.testing.assert_close(value, (start[name] + tuned[name]) / 2)
+    assert not any(value.equal(start[name]) for name, value in middle.items() if name.endswith("weight"))
+    # What is scored at the end of the curve is what was scored at the end of training.
+    ends = [{k: v for k, v in record.epochs[epoch]["scores"].items() if k != "last"} for epoch in (1, 4)]
+    assert ends[0] == ends[1]
+    assert [row["losses"] for row in record.epochs[2:]] == [{}, {}, {}]
+
+
+def test_statistics_in_the_middle_are_those_of_the_mix(curve):
+    _, seen = curve("target_labels=all")
+    assert_exact_statistics(seen[3])
+
+
+def test_frozen_stages_stay_and_the_configured_rule_picks_the_point(curve, tmp_path):
+    record, seen = curve("freeze.depth=1")
+    assert all(each[name].equal(seen[0][name]) for each in seen for name in each if ".conv." in name)
+    scores = [row["scores"]["target_val"] for row in record.epochs]
+    best = max(range(5), key=lambda epoch: (scores[epoch], epoch))
+    assert record.selection["epoch"] == best
+    kept = weights(tmp_path / "run", record.selection["checkpoint"])
+    assert all(kept[name].equal(seen[best][name]) for name in kept)
+
+
+def test_with_lora_the_products_are_mixed(curve):
+    _, seen = curve("tuning=lora", "backbone.dropout=0")
+    for name in seen[0]:
+        if ".lora_B." in name:
+            assert not seen[2][name].any()
+            torch.testing.assert_close(seen[3][name], seen[4][name] / 2)
+        if ".lora_A." in name:
+            assert seen[3][name].equal(seen[4][name])
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_a_run_that_is_interrupted_on_the_curve_goes_on_with_it(epoch, curve, tmp_path):
+    straight, _ = curve(folder="straight")
+
+    def stop(self, trainer, *arguments):
+        if trainer.current_epoch == epoch:
+            raise RuntimeError("the power went off")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Epochs, "on_train_batch_end", stop)
+        with pytest.raises(RuntimeError, match="power"):
+            curve(folder="resumed")
+    resumed, _ = curve(folder="resumed")
+    assert resumed.results == straight.results
+    one, other = weights(tmp_path / "straight"), weights(tmp_path / "resumed")
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_both_ends_need_a_head(tiny):
+    with pytest.raises(LandbridgeError, match="WiSEFT continues a source model: set start=source"):
+        tiny("strategy=wise_ft", "start=scratch", "target_labels=2")

@@ -1,0 +1,64 @@
+"""How much of the source a run that starts from a source model keeps, beside what the target gains."""
+
+import numpy as np
+import pytest
+
+from landbridge.evaluate import OUTPUTS
+from landbridge.record import Record
+from landbridge.table import print_record
+
+
+@pytest.fixture
+def launch(tiny, tmp_path):
+    def launched(*overrides, folder="run"):
+        source = ("start=source", "start.max_epochs=8", f"start.cache={tmp_path / 'cache'}", "optimizer.lr=0.01")
+        return tiny(*source, "backbone.dropout=0", "trainer.max_epochs=6", *overrides, folder=folder)
+
+    return launched
+
+
+def source_model(tmp_path):
+    (path,) = (tmp_path / "cache").glob("*/record.json")
+    return Record.read(path.parent), path.parent
+
+
+@pytest.mark.parametrize("strategy", ["target_only", "adabn", "bn_adapt"])
+def test_both_domains_are_judged_before_and_after(strategy, launch, tmp_path, capsys):
+    labels = "all" if strategy == "target_only" else "0"
+    record = launch(f"strategy={strategy}", f"target_labels={labels}")
+    model, _ = source_model(tmp_path)
+    source, target = record.results["source"], record.results["target"]
+    assert source["accuracy_at_start"] == model.results["target"]["accuracy"]
+    untouched = launch("strategy=as_is", folder="untouched")
+    assert target["accuracy_at_start"] == untouched.results["target"]["accuracy"]
+    assert untouched.results["target"]["accuracy_at_start"] == untouched.results["target"]["accuracy"]
+    assert record.seal["source test"] == record.seal["target test"] == ["test"]
+    print_record(record, tmp_path)
+    printed = capsys.readouterr().out
+    assert f"retention  {source['accuracy'] / source['accuracy_at_start']:.1%}" in printed
+    assert f"changes by {target['accuracy'] - target['accuracy_at_start']:+.3f}" in printed
+
+
+def test_what_is_judged_after_is_not_what_was_before(launch, tmp_path):
+    record = launch("strategy=target_only", "target_labels=all", "target.shift=0.9", "trainer.max_epochs=20")
+    for result in record.results.values():
+        assert result["accuracy"] != result["accuracy_at_start"]
+    kept = np.load(tmp_path / "run" / OUTPUTS)
+    accuracy = (kept["source_logits"].argmax(1) == kept["source_labels"]).mean()
+    assert record.results["source"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_a_checkpoint_with_its_record_knows_its_source_and_one_without_does_not(launch, tiny, tmp_path):
+    launch("strategy=as_is")
+    model, folder = source_model(tmp_path)
+    begin = ["strategy=target_only", "target_labels=2", "start=checkpoint", f"start.path={folder / 'last.ckpt'}"]
+    record = tiny(*begin, folder="one")
+    assert record.results["source"]["accuracy_at_start"] == model.results["target"]["accuracy"]
+    assert set(tiny(*begin, "source.shift=0.1", folder="other").results) == {"target"}
+    (folder / "record.json").unlink()
+    assert set(tiny(*begin, folder="bare").results) == {"target"}
+
+
+def test_a_new_head_knows_nothing(tiny):
+    record = tiny("strategy=source_only")
+    assert "accuracy_at_start" not in record.results["target"]
