@@ -42,7 +42,7 @@ SLOTS: Mapping[str, Slot] = {
         "landbridge.strategies.base.Strategy",
         frozenset({"network", "freeze", "optimizer", "schedule", "steps", "terms"}),
     ),
-    "freeze": Slot("landbridge.freezing.Freezing"),
+    "freeze": Slot("landbridge.freezing.Freezing", frozenset({"epochs"})),
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
     "scheduler": Slot("landbridge.schedules.Schedule"),
     "selection": Slot("landbridge.selection.rule.Rule"),
