@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from landbridge.backbones.weights import read_weights
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
-from landbridge.network import Network
+from landbridge.network import SOURCE_HEAD, Network
 from landbridge.record import Record, fingerprint
 
 
@@ -78,7 +78,8 @@ class Start(ABC):
     #: Whether it brings a head that knows the classes already, and whether it looks at the source domain.
     brings_head: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
-    #: Once applied: what the strategy that trained the loaded model kept beside its network, by name.
+    #: Once applied: what the strategy that trained the loaded model kept beside its network, by name, and the
+    #: classifier that the weights were trained with under `SOURCE_HEAD`, where there is one.
     beside: Mapping[str, Tensor] = MappingProxyType({})
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
@@ -118,6 +119,9 @@ class Pretrained(Start):
     def apply(self, network: Network) -> LoadReport:
         """Load the backbone's weights."""
         state, origin = network.backbone.pretrained_state(self.path)
+        own = network.backbone.state_dict()
+        beyond = {name: value for name, value in state.items() if name not in own}
+        self.beside = _classifier(beyond, network.backbone.features)
         return load_matching(network, {f"backbone.{name}": value for name, value in state.items()}, origin)
 
 
@@ -138,10 +142,21 @@ class Checkpoint(Start):
         prefix, state = "network.", read_weights(self.path)
         self.beside = {name: value for name, value in state.items() if not name.startswith(prefix)}
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        head = {name: value for name, value in own.items() if name in ("head.weight", "head.bias")}
+        self.beside |= {f"{SOURCE_HEAD}{name.removeprefix('head.')}": value for name, value in head.items()}
         report = load_matching(network, own, str(self.path))
         if missing := [name for name in report.initialised if name.startswith("backbone.")]:
             raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
         return report
+
+
+def _classifier(beyond: Mapping[str, Tensor], features: int) -> dict[str, Tensor]:
+    """Find the classifier in what a file holds beyond the backbone: the one matrix (classes, features) and its bias."""
+    matrices = [value.flatten(1) for value in beyond.values() if value.ndim > 1 and value[0].numel() == features]
+    biases = [value for value in beyond.values() if value.ndim == 1 and [len(value)] == [len(m) for m in matrices]]
+    if len(biases) != 1:
+        return {}
+    return {f"{SOURCE_HEAD}weight": matrices[0], f"{SOURCE_HEAD}bias": biases[0]}
 
 
 class Source(Start):

@@ -18,6 +18,7 @@ OPTIONS = [(path.parent.as_posix(), path.name) for path in FILES if path.parent.
 GIVEN = {
     ("start", "checkpoint"): ["start.path=some.ckpt"],
     ("backbone", "timm"): ["backbone.name=test_resnet"],
+    ("freeze", "surgical"): ["freeze.stages=1"],
 }
 
 

@@ -14,6 +14,7 @@ from hydra.utils import get_class
 from landbridge.epochs import LAST, SELECTED, Epochs
 from landbridge.groups import conf_folder
 from landbridge.record import Record
+from landbridge.strategies.look_back import WithSourceHead
 
 TESTS = Path(__file__).parents[1]
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
@@ -31,7 +32,8 @@ def setting(compose, tmp_path):
         # The fewest labels that it can do with: 0 wherever it does not need the labelled stream of the target.
         labels = int("target" in method.needs) if budget == "fewest" else budget
         rule = "target_val" if labels else "source_val" if "source" in method.needs else "last"
-        start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if method.continues_source else []
+        from_source = method.continues_source or issubclass(method, WithSourceHead)
+        start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if from_source else []
         return [f"strategy={strategy}", f"target_labels={labels}", f"selection={rule}", *start]
 
     return overrides
