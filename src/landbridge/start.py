@@ -213,7 +213,8 @@ class Source(Start):
         }
         for key, value in changes.items():
             own[key] = value
-        own["trainer"]["devices"] = 1
+        # One process: a process group of one would stay for the run itself, which may want more.
+        own["trainer"].update(devices=1, strategy="auto")
         if self.max_epochs:
             own["trainer"]["max_epochs"] = self.max_epochs
         return own

@@ -78,12 +78,13 @@ class Noted(DELTA):
         self.samples_seen = self.data.streams["target"].read(torch.arange(6))
 
 
-def test_attention_goes_to_channels_that_the_loss_needs(tiny):
+def test_attention_goes_to_channels_that_the_loss_needs(tiny, tmp_path):
     tiny(
         "strategy=delta",
         "strategy._target_=test_delta.Noted",
         "target_labels=2",
         "start=source",
+        f"start.cache={tmp_path}",
         "trainer.max_epochs=2",
     )
     strategy = Noted.last  # pyright: ignore[reportAttributeAccessIssue]

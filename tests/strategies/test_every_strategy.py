@@ -112,7 +112,8 @@ def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["dann"])
+# Beside a method of adaptation one that trains a source model first, and looks back at it.
+@pytest.mark.parametrize("strategy", ["dann", "lwf"])
 def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):  # D6, D7, D8
     overrides = [*setting(strategy, 2), "freeze.depth=1", "optimizer._target_=dusk.Witness", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
@@ -126,8 +127,8 @@ def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):  # D6, D
         timeout=120,
     )
     one, other = ((tmp_path / f"weights-{rank}.txt").read_text().splitlines() for rank in (0, 1))
-    assert len(set(one)) == 2
-    assert one == other
+    assert len(set(other)) == 2
+    assert one[-2:] == other  # the first process has trained the source model
     record = Record.read(tmp_path / "out")
     assert record.status == "done"
     assert [result["n"] for result in record.results.values()] == [12, 12]
