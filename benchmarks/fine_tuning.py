@@ -126,7 +126,7 @@ def main() -> None:
     run_all(list(jobs.values()), arguments.jobs, "trials")
 
     from landbridge.record import Record
-    from landbridge.tuning import choose
+    from landbridge.trials import choose
 
     records = {key: Record.read(Path(place)) for key, (_, place) in jobs.items()}
     trials = {name: len(METHODS[name][1]) for name in names}

@@ -111,7 +111,7 @@ class Surgical(Freezing):
 
     The paper finds that early stages are best where the inputs have changed, and late ones where the labels have. Which
     to take is chosen on validation data: sweep over `freeze.stages` with `selection=target_val`, then let
-    `landbridge.tuning.choose` compare the runs.
+    `landbridge.trials.choose` compare the runs.
 
     Args:
         stages: names of stages, or their numbers counted from 1 at the input; one alone needs no list.

@@ -208,6 +208,9 @@ def test_two_processes_thaw_together(tmp_path):  # D5
 
 def test_processes_that_are_not_told_of_the_thaw_are_refused(tiny):
     told = r"Gradual changes what .* trainer\.strategy=ddp_find_unused_parameters_true"
-    # What Lightning leaves in the environment is for this run alone.
-    with patch.dict(os.environ), pytest.raises(LandbridgeError, match=told):
-        tiny(*SUPERVISED, "freeze=gradual", "trainer.strategy=ddp", "trainer.devices=1")
+    # What Lightning leaves behind, in the environment and as a process group, is for this run alone.
+    try:
+        with patch.dict(os.environ), pytest.raises(LandbridgeError, match=told):
+            tiny(*SUPERVISED, "freeze=gradual", "trainer.strategy=ddp", "trainer.devices=1")
+    finally:
+        torch.distributed.destroy_process_group()
