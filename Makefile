@@ -63,6 +63,10 @@ bench: $(INSTALLED) ## measure speed and memory against hand-written loops
 bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md again, and write its table
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
+.PHONY: bench-fine-tuning
+bench-fine-tuning: $(INSTALLED) ## run the comparison of fine-tuning methods again, and write its table
+	@$(BIN)/python benchmarks/fine_tuning.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove .venv and caches; runs in outputs/ stay
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist build

@@ -1,9 +1,9 @@
-"""Freezing depth as a pure function of the epoch."""
+"""Freezing policies as pure functions of the epoch."""
 
 import pytest
 
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
+from landbridge.freezing import Depth, Gradual, LinearThenFull, Surgical
 
 STAGES = ("stem", "layer1", "layer2", "head")
 
@@ -25,3 +25,76 @@ def test_a_depth_beyond_the_last_stage_lists_the_stages():
 def test_a_run_says_so_too(tiny):
     with pytest.raises(LandbridgeError, match=r"freeze\.depth=3: the backbone has 2 stages: 1 conv, 2 bottleneck"):
         tiny("freeze.depth=3")
+
+
+# Gradual --------------------------------------------------------------------------------------------------------------
+
+
+def over_epochs(policy, stages=STAGES):
+    return [sorted(policy.trainable(epoch, stages)) for epoch in range(policy.epochs)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [[], [3], [2, 3], [1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]]),
+        ({"every": 2}, [[], [], [3], [3], [2, 3], [2, 3]]),
+        ({"at": [0, 0, 4]}, [[2, 3], [2, 3], [2, 3], [2, 3], [1, 2, 3], [1, 2, 3]]),
+        ({"at": []}, [[]] * 6),
+    ],
+)
+def test_gradual_thaws_from_the_head_down(settings, expected):
+    policy = Gradual(epochs=6, **settings)
+    assert over_epochs(policy) == expected
+    assert sorted(policy.ever(STAGES)) == expected[-1]
+
+
+def test_what_a_short_training_does_not_reach_never_trains():
+    assert Gradual(epochs=3).ever(STAGES) == {2, 3}
+
+
+def test_more_thaws_than_stages_are_refused():
+    with pytest.raises(
+        LandbridgeError, match=r"freeze\.at=\[0, 1, 2\] begins 3 stages: the backbone has 2 stages: 1 a"
+    ):
+        Gradual(at=[0, 1, 2]).trainable(0, ("a", "b"))
+
+
+# Surgical -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"), [(1, [0]), ([2, 3], [1, 2]), ("layer2", [2]), (["stem", 4], [0, 3]), ([4, 4], [3])]
+)
+def test_surgical_takes_numbers_from_1_and_names(stages, expected):
+    assert over_epochs(Surgical(stages, epochs=2)) == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [(5, "no stage 5; the backbone has 4 stages: 1 stem"), ("layer3", "no stage layer3, nearest: l")],
+)
+def test_surgical_names_the_stages_that_there_are(stages, message):
+    with pytest.raises(LandbridgeError, match=rf"freeze\.stages: {message}"):
+        Surgical(stages).trainable(0, STAGES)
+
+
+# Linear, then full ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "epochs", "probing"), [(0.5, 4, 2), (0.3, 10, 3), (0.01, 5, 1), (0.99, 5, 4)])
+def test_linear_then_full_has_two_phases_within_the_planned_epochs(share, epochs, probing):
+    policy = LinearThenFull(share, full_lr_scale=0.2, epochs=epochs)
+    assert over_epochs(policy) == [[]] * probing + [[0, 1, 2, 3]] * (epochs - probing)
+    assert [policy.lr_scale(epoch) for epoch in range(epochs)] == [1.0] * probing + [0.2] * (epochs - probing)
+
+
+def test_one_epoch_has_no_room_for_two_phases(tiny):
+    with pytest.raises(LandbridgeError, match=r"two phases need trainer\.max_epochs of at least 2, not 1"):
+        tiny("freeze=linear_then_full")
+
+
+@pytest.mark.parametrize("policy", [Depth(1), Gradual(epochs=5), Surgical(2), LinearThenFull(epochs=3)])
+def test_asked_again_in_any_order_a_policy_answers_the_same(policy):
+    forwards = over_epochs(policy)
+    assert [sorted(policy.trainable(epoch, STAGES)) for epoch in reversed(range(policy.epochs))] == forwards[::-1]

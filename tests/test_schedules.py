@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbridge.schedules import Constant, Cosine, InverseDecay
+from landbridge.schedules import Constant, Cosine, InverseDecay, SlantedTriangular
 
 PROGRESS = st.floats(0, 1)
 
@@ -25,6 +25,15 @@ def test_cosine_rises_linearly_and_falls_as_half_a_cosine(progress, warmup):
     else:
         assert factor == pytest.approx(math.cos(math.pi / 2 * (progress - warmup) / (1 - warmup)) ** 2)
     assert 0 <= factor <= 1
+
+
+@given(PROGRESS, st.floats(0.05, 0.95), st.floats(1, 100))
+def test_the_slanted_triangle_rises_to_its_cut_and_falls(progress, cut, ratio):
+    factor = SlantedTriangular(cut, ratio)
+    share = progress / cut if progress < cut else 1 - (progress - cut) / (1 - cut)
+    assert factor(progress) == pytest.approx(1 / ratio + share * (1 - 1 / ratio))
+    assert factor(0) == pytest.approx(1 / ratio) == factor(1)
+    assert factor(cut) == pytest.approx(1)
 
 
 @given(PROGRESS)

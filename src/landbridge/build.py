@@ -43,7 +43,7 @@ SLOTS: Mapping[str, Slot] = {
         frozenset({"network", "freeze", "optimizer", "schedule", "steps", "terms"}),
     ),
     "tuning": Slot("landbridge.tuning.Tuning"),
-    "freeze": Slot("landbridge.freezing.Freezing"),
+    "freeze": Slot("landbridge.freezing.Freezing", frozenset({"epochs"})),
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
     "scheduler": Slot("landbridge.schedules.Schedule"),
     "averaging": Slot("landbridge.averaging.Averaging"),

@@ -4,6 +4,9 @@ from torch import Tensor, nn
 
 from landbridge.backbones.backbone import Backbone
 
+#: Before the names under which a start passes on the classifier that its weights were trained with, of any classes.
+SOURCE_HEAD = "source_head."
+
 
 class Network(nn.Module):
     """A backbone and a linear head over the target's classes.

@@ -202,7 +202,7 @@ def _strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
     strategy: Strategy = build(
         cfg.strategy,
         network=network,
-        freeze=build(cfg.freeze),
+        freeze=build(cfg.freeze, epochs=cfg.trainer.max_epochs),
         optimizer=factory(cfg.optimizer),
         schedule=build(cfg.scheduler),
         steps=steps,

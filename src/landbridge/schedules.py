@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import Annotated
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Lt
 
 
 class Schedule(ABC):
@@ -57,3 +57,23 @@ class InverseDecay(Schedule):
     def __call__(self, progress: float) -> float:
         """Return the factor, which falls from 1."""
         return (1 + self.gamma * progress) ** -self.power
+
+
+class SlantedTriangular(Schedule):
+    r"""A short linear rise and a long linear fall (ULMFiT: Howard & Ruder, 2018, arXiv:1801.06146, equation 3).
+
+    $(1 + p\,(r - 1)) / r$, where $p$ rises from 0 to 1 and falls to 0 again.
+
+    Args:
+        cut: share of the steps in which the rate rises, in (0, 1).
+        ratio: of the highest rate to the lowest, $r$.
+    """
+
+    def __init__(self, cut: Annotated[float, Gt(0), Lt(1)] = 0.1, ratio: Annotated[float, Ge(1)] = 32.0) -> None:
+        self.cut = cut
+        self.ratio = ratio
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor, which is 1 at the cut and 1 / ratio at both ends."""
+        up, down = progress / self.cut, (1 - progress) / (1 - self.cut)
+        return (1 + min(up, down) * (self.ratio - 1)) / self.ratio

@@ -17,7 +17,7 @@ from landbridge import __version__
 from landbridge.backbones.weights import content_of, read_weights
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
-from landbridge.network import Network
+from landbridge.network import SOURCE_HEAD, Network
 from landbridge.record import RECORD, Record, fingerprint
 from landbridge.tuning import merge_lora, restore_adapters
 
@@ -80,7 +80,8 @@ class Start(ABC):
     #: Whether it brings a head that knows the classes already, and whether it looks at the source domain.
     brings_head: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
-    #: Once applied: what the strategy that trained the loaded model kept beside its network, by name.
+    #: Once applied: what the strategy that trained the loaded model kept beside its network, by name, and the
+    #: classifier that the weights were trained with under `SOURCE_HEAD`, where there is one.
     beside: Mapping[str, Tensor] = MappingProxyType({})
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
@@ -137,6 +138,9 @@ class Pretrained(Start):
     def apply(self, network: Network) -> LoadReport:
         """Load the backbone's weights."""
         state, origin = network.backbone.pretrained_state(self.path)
+        own = network.backbone.state_dict()
+        beyond = {name: value for name, value in state.items() if name not in own}
+        self.beside = _classifier(beyond, network.backbone.features)
         return load_matching(network, {f"backbone.{name}": value for name, value in state.items()}, origin)
 
 
@@ -171,10 +175,21 @@ class Checkpoint(Start):
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         own = merge_lora(own)
         restore_adapters(network, own)
+        head = {name: value for name, value in own.items() if name in ("head.weight", "head.bias")}
+        self.beside |= {f"{SOURCE_HEAD}{name.removeprefix('head.')}": value for name, value in head.items()}
         report = load_matching(network, own, str(self.path))
         if missing := [name for name in report.initialised if name.startswith("backbone.")]:
             raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
         return report
+
+
+def _classifier(beyond: Mapping[str, Tensor], features: int) -> dict[str, Tensor]:
+    """Find the classifier in what a file holds beyond the backbone: the one matrix (classes, features) and its bias."""
+    matrices = [value.flatten(1) for value in beyond.values() if value.ndim > 1 and value[0].numel() == features]
+    biases = [value for value in beyond.values() if value.ndim == 1 and [len(value)] == [len(m) for m in matrices]]
+    if len(biases) != 1:
+        return {}
+    return {f"{SOURCE_HEAD}weight": matrices[0], f"{SOURCE_HEAD}bias": biases[0]}
 
 
 class Source(Start):
@@ -239,7 +254,8 @@ class Source(Start):
         }
         for key, value in changes.items():
             own[key] = value
-        own["trainer"]["devices"] = 1
+        # One process: a process group of one would stay for the run itself, which may want more.
+        own["trainer"].update(devices=1, strategy="auto")
         if self.max_epochs:
             own["trainer"]["max_epochs"] = self.max_epochs
         return own

@@ -47,11 +47,14 @@ def test_the_packaged_efficientnet_equals_its_original():
     path = next(str(file.locate()) for file in files(LITE) or [] if file.suffix == ".pth")
     theirs = original.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     network = Network(Timm("tf_efficientnet_lite0", weights=LITE), classes=3).eval()
-    report = Pretrained().apply(network)
+    start = Pretrained()
+    report = start.apply(network)
     assert report.initialised == ["head.weight", "head.bias"]
+    assert len(report.skipped) == 2  # the classifier
     x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    classifier = start.beside["source_head.weight"], start.beside["source_head.bias"]
     with torch.no_grad():
-        ours = theirs._fc(network.backbone(x))
+        ours = torch.nn.functional.linear(network.backbone(x), *classifier)
         torch.testing.assert_close(ours, theirs(x), rtol=1e-4, atol=1e-4)
         assert ours.std() > 0.1
 
@@ -77,6 +80,22 @@ def test_a_local_file_fills_the_backbone(file, wrapped, foreign, network, tmp_pa
         "initialised": report.initialised,
     }
     assert f"{len(state)} tensors loaded from {path}, 2 skipped, 2 newly initialised (head.weight," in report.summary()
+
+
+def test_a_file_brings_the_classifier_beside_the_backbone(foreign, network, tmp_path):
+    start = Pretrained(str(save(foreign, tmp_path / "w.pth")))
+    start.apply(network)
+    assert start.beside.keys() == {"source_head.weight", "source_head.bias"}
+    for name in ("weight", "bias"):
+        assert start.beside[f"source_head.{name}"].equal(foreign[f"fc.{name}"])
+
+
+@pytest.mark.parametrize("change", [{"fc.weight": None}, {"fc.bias": None}, {"again.weight": torch.zeros(10, 96)}])
+def test_what_is_no_single_classifier_is_left_alone(change, foreign, network, tmp_path):
+    state = {name: value for name, value in (foreign | change).items() if value is not None}
+    start = Pretrained(str(save(state, tmp_path / "w.pth")))
+    start.apply(network)
+    assert not start.beside
 
 
 def test_a_file_in_which_nothing_matches_is_refused(network, tmp_path):

@@ -18,6 +18,7 @@ GIVEN = {
     ("start", "checkpoint"): ["start.path=some.ckpt"],
     ("backbone", "timm"): ["backbone.name=test_resnet"],
     ("strategy", "soup"): ["strategy.folder=outputs"],
+    ("freeze", "surgical"): ["freeze.stages=1"],
 }
 
 

@@ -15,17 +15,24 @@ DIRECTIONS = losses.random_directions(4, 5, generator=torch.Generator().manual_s
 CALLS = {
     "adamatch": lambda f, g, p, q: losses.adamatch(p, q, p, 0.9),
     "aligned_distribution": lambda f, g, p, q: losses.aligned_distribution(p.softmax(1), q.softmax(1)).square().sum(),
+    "attention_shares": lambda f, g, p, q: losses.attention_shares(f[:, 0]).square().sum(),
+    "bi_tuning": lambda f, g, p, q: losses.bi_tuning(f[:, 0], p.unsqueeze(2) * q.unsqueeze(1), CLASSES.to(f.device)),
     "bnm": lambda f, g, p, q: losses.bnm(p),
     "bsp": lambda f, g, p, q: losses.bsp(f, g),
     "bss": lambda f, g, p, q: losses.bss(f),
     "class_conditional_sliced_wasserstein2": lambda f, g, p, q: losses.class_conditional_sliced_wasserstein2(
         f, CLASSES.to(f.device), g, q.argmax(1), q.softmax(1).amax(1), 0.2, 3, DIRECTIONS.to(f)
     ),
+    "class_relationship": lambda f, g, p, q: (
+        losses.class_relationship(p.softmax(1), CLASSES.to(f.device), 4).square().sum()
+    ),
     "classifier_discrepancy": lambda f, g, p, q: losses.classifier_discrepancy(p, q),
     "confidence_mask": lambda f, g, p, q: losses.confidence_mask(p.softmax(1), 0.4).to(f.dtype).mean(),
     "coral": lambda f, g, p, q: losses.coral(f, g),
     "coral_with_mean": lambda f, g, p, q: losses.coral_with_mean(f, g),
     "dann_ramp": lambda f, g, p, q: losses.dann_ramp(f.mean()),
+    "delta": lambda f, g, p, q: losses.delta([f.unsqueeze(1)], [g.unsqueeze(1)], [f[0].softmax(0)]),
+    "distillation": lambda f, g, p, q: losses.distillation(p, q),
     "diversity": lambda f, g, p, q: losses.diversity(p),
     "domain_loss": lambda f, g, p, q: losses.domain_loss(p[:, 0], q[:, 0], p[:, 1].exp(), q[:, 1].exp()),
     "entropy": lambda f, g, p, q: losses.entropy(p),

@@ -10,11 +10,11 @@ from landbridge.schedules import Constant
 from landbridge.strategies import AdaMatch, FixMatch
 
 
-def fixmatch(**settings):
-    """The strategy on images of 28 x 28."""
+def fixmatch(method=FixMatch, **settings):
+    """A strategy on images of 28 x 28."""
     torch.manual_seed(0)
     base = {"freeze": Depth(), "optimizer": torch.optim.SGD, "schedule": Constant(), "steps": 100, "terms": {}}
-    return FixMatch(network=Network(MLP(widths=(7, 6)), CLASSES), **base, **settings)
+    return method(**{"network": Network(MLP(widths=(7, 6)), CLASSES), **base, **settings})
 
 
 def streams():

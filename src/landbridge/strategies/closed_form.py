@@ -75,6 +75,7 @@ class ClosedForm(Strategy):
 
     def on_train_start(self) -> None:
         """Have nothing left to do where a run goes on after its one epoch."""
+        super().on_train_start()
         self.trainer.should_stop = self.batches_seen > 0
 
     def on_train_epoch_start(self) -> None:

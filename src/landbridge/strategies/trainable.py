@@ -4,10 +4,11 @@ from abc import ABC
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, cast
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.nn import Parameter
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -30,6 +31,9 @@ class Trainable(LightningModule, ABC):
         schedule: factor on the learning rates over training progress.
         steps: batches that are planned in all.
         backbone_lr_scale: the backbone's learning rate relative to the head's.
+        layer_decay: the learning rate of each stage relative to that of the next one towards the head; the last stage's
+            is `backbone_lr_scale` times this, relative to the head's. At 1 / 2.6 these are the discriminative rates of
+            ULMFiT (Howard & Ruder, 2018, arXiv:1801.06146); 0.65 to 0.9 are usual for transformers.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Trainable(LightningModule, ABC):
         schedule: Schedule,
         steps: int,
         backbone_lr_scale: Annotated[float, Ge(0)] = 1.0,
+        layer_decay: Annotated[float, Gt(0)] = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
@@ -48,8 +53,13 @@ class Trainable(LightningModule, ABC):
         self.schedule = schedule
         self.steps = steps
         self.backbone_lr_scale = backbone_lr_scale
+        self.layer_decay = layer_decay
         self.batches_seen = 0
         self.trainable = freeze.trainable(0, network.backbone.stages)
+        #: Stages that train in any epoch: their parameters are in the optimizer from the start.
+        self.ever_trainable = freeze.ever(network.backbone.stages)
+        if not freeze.head:
+            network.head.requires_grad_(False)
 
     @property
     def progress(self) -> float:
@@ -60,6 +70,28 @@ class Trainable(LightningModule, ABC):
     def data(self) -> TransferData:
         """What the strategy trains on."""
         return cast(Any, self.trainer).datamodule
+
+    def setup(self, stage: str) -> None:
+        """Show whatever wraps the network for several processes all that will train: it looks only once."""
+        if stage == "fit":
+            self.network.backbone.train_stages(self.ever_trainable)
+
+    def on_train_start(self) -> None:
+        """Refuse processes side by side that would wait for gradients of stages which stand still in some epochs.
+
+        Raises:
+            LandbridgeError: the policy changes what trains, and the trainer is not told to expect that.
+        """
+        wrapped = self.trainer.model
+        changes = any(
+            self.freeze_policy.trainable(epoch, self.network.backbone.stages) != self.ever_trainable
+            for epoch in range(self.freeze_policy.epochs)
+        )
+        if changes and isinstance(wrapped, DistributedDataParallel) and not wrapped.find_unused_parameters:
+            raise LandbridgeError(
+                f"freeze: {type(self.freeze_policy).__name__} changes what trains between epochs, which several "
+                "processes must expect: set trainer.strategy=ddp_find_unused_parameters_true"
+            )
 
     def on_train_epoch_start(self) -> None:
         """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""
@@ -78,26 +110,47 @@ class Trainable(LightningModule, ABC):
         return [[""]]
 
     def configure_optimizers(self) -> Any:
-        """Build an optimizer for each player, with one group per learning rate, of the parameters that train."""
+        """Build an optimizer for each player, with one group per learning rate, of all parameters that ever train.
+
+        A parameter whose stage still stands has no gradient, so that the optimizer passes it over: it has no state, no
+        momentum and no weight decay before it trains.
+        """
         self.train()
+        self.network.backbone.train_stages(self.ever_trainable)
         configured = [self._configure(tuple(prefixes)) for prefixes in self.players()]
+        self.train()
         return configured if len(configured) > 1 else configured[0]
 
     def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
         groups: dict[float, list[Parameter]] = {}
+        scales = self._backbone_scales()
         for name, parameter in self.named_parameters():
             if parameter.requires_grad and name.startswith(prefixes):
-                scale = self.backbone_lr_scale if name.startswith("network.backbone.") else 1.0
+                scale = scales.get(name, 1.0)
                 groups.setdefault(scale, []).append(parameter)
         if not groups:
             raise LandbridgeError(f"strategy {type(self).__name__}: nothing is left to train")
         optimizer = self.make_optimizer([{"params": group, "scale": scale} for scale, group in groups.items()])
         for group in optimizer.param_groups:
             group["lr"] *= group["scale"]
-        if isinstance(self.schedule, Constant):
+        phases = {self.freeze_policy.lr_scale(epoch) for epoch in range(self.freeze_policy.epochs)}
+        if isinstance(self.schedule, Constant) and phases == {1.0}:
             return {"optimizer": optimizer}
-        scheduler = LambdaLR(optimizer, lambda _: self.schedule(self.progress))
+        scheduler = LambdaLR(optimizer, lambda _: self._lr_factor())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _backbone_scales(self) -> dict[str, float]:
+        """Map each parameter of the backbone to its learning rate relative to the head's."""
+        backbone = self.network.backbone
+        return {
+            f"network.backbone.{name}": self.backbone_lr_scale * self.layer_decay ** (len(backbone.stages) - stage)
+            for name, stage in backbone.stage_of_parameter().items()
+        }
+
+    def _lr_factor(self) -> float:
+        # Asked after the last batch of an epoch, it answers for the first of the next.
+        epoch = self.batches_seen * self.freeze_policy.epochs // self.steps
+        return self.schedule(self.progress) * self.freeze_policy.lr_scale(epoch)
 
     def update(self, players: int | Sequence[int], loss: Tensor) -> None:
         """Move one player, or several at once, against a loss's gradient: for strategies with manual optimisation.
@@ -125,9 +178,12 @@ class Trainable(LightningModule, ABC):
         self.batches_seen = checkpoint["batches_seen"]
 
     def parameter_counts(self) -> tuple[int, int]:
-        """Return the number of all parameters and of those that train."""
+        """Return the number of all parameters and of those that train in any epoch."""
         self.train()
-        return _count(self.parameters()), _count(p for p in self.parameters() if p.requires_grad)
+        self.network.backbone.train_stages(self.ever_trainable)
+        counts = _count(self.parameters()), _count(p for p in self.parameters() if p.requires_grad)
+        self.train()
+        return counts
 
 
 def _count(parameters: Iterable[Parameter]) -> int:

@@ -39,6 +39,7 @@ class WiSEFT(TargetOnly):
 
     def setup(self, stage: str) -> None:
         """Plan an epoch for each point of the curve after those that train."""
+        super().setup(stage)
         if stage == "fit":
             self.training_epochs = cast(int, self.trainer.max_epochs)
             self.trainer.fit_loop.max_epochs = self.training_epochs + self.points

@@ -1,0 +1,148 @@
+"""Fine-tuning compared with few target labels, at equal tuning budgets: the command behind a table in docs/results.md.
+
+Every method starts from the same source model (one a seed, supervised, on all labels of the source), sees the same
+target labels, takes the same number of steps, and is tuned by the same number of trials: four learning rates, or, for
+surgical fine-tuning, four stages at the default rate. A trial's epoch and, among the trials, the one that is tested are
+chosen on the visible labels of the target's validation split, never on test results. Runs that are finished in
+`--folder` are not repeated.
+
+    python benchmarks/fine_tuning.py --seeds 6
+"""
+
+import argparse
+import os
+import statistics
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from transfer import PAGE, _with_interval, run_one
+
+PAIR = ("mnist_5k", "uci_digits")
+RATES = ["0.0003", "0.001", "0.003", "0.01"]
+BY_RATE = [[f"optimizer.lr={rate}"] for rate in RATES]
+BY_STAGE = [[f"freeze.stages={stage}"] for stage in (1, 2, 3, 4)]
+STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=30", "optimizer.fused=true"]
+ULMFIT = [
+    "freeze=gradual",
+    "scheduler=slanted_triangular",
+    "strategy.backbone_lr_scale=1",
+    "strategy.layer_decay=0.385",
+]
+REFERENCES = ("scratch", "fine_tune")
+#: All of the target's labels: what no method with few labels can be expected to reach.
+ORACLE = "ORACLE: scratch on all target labels"
+#: What is compared: overrides, trials, and whether it starts from the source model.
+METHODS = {
+    ORACLE: (["strategy=target_only"], BY_RATE, False),
+    "scratch": (["strategy=target_only"], BY_RATE, False),
+    "fine_tune": (["strategy=fine_tune"], BY_RATE, True),
+    "linear_probe": (["strategy=linear_probe"], BY_RATE, True),
+    "linear_then_full": (["strategy=fine_tune", "freeze=linear_then_full"], BY_RATE, True),
+    "gradual (ULMFiT)": (["strategy=fine_tune", *ULMFIT], BY_RATE, True),
+    "surgical": (["strategy=fine_tune", "freeze=surgical"], BY_STAGE, True),
+    "l2_sp": (["strategy=l2_sp"], BY_RATE, True),
+    "delta": (["strategy=delta"], BY_RATE, True),
+    "bss": (["strategy=bss"], BY_RATE, True),
+    "co_tuning": (["strategy=co_tuning"], BY_RATE, True),
+    "stoch_norm": (["strategy=stoch_norm"], BY_RATE, True),
+    "bi_tuning": (["strategy=bi_tuning"], BY_RATE, True),
+    "lwf": (["strategy=lwf"], BY_RATE, True),
+}
+BEGIN, END = "<!-- fine-tuning: begin -->", "<!-- fine-tuning: end -->"
+
+
+def run_all(jobs: Sequence[tuple[Sequence[str], str]], processes: int, what: str) -> None:
+    """Run jobs side by side, each in a process that has its own interpreter."""
+    from rich.progress import track
+
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for _ in track(pool.map(run_one, jobs), total=len(jobs), description=what):
+            pass
+
+
+def rows(chosen: dict[str, list], trials: dict[str, int]) -> list[str]:
+    """Lay out the table: accuracy on test with its 95 % interval, and the gains over both references."""
+    from landbridge.statistics import Budget, judge, t_interval
+
+    accuracy = {name: [record.results["target"]["accuracy"] for record in each] for name, each in chosen.items()}
+    budget = {name: Budget(trials[name], _steps(each[0].config)) for name, each in chosen.items()}
+    lines = [
+        "| method | accuracy, % | lowest | gain over scratch, points | verdict | gain over fine_tune, points | verdict "
+        "| seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, values in accuracy.items():
+        cells = [name, _with_interval(statistics.mean(values), t_interval(values) if len(values) > 1 else None)]
+        cells.append(f"{100 * min(values):.1f}")
+        for reference in REFERENCES:
+            if name in (reference, "scratch", ORACLE):
+                cells += ["", ""]
+                continue
+            gains = [value - other for value, other in zip(values, accuracy[reference], strict=True)]
+            judged = judge(gains, reference=reference, budget=budget[name], reference_budget=budget[reference])
+            assert not judged.budget_mismatch
+            cells += [_with_interval(judged.gain, judged.interval, sign="+"), judged.verdict]
+        cells.append(f"{statistics.median(record.cost['seconds'] for record in chosen[name]):.0f}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _steps(config: dict) -> int:
+    return config["trainer"]["max_epochs"] * (config["data"]["steps_per_epoch"] or 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD")
+    parser.add_argument("--labels", type=int, default=5, help="visible target labels of each class")
+    # No outcome of fewer than 6 seeds could be significant.
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--folder", type=Path, default=Path("outputs/bench-fine-tuning"))
+    parser.add_argument("--overrides", nargs="*", default=STEPS, help="further settings of every run")
+    parser.add_argument("--page", type=Path, default=PAGE, help="the page between whose marks the table is written")
+    arguments = parser.parse_args()
+    source, target = PAIR
+    names = [*REFERENCES, *(name for name in arguments.methods if name not in (*REFERENCES, ORACLE)), ORACLE]
+    seeds = range(arguments.seeds)
+    folder = arguments.folder.resolve()
+
+    models = {seed: folder / "source_model" / str(seed) for seed in seeds}
+    supervised = [f"target={source}", "strategy=target_only", "target_labels=all", *arguments.overrides]
+    run_all([([*supervised, f"seed={seed}"], str(models[seed])) for seed in seeds], arguments.jobs, "source models")
+
+    jobs = {}
+    for seed in seeds:
+        for name in names:
+            choice, trials, transfers = METHODS[name]
+            start = ["start=checkpoint", f"start.path={models[seed] / 'last.ckpt'}"] if transfers else []
+            labels = "all" if name == ORACLE else arguments.labels
+            setting = [f"target={target}", f"target_labels={labels}", "selection=target_val", f"seed={seed}"]
+            for number, trial in enumerate(trials):
+                overrides = [*setting, *choice, *start, *arguments.overrides, *trial]
+                jobs[name, seed, number] = (overrides, str(folder / name.split()[0].strip(":") / f"{seed}-{number}"))
+    run_all(list(jobs.values()), arguments.jobs, "trials")
+
+    from landbridge.record import Record
+    from landbridge.trials import choose
+
+    records = {key: Record.read(Path(place)) for key, (_, place) in jobs.items()}
+    trials = {name: len(METHODS[name][1]) for name in names}
+    chosen = {
+        name: [choose([records[name, seed, number] for number in range(trials[name])]) for seed in seeds]
+        for name in names
+    }
+    heading = (
+        f"{source} → {target}, {arguments.labels} target labels a class; {arguments.seeds} paired seeds; "
+        f"{trials[names[0]]} trials of each method, {' '.join(arguments.overrides)}."
+    )
+    text = "\n".join([heading, "", *rows(chosen, trials)])
+    print(text)
+    page = arguments.page.read_text()
+    arguments.page.write_text(page[: page.index(BEGIN) + len(BEGIN)] + f"\n\n{text}\n\n" + page[page.index(END) :])
+
+
+if __name__ == "__main__":
+    main()

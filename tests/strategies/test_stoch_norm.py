@@ -1,0 +1,115 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from small_problem import batches, make
+from torch import nn
+
+from landbridge.backbones.backbone import Sequence
+from landbridge.backbones.pretrained import Timm
+from landbridge.errors import LandbridgeError
+from landbridge.freezing import Depth
+from landbridge.network import Network
+from landbridge.strategies import StochNorm, TargetOnly
+
+X = batches()["source"]["x"]
+LAYER = "backbone.layer1.2"
+
+
+def seen(strategy) -> torch.Tensor:
+    """Return what the first BatchNorm layer gives in a forward pass, and go through all others."""
+    outputs = []
+    layer = strategy.network.get_submodule(LAYER)
+    handle = layer.register_forward_hook(lambda *call: outputs.append(call[-1].detach().clone()))
+    strategy.network(X)
+    handle.remove()
+    return outputs[-1]
+
+
+def moved(strategy):
+    """Give the running statistics values of their own."""
+    for name, buffer in strategy.network.named_buffers():
+        if "running" in name:
+            buffer.uniform_(0.5, 2.0)
+    return strategy
+
+
+def test_in_evaluation_and_at_0_it_is_batch_norm():
+    plain, never, often = (
+        moved(make(method, **s)) for method, s in ((TargetOnly, {}), (StochNorm, {"p": 0.0}), (StochNorm, {}))
+    )
+    for strategy in (never, often):
+        strategy.load_state_dict(plain.state_dict())
+    evaluated = [strategy.eval().network(X)[1] for strategy in (plain, never, often)]
+    assert evaluated[0].equal(evaluated[1])
+    assert evaluated[0].equal(evaluated[2])
+    assert plain.train().network(X)[1].equal(never.train().network(X)[1])
+    assert all(mine.equal(theirs) for mine, theirs in zip(plain.buffers(), never.buffers(), strict=True))
+
+
+def test_each_channel_follows_the_batch_or_what_is_known():
+    torch.manual_seed(3)
+    strategy = moved(make(StochNorm, p=0.5))
+    layer = deepcopy(strategy.network.get_submodule(LAYER))
+    layer._forward_hooks.clear()
+    x = strategy.network.backbone.layer1[1](X.flatten(1)).detach()
+    drawn = set()
+    for _ in range(20):
+        mixed = seen(strategy)
+        by_batch = layer.train()(x)  # it moves the statistics first, like the layer itself
+        by_running = layer.eval()(x)
+        followed = [mixed[:, j].allclose(by_batch[:, j], atol=1e-6) for j in range(mixed.shape[1])]
+        known = [mixed[:, j].allclose(by_running[:, j], atol=1e-6) for j in range(mixed.shape[1])]
+        assert all(a != b for a, b in zip(followed, known, strict=True))
+        drawn.add(tuple(known))
+    assert len(drawn) > 5
+
+
+def test_at_1_running_statistics_normalise_and_follow():
+    strategy = moved(make(StochNorm, p=1.0))
+    layer = strategy.network.get_submodule(LAYER)
+    before = layer.running_mean.clone()
+    mixed = seen(strategy)
+    assert not layer.running_mean.equal(before)
+    x = strategy.network.backbone.layer1[1](X.flatten(1))
+    torch.testing.assert_close(mixed, layer.eval()(x))
+
+
+def test_two_streams_before_one_backward_pass():
+    strategy = make(StochNorm)
+    first, second = strategy.network(X)[1], strategy.network(X + 1)[1]
+    (first.sum() + second.square().sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in strategy.network.parameters())
+
+
+def test_frozen_layers_stand_still():
+    strategy = moved(make(lambda freeze, **base: StochNorm(freeze=Depth(1), **base)))
+    strategy.train()
+    before = strategy.network.get_submodule(LAYER).running_mean.clone()
+    assert seen(strategy).equal(seen(strategy))
+    assert strategy.network.get_submodule(LAYER).running_mean.equal(before)
+
+
+def test_layers_with_an_activation_of_their_own():
+    options = {"pretrained_cfg_overlay": {"input_size": [3, 64, 64]}}
+    network = Network(Timm("test_efficientnet", options=options), 3)
+    strategy = make(lambda **base: StochNorm(**{**base, "network": network}, p=0.0))
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, 64, 64)
+    plain = deepcopy(network)
+    for layer in plain.modules():
+        layer._forward_hooks.clear()
+    assert strategy.network(x)[1].equal(plain(x)[1])
+
+
+def test_a_backbone_without_batch_norm_is_refused():
+    bare = Network(Sequence({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    with pytest.raises(LandbridgeError, match="strategy StochNorm: Sequence has no BatchNorm layers"):
+        make(lambda network, **base: StochNorm(network=bare, **base))
+
+
+def test_its_checkpoint_starts_an_ordinary_run(tiny, tmp_path):
+    tiny("strategy=stoch_norm", "target_labels=2", folder="before")
+    checkpoint = tmp_path / "before" / "last.ckpt"
+    record = tiny("strategy=source_only", "start=checkpoint", f"start.path={checkpoint}", folder="after")
+    assert (record.start["initialised"], record.start["skipped"]) == ([], [])
