@@ -107,7 +107,7 @@ class Epochs(Checkpoint):
             logits=_gather(self._outputs, "logits"),
             features=_gather(self._outputs, "features"),
             labels=self.data.validation_labels,
-            inputs=lambda positions: target.read(positions)["x"].float(),
+            inputs=lambda positions: target.inputs.read(positions, target.spec).float(),
             predict=lambda x: self._predict(x, pl_module),
         )
         self._outputs = {}

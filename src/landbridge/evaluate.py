@@ -73,7 +73,8 @@ def test_domains(
         if strategy.test_order_seed is not None:
             arrival = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(strategy.test_order_seed))
             inputs = inputs.select(arrival)
-        loader = data.in_order(role, Stream(inputs, data.spec), strategy.test_batch_size)
+        stream = Stream(inputs, data.spec, activations=data.known(inputs))
+        loader = data.in_order(role, stream, strategy.test_batch_size)
         batches = trainer.predict(strategy, loader)
         logits = torch.cat([batch.logits for batch in batches or []]).float().cpu()  # type: ignore[union-attr]
         if not torch.isfinite(logits).all():
