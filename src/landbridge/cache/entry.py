@@ -118,8 +118,8 @@ def _digests(path: Path) -> list[str]:
     content = np.memmap(path, mode="r")
     blocks = [content[start : start + BLOCK] for start in range(0, len(content), BLOCK)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(_digest, blocks))
+        return list(threads.map(_digest, (block.data for block in blocks)))
 
 
-def _digest(content: bytes | np.ndarray) -> str:
+def _digest(content: bytes | memoryview) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()

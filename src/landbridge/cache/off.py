@@ -41,5 +41,12 @@ class Cache(ABC):
 class Off(Cache):
     """Computes everything anew."""
 
-    def serve(self, *_: Any) -> None:
+    def serve(
+        self,
+        strategy: Strategy,
+        data: TransferData,
+        splits: Sequence[Inputs],
+        trainer: Trainer,
+        backbone: Mapping[str, Any],
+    ) -> None:
         """Do nothing."""

@@ -61,7 +61,7 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
         for name, tensor in part:
             digest.update(name.encode())
             if tensor is not None:
-                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         keys.append(digest.hexdigest())
     return keys
 
