@@ -146,7 +146,7 @@ class Activations(Cache):
 
     def _key(self, inputs: Inputs, depth: int) -> str:
         spec = self.data.spec
-        if not depth:
+        if not depth and spec:
             return decoded_key(inputs, spec)
         how = f"{self.trainer.strategy.root_device.type} {self.trainer.precision}"
         return entry_key(self.keys[depth], inputs, spec, how)

@@ -39,7 +39,7 @@ def write_entry(folder: Path, rows: int, batches: Iterable[Sequence[Tensor]]) ->
                 files = [(folder / f"{number}.bin").open("wb") for number in range(len(batch))]
                 tensors = [_describe(tensor) for tensor in batch]
             for file, tensor, about in zip(files, batch, tensors, strict=True):
-                file.write(memoryview(_as_it_lies(tensor.cpu(), about).view(torch.uint8).numpy()).cast("B"))
+                file.write(_as_it_lies(tensor.cpu(), about).view(torch.uint8).numpy().data)
             written += len(batch[0])
         for file in files:
             file.flush()

@@ -37,8 +37,9 @@ class Entry:
 class Store:
     """Entries by key, in a folder of at most some size.
 
-    An entry is a folder `root/key`. It is made elsewhere and moved there when it is whole. Whoever reads it shares its
-    lock, and whoever writes or removes it owns that. A damaged entry is as good as none.
+    An entry is a folder `root/key`. It is made elsewhere and moved there when it is whole. Whoever makes or removes one
+    owns the lock of its key; whoever reads it shares a lock on its manifest. A damaged entry is as good as none: it is
+    replaced, also while others still read it, for what they have mapped stays with them.
 
     Args:
         root: the folder, which is made if need be.
@@ -56,14 +57,22 @@ class Store:
             key: of the entry; a hash of all that determines its content.
             rows: how many it must have.
         """
-        if not (self.root / key).exists():
-            return None
+        folder = self.root / key
         try:
-            lock = self._lock(key)
+            lock = Lock(folder / MANIFEST, "rb")
+            lock.share()
+            files = sorted(folder.glob("*.bin"))
+            states = {(str(path), path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+            tensors = read_entry(folder, rows, checked=states <= _CHECKED)
+            if tensors is not None:
+                _CHECKED.update(states)
+                os.utime(folder / MANIFEST)
+                return Entry(tensors, sum(path.stat().st_size for path in files), lock)
         except OSError:
-            return None
-        lock.share()
-        return self._open(key, rows, lock)
+            pass
+        if folder.exists():
+            log.warning("cache: %s is damaged and not used", folder)
+        return None
 
     def fetch(self, key: str, rows: int, make: Callable[[], Iterator[Sequence[Tensor]]]) -> Entry:
         """Return an entry, which is made if it is not there, or not whole. Others who want it wait.
@@ -76,35 +85,23 @@ class Store:
         Raises:
             OSError: there is no place for it, or the folder cannot be written to.
         """
+        if entry := self.find(key, rows):
+            return entry
         self.root.mkdir(parents=True, exist_ok=True)
         lock = self._lock(key)
-        while True:
-            lock.share()
-            if entry := self._open(key, rows, lock):
-                return entry
-            lock.own()
-            # Another process may have made it meanwhile.
-            if not self._open(key, rows, lock):
-                self._write(key, rows, make)
+        lock.own()
+        # Another process may have made it meanwhile.
+        if entry := self.find(key, rows):
+            return entry
+        self._write(key, rows, make)
+        entry = self.find(key, rows)
+        if entry is None:
+            raise OSError(f"what was written to {self.root / key} cannot be read")
+        return entry
 
     def _lock(self, key: str) -> Lock:
+        # The file is never removed: another process may be waiting for it.
         return Lock(self.root / f"{key}.lock")
-
-    def _open(self, key: str, rows: int, lock: Lock) -> Entry | None:
-        folder = self.root / key
-        try:
-            files = sorted(folder.glob("*.bin"))
-            states = {(str(path), path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
-            tensors = read_entry(folder, rows, checked=states <= _CHECKED)
-            if tensors is None:
-                if folder.exists():
-                    log.warning("cache: %s is damaged and not used", folder)
-                return None
-            _CHECKED.update(states)
-            os.utime(folder / MANIFEST)
-            return Entry(tensors, sum(path.stat().st_size for path in files), lock)
-        except OSError:
-            return None
 
     def _write(self, key: str, rows: int, make: Callable[[], Iterator[Sequence[Tensor]]]) -> None:
         draft = self.root / f"{key}{PART}"
@@ -133,14 +130,21 @@ class Store:
                 manifest = folder / MANIFEST
                 ages[folder] = manifest.stat().st_mtime if manifest.exists() else 0.0
         for folder in sorted(sizes, key=ages.__getitem__):
-            leftover = folder.suffix == PART
-            if leftover or sum(sizes.values()) + wanted > self.limit:
-                lock = self._lock(folder.name.removesuffix(PART))
-                if lock.owned_at_once():
-                    shutil.rmtree(folder, ignore_errors=True)
-                    del sizes[folder]
-                del lock
+            in_the_way = folder.suffix == PART or sum(sizes.values()) + wanted > self.limit
+            if in_the_way and self._remove(folder):
+                del sizes[folder]
         free = shutil.disk_usage(self.root).free
         room = min(self.limit - sum(sizes.values()), free)
         if wanted > room:
             raise OSError(f"{wanted / 1e9:.2f} GB are wanted, and there is room for {max(room, 0) / 1e9:.2f}")
+
+    def _remove(self, folder: Path) -> bool:
+        """Remove an entry, or what is left of one, unless somebody makes or reads it."""
+        lock, manifest = self._lock(folder.name.removesuffix(PART)), folder / MANIFEST
+        if not lock.own_at_once():
+            return False
+        readers = Lock(manifest, "rb") if manifest.exists() else None
+        if readers and not readers.own_at_once():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+        return True
