@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt
@@ -88,8 +88,11 @@ class Activations(Cache):
         return depth
 
     def _try(self, depth: int) -> None:
-        """See that the backbone says the same of two samples whether it is cut or whole."""
-        first = Stream(self.splits[0][0], self.data.spec).read(torch.arange(2))["x"]
+        """See that the backbone says the same of two inputs whether it is cut or whole."""
+        spec = self.data.spec
+        shape = (spec.channels, *spec.size) if spec else self.splits[0][0].shape
+        # Noise of its own, so that the random numbers that training draws stay the same.
+        first = Activation(0, (torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)),))
         with self._evaluating():
             (whole,) = self._run(first, len(self.backbone.stages))
             half = Activation(depth, self._run(first, depth))
@@ -175,9 +178,9 @@ class Activations(Cache):
     def _run(self, x: Tensor | Activation, depth: int) -> tuple[Tensor, ...]:
         """Run a batch through the stages that it has not been through, until some depth."""
         x = x.to(self.trainer.strategy.root_device)
-        if not depth:
-            return (cast(Tensor, x),)
         if isinstance(x, Tensor):
+            if not depth:
+                return (x,)
             spec = self.data.spec
             x = Activation(0, (spec.render(x) if spec else x,))
         with torch.inference_mode(), self.trainer.precision_plugin.forward_context():
