@@ -37,7 +37,8 @@ class TransferData(LightningDataModule):
         batch_size: samples per stream, step and process.
         eval_batch_size: samples per step in evaluation.
         steps_per_epoch: overrides the length of an epoch.
-        workers: processes that read training samples. None: 0 for data in memory, where it is fastest, 2 for files.
+        workers: processes that read samples. None: 2 where images have to be decoded, and 0 for anything else, where it
+            is fastest.
 
     Raises:
         LandbridgeError: a class has fewer samples than labels are
@@ -92,7 +93,7 @@ class TransferData(LightningDataModule):
         }
         self.workers = workers
         #: Looks up activations of some inputs; None where they are not known.
-        self.known: Callable[[Inputs], Activations | None] = lambda inputs: None
+        self.known: Callable[[Inputs], Activations | None] = _nothing_known
 
     @property
     def steps_per_epoch(self) -> int:
@@ -149,6 +150,10 @@ class TransferData(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def _nothing_known(inputs: Inputs) -> None:
+    return None
 
 
 def _require_kind(domain: Domain, spec: InputSpec | None) -> None:
