@@ -62,6 +62,7 @@ SLOTS: Mapping[str, Slot] = {
             }
         ),
     ),
+    "cache": Slot("landbridge.cache.Cache"),
     "logger": Slot("pytorch_lightning.loggers.Logger", frozenset({"save_dir"})),
 }
 

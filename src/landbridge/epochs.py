@@ -107,7 +107,7 @@ class Epochs(Checkpoint):
             logits=_gather(self._outputs, "logits"),
             features=_gather(self._outputs, "features"),
             labels=self.data.validation_labels,
-            inputs=lambda positions: target.read(positions)["x"].float(),
+            inputs=lambda positions: target.inputs.read(positions, target.spec).float(),
             predict=lambda x: self._predict(x, pl_module),
         )
         self._outputs = {}
@@ -192,20 +192,28 @@ def _copy(origin: Path, destination: Path) -> None:
 
 
 def _random_state() -> dict[str, Any]:
+    # Thousands of numbers: a tensor of them is kept and read at once, a list one by one.
+    version, python, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
     return {
-        "python": random.getstate(),
-        "numpy": [str(kind), [int(k) for k in keys], int(position), int(has_gauss), float(cached)],
+        "python": [version, torch.tensor(python), gauss],
+        "numpy": [
+            str(kind),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all(),
     }
 
 
 def _restore_random_state(state: dict[str, Any]) -> None:
-    version, keys, gauss = state["python"]
-    random.setstate((version, tuple(keys), gauss))
-    kind, numpy_keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, np.array(numpy_keys, dtype=np.uint32), position, has_gauss, cached))
+    version, python, gauss = state["python"]
+    random.setstate((version, tuple(python.tolist()), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"]:
         torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])

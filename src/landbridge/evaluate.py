@@ -79,7 +79,8 @@ def test_domains(
         if strategy.test_order_seed is not None:
             arrival = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(strategy.test_order_seed))
             inputs = inputs.select(arrival)
-        loader = data.in_order(role, Stream(inputs, data.spec), strategy.test_batch_size)
+        stream = Stream(inputs, data.spec, activations=data.known(inputs))
+        loader = data.in_order(role, stream, strategy.test_batch_size)
         logits = _predict(strategy, trainer, loader)
         logits_before = _predict(before, trainer, loader) if before else None
         if not torch.isfinite(logits).all():

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from landbridge.backbones.backbone import Backbone
+from landbridge.data.activations import Activation
 
 #: Before the names under which a start passes on the classifier that its weights were trained with, of any classes.
 SOURCE_HEAD = "source_head."
@@ -21,7 +22,7 @@ class Network(nn.Module):
         self.backbone = backbone
         self.head = nn.Linear(backbone.features, classes)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (b, d) and logits (b, classes) of inputs (b, ...)."""
-        features = self.backbone(x)
+    def forward(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
+        """Return features (b, d) and logits (b, classes) of inputs (b, ...), or of what stages have made of them."""
+        features = self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
         return features, self.head(features)

@@ -30,7 +30,7 @@ LIBRARIES = (
 
 # Parts of the configuration that change where and how fast a run happens, and not what comes out.
 INCIDENTAL: Mapping[str, tuple[str, ...]] = {
-    "": ("name", "logger"),
+    "": ("name", "logger", "cache"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),
     # Where files lie; what is in them is in the domains' own fingerprints.

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 
 from landbridge.build import build, factory
+from landbridge.cache import Cache
 from landbridge.check import check
 from landbridge.clock import Clock
 from landbridge.data.domain import Domain, require_same_classes, require_same_kind
@@ -110,6 +111,10 @@ def run(
             record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
             place.write()
 
+            cache: Cache = build(cfg.cache)
+            with clock("cache"):
+                splits = [split.inputs for domain in domains.values() for split in domain.splits.values()]
+                cache.serve(strategy, data, splits, trainer, config["backbone"])
             with clock("train"):
                 if strategy.trains:
                     trainer.fit(strategy, data, ckpt_path=checkpoint, weights_only=True)
@@ -139,6 +144,8 @@ def run(
             for name, split in domain.splits.items()
         }
         record.cost |= clock.cost() | {"peak_memory_bytes": peak_memory_bytes()}
+        if report := cache.report():
+            record.cost["cache"] = report
         if torch.cuda.is_available():
             record.cost["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated()
         record.status = "done"

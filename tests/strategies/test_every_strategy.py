@@ -1,6 +1,7 @@
 """What must hold for every strategy: the tests are generated from the folder `conf/strategy/`."""
 
 import csv
+import math
 import os
 import subprocess
 import sys
@@ -63,14 +64,26 @@ def content(folder: Path, name: str = LAST) -> dict:
     return torch.load(folder / name, map_location="cpu", weights_only=True)
 
 
-def differences(a: Any, b: Any, where: str = "") -> list[str]:
-    """Name the places in which two checkpoints or records differ by as much as a bit; time is left out."""
+def differences(a: Any, b: Any, where: str = "", tolerance: float = 0.0) -> list[str]:
+    """Name the places in which two checkpoints or records differ by as much as a bit; time is left out.
+
+    Args:
+        a: one of them.
+        b: the other.
+        where: they lie, for the names.
+        tolerance: how much numbers that are no integers may differ, relatively and absolutely.
+    """
     if isinstance(a, torch.Tensor):
-        return [] if isinstance(b, torch.Tensor) and a.dtype == b.dtype and torch.equal(a, b) else [where]
+        alike = isinstance(b, torch.Tensor) and a.dtype == b.dtype and a.shape == b.shape
+        close = tolerance if a.is_floating_point() else 0.0
+        return [] if alike and torch.allclose(a, b, rtol=close, atol=close, equal_nan=True) else [where]
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        return [d for key in a if key != "seconds" for d in differences(a[key], b[key], f"{where}.{key}")]
+        return [d for key in a if key != "seconds" for d in differences(a[key], b[key], f"{where}.{key}", tolerance)]
     if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{where}[{i}]")]
+        pairs = enumerate(zip(a, b, strict=True))
+        return [d for i, (x, y) in pairs for d in differences(x, y, f"{where}[{i}]", tolerance)]
+    if isinstance(a, float) and isinstance(b, float) and tolerance:
+        return [] if math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance) else [where]
     return [] if a == b else [where]
 
 
@@ -128,6 +141,20 @@ def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8,
     assert not differences(resumed.epochs, straight.epochs)
     assert resumed.selection == straight.selection
     assert resumed.results == straight.results
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_results_with_and_without_a_cache_are_equal(strategy, setting, tiny, tmp_path):  # F2
+    overrides = [*setting(strategy, 2), "freeze.depth=1"]
+    without = tiny(*overrides, folder="without")
+    cached = tiny(*overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder="cached")
+    assert cached.cost["cache"]["depth"] == 1
+    assert cached.cost["cache"]["computed"] > 0
+    assert cached.fingerprint == without.fingerprint
+    assert not differences(cached.results, without.results, tolerance=1e-5)
+    if without.epochs:
+        # Weights, losses, scores, optimizers, and the states of all random generators.
+        assert not differences(content(tmp_path / "cached"), content(tmp_path / "without"), tolerance=1e-5)
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from landbridge.backbones.cut import CannotCut, Segment
+from landbridge.data.activations import Activation
 from landbridge.data.inputs import InputSpec
 from landbridge.errors import LandbridgeError
 
@@ -43,6 +45,31 @@ class Backbone(nn.Module, ABC):
             "or start=checkpoint with a file of your own"
         )
 
+    def segment(self, first: int, last: int) -> Segment:
+        """Return what runs the stages from `first` on, until `last`, on all tensors that cross before `first`.
+
+        It runs this backbone's own modules, in their present mode.
+
+        Args:
+            first: stages that the tensors have been through; at 0 they are the rendered inputs.
+            last: stages that the results will have been through; after all of them they are the features.
+
+        Raises:
+            CannotCut: this backbone has no such seams.
+        """
+        if (first, last) == (0, len(self.stages)):
+            return lambda tensors: (self(*tensors),)
+        return (lambda tensors: tensors) if first == last else self.between(first, last)
+
+    def between(self, first: int, last: int) -> Segment:
+        """Return what runs some of the stages; see `segment`."""
+        raise CannotCut(f"{type(self).__name__} does not say how it is cut")
+
+    def finish(self, activation: Activation) -> Tensor:
+        """Return the features (b, `features`) of a batch that has been through some stages."""
+        (features,) = self.segment(activation.depth, len(self.stages))(activation.tensors)
+        return features
+
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages: the shortest paths that lead to parameters of no other stage, without the way to all."""
@@ -62,7 +89,7 @@ class Backbone(nn.Module, ABC):
     def hold(self, parameters: Iterable[str]) -> None:
         """Keep some parameters from training in any epoch; the statistics of BatchNorm then stand still too."""
         self.held = frozenset(parameters)
-        vars(self).pop("_stages_of_module", None)  # there may be new modules
+        vars(self).pop("stages_of_module", None)  # there may be new modules
 
     def train_stages(self, trainable: Collection[int], mode: bool = True) -> None:
         """Let some stages train and hold the others still.
@@ -81,12 +108,12 @@ class Backbone(nn.Module, ABC):
             if not trains:
                 # An optimizer would still move it by a gradient left from before.
                 parameter.grad = None
-        for module, stages in self._stages_of_module.items():
+        for module, stages in self.stages_of_module.items():
             rests = stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
             module.training = mode and not rests
 
     @cached_property
-    def _stages_of_module(self) -> dict[nn.Module, frozenset[int]]:
+    def stages_of_module(self) -> dict[nn.Module, frozenset[int]]:
         """Stages that each module has parameters of.
 
         A module without parameters, such as an activation or dropout, belongs to the stage of what stands before it.
@@ -125,6 +152,17 @@ class Sequence(Backbone):
         for name in self.parts:
             x = self.get_submodule(name)(x)
         return x
+
+    def between(self, first: int, last: int) -> Segment:
+        """Return what runs the parts from `first` on, until `last`."""
+
+        def run(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            (x,) = tensors
+            for name in self.parts[first:last]:
+                x = self.get_submodule(name)(x)
+            return (x,)
+
+        return run
 
     def stage_of_parameter(self) -> dict[str, int]:
         """Map each parameter to the part it lies in."""

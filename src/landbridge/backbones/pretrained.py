@@ -12,6 +12,7 @@ from timm.models import group_parameters
 from torch import Tensor
 
 from landbridge.backbones.backbone import Backbone
+from landbridge.backbones.cut import Cut, Part, Segment
 from landbridge.backbones.weights import read_hub, read_package, read_weights
 from landbridge.data.inputs import InputSpec
 from landbridge.errors import LandbridgeError
@@ -66,10 +67,20 @@ class Timm(Backbone):
         )
         if not hasattr(self.model, "group_matcher"):
             raise LandbridgeError(f"backbone: timm's {name} does not say how its parameters group into stages")
+        self._parts: dict[tuple[int, int], Part] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode images (b, channels, height, width) as pooled features (b, `features`)."""
         return self.model(x)
+
+    def between(self, first: int, last: int) -> Segment:
+        """Return what runs the stages from `first` on, until `last`."""
+        if (first, last) not in self._parts:
+            stage_of = {name.removeprefix("model."): stage for name, stage in self.stage_of_parameter().items()}
+            cut = Cut(self.model, self.stages_of_module, stage_of, len(self.stages))
+            self._parts[first, last] = cut.between(first, last)
+        part = self._parts[first, last]
+        return lambda tensors: part(self.model, *tensors)
 
     def stage_of_parameter(self) -> dict[str, int]:
         """Map each parameter to timm's coarse group of it."""

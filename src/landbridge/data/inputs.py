@@ -93,13 +93,19 @@ class Inputs(ABC):
 
 
 class TensorInputs(Inputs):
-    """Samples that lie in memory as one tensor: uint8 images (n, c, h, w) or float32 vectors (n, d)."""
+    """Samples that lie in memory as one tensor.
 
-    def __init__(self, tensor: Tensor) -> None:
+    Args:
+        tensor: uint8 images (n, c, h, w) or float32 vectors (n, d).
+        hashes: of the samples' content, where they are known already.
+    """
+
+    def __init__(self, tensor: Tensor, hashes: Sequence[str] | None = None) -> None:
         if tensor.dtype not in (torch.uint8, torch.float32):
             raise TypeError(f"samples are uint8 images or float32 vectors, not {tensor.dtype}")
         self.tensor = tensor.contiguous()
         self.shape = tuple(tensor.shape[1:])
+        self._hashes = None if hashes is None else list(hashes)
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -109,9 +115,13 @@ class TensorInputs(Inputs):
         return self.tensor[indices]
 
     def select(self, indices: Tensor) -> "TensorInputs":
-        """Return a copy of the samples at the given positions."""
-        return TensorInputs(self.tensor[indices])
+        """Return a copy of the samples at the given positions, with their hashes where these are known."""
+        hashes = self._hashes and [self._hashes[index] for index in indices.tolist()]
+        return TensorInputs(self.tensor[indices], hashes)
 
     def hashes(self) -> list[str]:
         """Return a hash of each sample's bytes."""
-        return [hashlib.blake2b(row.numpy().tobytes(), digest_size=16).hexdigest() for row in self.tensor]
+        if self._hashes is None:
+            rows = self.tensor.numpy()
+            self._hashes = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows]
+        return self._hashes

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from landbridge.data.activations import Activation, Activations
 from landbridge.data.inputs import Inputs, InputSpec
 from landbridge.data.labels import HIDDEN, Budget
 from landbridge.errors import LandbridgeError
@@ -20,7 +21,8 @@ STREAMS = {
     "target_unlabelled": "target samples without labels",
 }
 
-Batch = dict[str, Tensor]
+#: `x`, inputs or their activation; `index`; and `y`, where there are labels.
+Batch = dict[str, Any]
 
 
 def choose_streams(
@@ -56,15 +58,27 @@ class Stream:
         inputs: the samples.
         spec: what the backbone wants (None for vectors).
         labels: class indices of the samples, or None for an unlabelled stream.
+        activations: what frozen stages make of the samples, or the samples decoded, where that is known already.
     """
 
     inputs: Inputs
     spec: InputSpec | None
     labels: Tensor | None = None
+    activations: Activations | None = None
+
+    @property
+    def in_files(self) -> bool:
+        """Whether samples have to be decoded."""
+        return self.activations is None and 0 in self.inputs.shape
 
     def read(self, indices: Tensor) -> Batch:
-        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b,)."""
-        batch = {"x": self.inputs.read(indices, self.spec), "index": indices}
+        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
+
+        `x` is the activation where that is known, and the input everywhere else.
+        """
+        x: Tensor | Activation
+        x = self.activations.read(indices) if self.activations else self.inputs.read(indices, self.spec)
+        batch = {"x": x, "index": indices}
         if self.labels is not None:
             batch["y"] = self.labels[indices]
         return batch

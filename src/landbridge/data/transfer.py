@@ -1,6 +1,8 @@
 """The LightningDataModule of a transfer: just the streams that a strategy needs, and no label beyond the budget."""
 
 import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
@@ -9,9 +11,10 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from landbridge.data.activations import Activations
 from landbridge.data.augment import VIEWS, Views
 from landbridge.data.domain import Domain
-from landbridge.data.inputs import InputSpec
+from landbridge.data.inputs import Inputs, InputSpec
 from landbridge.data.labels import Budget
 from landbridge.data.streams import Batch, InOrder, Joint, Order, Stream, labelled
 from landbridge.errors import LandbridgeError
@@ -34,7 +37,8 @@ class TransferData(LightningDataModule):
         batch_size: samples per stream, step and process.
         eval_batch_size: samples per step in evaluation.
         steps_per_epoch: overrides the length of an epoch.
-        workers: processes that read training samples. None: 0 for data in memory, where it is fastest, 2 for files.
+        workers: processes that read samples. None: 2 where images have to be decoded, and 0 for anything else, where it
+            is fastest.
 
     Raises:
         LandbridgeError: a class has fewer samples than labels are
@@ -88,20 +92,36 @@ class TransferData(LightningDataModule):
             role: split.labels.visible("all" if role == "source" else target_labels, seed, at_most=True)
             for role, split in val.items()
         }
-        in_memory = all(0 not in domain.shape for domain in domains.values())
-        self.workers = (0 if in_memory else 2) if workers is None else workers
+        self.workers = workers
+        #: Looks up activations of some inputs; None where they are not known.
+        self.known: Callable[[Inputs], Activations | None] = _nothing_known
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in an epoch, for each process."""
         return self._steps_per_epoch or math.ceil(self.target_size / (self.batch_size * self.processes))
 
+    def read_known(
+        self,
+        training: Callable[[Inputs], Activations | None],
+        validation: Callable[[Inputs], Activations | None],
+    ) -> None:
+        """Let streams read activations where they are known.
+
+        Args:
+            training: looks them up for a training stream.
+            validation: looks them up for validation.
+        """
+        for streams, known in ((self.streams, training), (self.validation, validation)):
+            for name, stream in streams.items():
+                streams[name] = replace(stream, activations=known(stream.inputs))
+
     def train_dataloader(self) -> DataLoader[dict[str, Batch]]:
         """Batches of all training streams side by side: `{stream: {"x", "index"[, "y"]}}`."""
         sizes = {name: len(stream.inputs) for name, stream in self.streams.items()}
         rank = self.trainer.global_rank if self.trainer else 0
         order = Order(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes)
-        return self._loader(Joint(self.streams), sampler=order)
+        return self._loader(Joint(self.streams), self.streams.values(), order)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """The validation inputs of each domain, without labels, in the order of `validation`."""
@@ -115,20 +135,26 @@ class TransferData(LightningDataModule):
             stream: its samples; None takes the training stream of that name.
             batch_size: samples per step; None takes `eval_batch_size`.
         """
-        return self._loader(InOrder(name, stream or self.streams[name], batch_size or self.eval_batch_size))
+        stream = stream or self.streams[name]
+        return self._loader(InOrder(name, stream, batch_size or self.eval_batch_size), [stream])
 
-    def _loader(self, dataset: Any, sampler: Any = None) -> DataLoader[Any]:
+    def _loader(self, dataset: Any, streams: Iterable[Stream], sampler: Any = None) -> DataLoader[Any]:
+        workers = (2 if any(stream.in_files for stream in streams) else 0) if self.workers is None else self.workers
         # Batches are read whole by index, so there is nothing to collate. Loaders draw a seed whenever they start: the
         # generator of their own keeps that from moving the global one, on which initialisation and dropout depend.
         return DataLoader(
             dataset,
             batch_size=None,
             sampler=sampler,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0 and sampler is not None,
+            num_workers=workers,
+            persistent_workers=workers > 0 and sampler is not None,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+
+def _nothing_known(inputs: Inputs) -> None:
+    return None
 
 
 def _require_kind(domain: Domain, spec: InputSpec | None) -> None:

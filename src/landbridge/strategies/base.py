@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
@@ -44,6 +45,10 @@ class Strategy(Trainable):
     continues_source: ClassVar[bool] = False
     #: What trains the source model where `start=source` makes one, on the source in the target's place.
     source_strategy: ClassVar[str] = "landbridge.strategies.TargetOnly"
+    #: Whether training reads the inputs themselves, so that what frozen stages make of them cannot take their place.
+    reads_inputs: ClassVar[bool] = False
+    #: Whether it sets all weights anew, those of frozen stages too.
+    replaces_weights: ClassVar[bool] = False
     #: Names of the selection rules that score the very quantity its loss optimises, and therefore flatter it.
     optimises: ClassVar[frozenset[str]] = frozenset()
 
@@ -88,8 +93,10 @@ class Strategy(Trainable):
             LandbridgeError: a batch of one sample meets a BatchNorm that trains and needs more.
         """
         spec = self.network.backbone.spec
-        # Images are rendered on the device that trains: bytes travel, floats do not.
-        inputs = (spec.render(batch["x"]) if spec else batch["x"]).to(self.dtype)
+        inputs = batch["x"]
+        if isinstance(inputs, Tensor):
+            # Images are rendered on the device that trains: bytes travel, floats do not.
+            inputs = (spec.render(inputs) if spec else inputs).to(self.dtype)
         try:
             features, logits = self.network_for(name)(inputs)
         except ValueError as error:
@@ -100,8 +107,11 @@ class Strategy(Trainable):
         # Under mixed precision outputs come in half, and losses want them in full.
         return Output(name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"))
 
-    def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """Return the network that encodes a stream: for all the same, unless a strategy keeps a second one."""
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
+        """Return the network that encodes a stream: for all the same, unless a strategy keeps a second one.
+
+        In the stages that are frozen it must be the same as well.
+        """
         return self.network
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:

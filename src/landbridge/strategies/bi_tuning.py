@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.losses import bi_tuning
 from landbridge.strategies.output import Output
@@ -74,7 +75,7 @@ class BiTuning(TwoViews):
         self.key_network.requires_grad_(False)
         return self
 
-    def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
         """Encode keys with the moving average, and everything else with the network."""
         return self.key_network if name == KEYS else self.network
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from landbridge.data.activations import Activation
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
 from landbridge.strategies.dann import DANN
@@ -39,7 +40,7 @@ class DSBN(DANN):
         super().__init__(network=network, **dann)
         self._layers: Mapping[str, nn.Module] = layers
 
-    def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
         """Encode the source with its own BatchNorm layers, and everything else with the target's."""
         if name != SOURCE:
             return self.network

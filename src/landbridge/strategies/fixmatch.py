@@ -9,6 +9,7 @@ from annotated_types import Ge, Le, Lt
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.losses import fixmatch
 from landbridge.strategies.output import Output
@@ -52,7 +53,7 @@ class FixMatch(TwoViews):
         self.decay = decay
         self.averaged = deepcopy(self.network).requires_grad_(False)
 
-    def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
         """Train the network, and evaluate its average."""
         return self.network if self.training else self.averaged
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.network import SOURCE_HEAD
@@ -36,7 +37,7 @@ class WithOrigin(TargetOnly, ABC):
         self.origin.eval()
         return self
 
-    def network_for(self, name: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
         """Encode `target_at_start` with the origin, and everything else with the network."""
         return self.origin if name == AT_START else super().network_for(name)
 

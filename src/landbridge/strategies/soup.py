@@ -37,6 +37,7 @@ class Soup(ClosedForm):
     """
 
     needs: ClassVar = frozenset({"target_unlabelled"})
+    replaces_weights: ClassVar = True
 
     def __init__(self, folder: str, how: Literal["uniform", "greedy"] = "uniform", **base: Any) -> None:
         super().__init__(**base)

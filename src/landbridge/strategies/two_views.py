@@ -1,7 +1,7 @@
 """The base of strategies that look at every image twice: once hardly changed, and once much."""
 
 from abc import ABC
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
@@ -19,6 +19,8 @@ class TwoViews(Strategy, ABC):
     Raises:
         LandbridgeError: the backbone takes vectors, which cannot be augmented.
     """
+
+    reads_inputs: ClassVar = True
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)

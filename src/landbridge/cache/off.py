@@ -1,0 +1,52 @@
+"""What `run` asks of a cache, and the cache that does nothing."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytorch_lightning import Trainer
+
+from landbridge.data.inputs import Inputs
+from landbridge.data.transfer import TransferData
+from landbridge.strategies.base import Strategy
+
+
+class Cache(ABC):
+    """Gives a run what it would otherwise compute again."""
+
+    @abstractmethod
+    def serve(
+        self,
+        strategy: Strategy,
+        data: TransferData,
+        splits: Sequence[Inputs],
+        trainer: Trainer,
+        backbone: Mapping[str, Any],
+    ) -> None:
+        """Let the streams of a transfer read what is known, which is computed where it is not.
+
+        Args:
+            strategy: with the weights that it begins with.
+            data: whose streams are changed.
+            splits: the inputs of every split of every domain.
+            trainer: says on which device, with which precision and for how many epochs.
+            backbone: the backbone's configuration.
+        """
+
+    def report(self) -> dict[str, Any] | None:
+        """Return what it did, for the record."""
+        return None
+
+
+class Off(Cache):
+    """Computes everything anew."""
+
+    def serve(
+        self,
+        strategy: Strategy,
+        data: TransferData,
+        splits: Sequence[Inputs],
+        trainer: Trainer,
+        backbone: Mapping[str, Any],
+    ) -> None:
+        """Do nothing."""

@@ -1,0 +1,140 @@
+"""Backbones that are cut between stages: the same features, gradients and random numbers as the whole."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from dusk import DuskNet
+from landbridge.backbones.backbone import Backbone
+from landbridge.backbones.cut import CannotCut
+from landbridge.backbones.pretrained import Timm
+from landbridge.backbones.small import MLP, DigitsCNN
+from landbridge.data.activations import Activation
+from landbridge.network import Network
+
+SMALL = {"pretrained_cfg_overlay": {"input_size": (3, 64, 64)}}
+FAMILIES = {
+    "test_resnet": SMALL | {"drop_path_rate": 0.2},
+    "test_efficientnet": SMALL | {"drop_rate": 0.2},
+    "test_convnext": SMALL | {"drop_path_rate": 0.2},
+    "mobilenetv3_small_050": SMALL,
+    "regnetx_002": SMALL,
+    # With a class token, a second one, rotary positions that depend on no input, and a mean over tokens.
+    "vit_tiny_patch16_224": {"img_size": 32, "depth": 2, "drop_rate": 0.2, "pos_drop_rate": 0.2},
+    "deit_tiny_distilled_patch16_224": {"img_size": 32, "depth": 2},
+    "eva02_tiny_patch14_224": {"img_size": 28, "depth": 2},
+    "swin_tiny_patch4_window7_224": {"img_size": 64, "window_size": 2, "depths": (1, 1, 1, 1), "embed_dim": 24},
+}
+
+
+def backbone(name: str) -> Backbone:
+    """A backbone in which no parameter is trivial, for zeros and ones would hide what is left out."""
+    torch.manual_seed(0)
+    made = {"digits_cnn": DigitsCNN, "dusk_net": DuskNet, "mlp": lambda: MLP((5,), (4, 3))}.get(name)
+    net = made() if made else Timm(name, options=FAMILIES[name])
+    for parameter in net.parameters():
+        if parameter.ndim < 2 or not parameter.any():
+            nn.init.normal_(parameter, 0.5, 0.2)
+    for key, buffer in net.named_buffers():
+        if key.endswith(("running_mean", "running_var")):
+            nn.init.uniform_(buffer, 0.5, 1)
+    return net
+
+
+def batch(net: Backbone) -> torch.Tensor:
+    shape = (net.spec.channels, *net.spec.size) if net.spec else (5,)
+    return torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def outcome(net: Backbone, features: torch.Tensor):
+    """Features, gradients, statistics and the random numbers that come next."""
+    features.square().sum().backward()
+    gradients = {name: each.grad for name, each in net.named_parameters()}
+    return features, gradients, dict(net.named_buffers()), torch.rand(3)
+
+
+@pytest.mark.parametrize("name", ["digits_cnn", "dusk_net", "mlp", *FAMILIES])
+def test_cut_anywhere_it_trains_as_the_whole(name):
+    net = backbone(name)
+    stages, names = len(net.stages), list(net.state_dict())
+    for depth in range(1, stages + 1):
+        net.train_stages(range(depth, stages))
+        whole, parts = deepcopy(net), deepcopy(net)
+        with torch.no_grad():
+            between = parts.segment(0, depth)((batch(net),))
+            step = max(depth - 1, 1)
+            stepped = parts.segment(step, depth)(parts.segment(0, step)((batch(net),)))
+        assert all(torch.equal(a, b) for a, b in zip(between, stepped, strict=True))
+        assert all(len(tensor) == 3 for tensor in between)
+        if depth == stages:
+            assert torch.equal(parts.finish(Activation(depth, between)), whole(batch(net)))
+            continue
+        torch.manual_seed(5)
+        wanted = outcome(whole, whole(batch(net)))
+        torch.manual_seed(5)
+        torch.testing.assert_close(outcome(parts, parts.finish(Activation(depth, between))), wanted)
+        assert list(parts.state_dict()) == names
+    assert any(gradient is not None for gradient in wanted[1].values())
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "vit_tiny_patch16_224"])
+def test_a_copy_is_cut_into_its_own_modules_and_others_weights_can_stand_in(name):
+    net = Network(backbone(name), 2).eval()
+    x = batch(net.backbone)
+    activation = Activation(1, net.backbone.segment(0, 1)((x,)))
+    net(activation)
+    copy = deepcopy(net)
+    for parameter, stage in copy.backbone.stage_of_parameter().items():
+        if stage > 0:
+            copy.backbone.get_parameter(parameter).data += 0.1
+    assert torch.equal(copy(activation)[0], copy(x)[0])
+    assert not torch.equal(copy(activation)[0], net(activation)[0])
+    assert torch.equal(functional_call(net, dict(copy.named_parameters()), (activation,))[0], copy(x)[0])
+
+
+def test_a_forward_pass_that_cannot_be_traced_says_so_and_still_runs_whole():
+    net = Timm("test_vit").eval()  # looks at the size of its input, which is not known when it is traced
+    with pytest.raises(CannotCut, match="cannot be traced"):
+        net.segment(1, len(net.stages))
+    x = batch(net)
+    features = net.segment(0, len(net.stages))((x,))
+    assert torch.equal(net.finish(Activation(len(net.stages), features)), net(x))
+
+
+def test_a_forward_pass_that_depends_on_the_mode_before_the_cut_is_refused():
+    net = Timm("test_resnet", options=SMALL)
+
+    class Noisy(type(net.model)):
+        def forward(self, x):
+            x = self.layer1(self.maxpool(self.act1(self.bn1(self.conv1(x)))))
+            return self.fc(self.global_pool(self.layer4(self.layer3(self.layer2(2 * x if self.training else x)))))
+
+    net.model.__class__ = Noisy
+    assert net.segment(1, 5)
+    with pytest.raises(CannotCut, match="differs between training and evaluation"):
+        net.segment(2, 5)
+    assert all(module.training for module in net.modules())
+
+
+def test_a_backbone_that_says_nothing_of_cuts_runs_whole():
+    class Plain(Backbone):
+        spec, features = None, 4
+
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(5, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.two(self.one(x))
+
+        def stage_of_parameter(self):
+            return {name: int(name.startswith("two")) for name, _ in self.named_parameters()}
+
+    net = Plain()
+    with pytest.raises(CannotCut, match="Plain does not say how it is cut"):
+        net.segment(1, 2)
+    x = torch.randn(2, 5)
+    assert torch.equal(net.segment(0, 2)((x,))[0], net(x))

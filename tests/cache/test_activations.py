@@ -1,0 +1,281 @@
+"""Activations at the freezing boundary, and decoded images, in whole runs."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dusk import DuskNet
+from landbridge.cache.prefix import frozen_throughout, prefix_keys, stands_still
+from landbridge.cache.store import Store
+from landbridge.data import image_files
+from landbridge.errors import LandbridgeError
+from landbridge.freezing import Freezing
+from landbridge.strategies import SourceOnly
+
+# Of the two domains of 60 samples each, all but the 36 that the target has for training.
+SAMPLES = 2 * 60 - 36
+SMALL = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 32, 32]}}"
+
+
+@pytest.fixture
+def cached(tiny, tmp_path):
+    """A function that runs the smallest transfer with a cache of this test."""
+
+    def launch(*overrides, folder="cached"):
+        return tiny(*overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder=folder)
+
+    return launch
+
+
+def outcome(record):
+    losses = [row["losses"] for row in record.epochs]
+    return [value for row in losses for value in row.values()], [each["nll"] for each in record.results.values()]
+
+
+def assert_equal(one, other):
+    for ours, theirs in zip(outcome(one), outcome(other), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_entries_are_computed_once_and_a_deeper_boundary_goes_on_from_them(tiny, cached, monkeypatch):
+    runs = []
+    between = DuskNet.between
+    monkeypatch.setattr(DuskNet, "between", lambda net, *ends: runs.append(ends) or between(net, *ends))
+
+    first = cached("freeze.depth=1", folder="first")
+    # Three splits each, but of the target's training split there is no stream.
+    assert first.cost["cache"] | {"seconds": 0} == {
+        "depth": 1, "found": 0, "computed": 5, "bytes": SAMPLES * 4 * 36 * 4, "seconds": 0,
+    }  # fmt: skip
+    assert "cache" in first.cost["phases"]
+    again = cached("freeze.depth=1", "optimizer.lr=0.5", "strategy=dann", "seed=0", folder="again")
+    assert (again.cost["cache"]["found"], again.cost["cache"]["computed"]) == (5, 1)  # dann has a stream of the target
+
+    runs.clear()
+    deeper = cached("freeze.depth=all", folder="deeper")
+    assert deeper.cost["cache"]["computed"] == 5
+    assert set(runs) == {(1, 2)}
+    assert_equal(deeper, tiny("freeze.depth=all", folder="without"))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("optimizer.lr=0.3", 5),
+        ("data.batch_size=8", 5),
+        ("target_labels=2", 5),
+        ("seed=1", 0),  # a backbone from scratch has other weights
+        ("backbone.dropout=0.1", 0),
+        ("target.shift=0.1", 3),
+    ],
+)
+def test_an_entry_is_shared_just_as_far_as_its_content_is_the_same(cached, change, found):
+    overrides = ["freeze.depth=1", "selection=source_val", "target.shift=0.5"]
+    cached(*overrides, folder="first")
+    assert cached(*overrides, change, folder="second").cost["cache"]["found"] == found
+
+
+def test_a_weight_or_statistic_of_a_frozen_stage_changes_the_key_and_a_later_one_does_not():
+    net = DuskNet()
+    keys = prefix_keys(net, {}, 2)
+    for name, tensor in net.state_dict().items():
+        before = tensor.clone()
+        tensor.add_(1)
+        changed = [a != b for a, b in zip(keys, prefix_keys(net, {}, 2), strict=True)]
+        assert changed == [False, name.startswith("conv."), True], name
+        tensor.copy_(before)
+    assert prefix_keys(net, {}, 1) == keys[:2]
+    assert prefix_keys(net, {"dropout": 0.5}, 2)[0] != keys[0]
+
+
+class Gradual(Freezing):
+    def trainable(self, epoch, stages):
+        return frozenset(range(max(3 - epoch, 1), len(stages)))
+
+
+@pytest.mark.parametrize(("epochs", "depth"), [(1, 3), (2, 2), (3, 1), (9, 1)])
+def test_what_is_cached_is_frozen_in_every_epoch(epochs, depth):
+    assert frozen_throughout(Gradual(), ("a", "b", "c", "d"), epochs) == depth
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext", "mobilenetv3_small_050"])
+def test_timm_models_give_equal_results(tiny, cached, backbone):
+    overrides = [f"backbone={backbone}", SMALL, "freeze.depth=2", "data.batch_size=8", "optimizer=sgd"]
+    record = cached(*overrides)
+    assert record.cost["cache"]["depth"] == 2
+    assert_equal(record, tiny(*overrides, folder="without"))
+
+
+def test_a_model_that_cannot_be_cut_says_so_and_trains_whole(cached, tiny, caplog):
+    overrides = ["backbone=test_vit", "backbone.options={img_size: 32}", "data.batch_size=4", "data.steps_per_epoch=1"]
+    record = cached(*overrides, "freeze.depth=2", folder="cut")
+    assert "are run anew in every epoch: its forward pass cannot be traced" in caplog.text
+    assert record.cost["cache"] | {"seconds": 0} == {"depth": 0, "found": 0, "computed": 0, "bytes": 0, "seconds": 0}
+    # Behind all stages there is nothing to cut.
+    probe = cached(*overrides, "freeze.depth=all", folder="probe")
+    assert probe.cost["cache"]["computed"] == 5
+    assert_equal(probe, tiny(*overrides, "freeze.depth=all", folder="without"))
+
+
+def test_lower_precision_is_the_trainers(cached, tiny):
+    overrides = ["trainer.precision=bf16-mixed", "freeze.depth=1"]
+    record = cached(*overrides, folder="mixed")
+    assert record.cost["cache"]["computed"] == 5
+    assert record.cost["cache"]["bytes"] == SAMPLES * 4 * 36 * 2
+    for ours, theirs in zip(outcome(record), outcome(tiny(*overrides, folder="without")), strict=True):
+        assert ours == pytest.approx(theirs, rel=0.02)
+    assert cached("freeze.depth=1", folder="full").cost["cache"]["found"] == 0
+
+
+def test_damage_is_mended_in_a_run(cached, tmp_path, caplog):
+    record = cached("freeze.depth=1", folder="first")
+    for number, file in enumerate(sorted((tmp_path / "store").glob("*/0.bin"))):
+        raw = np.memmap(file, mode="r+")
+        raw[number] ^= 255
+        raw.flush()
+    again = cached("freeze.depth=1", folder="again")
+    assert again.cost["cache"]["computed"] == 5
+    assert "is damaged and not used" in caplog.text
+    assert_equal(again, record)
+
+
+def test_without_room_the_run_does_without(cached, tiny, caplog):
+    record = cached("freeze.depth=1", "cache.size=1e-9")
+    assert "has no place for what 1 stages compute" in caplog.text
+    assert record.cost["cache"]["bytes"] == 0
+    assert_equal(record, tiny("freeze.depth=1", folder="without"))
+
+
+def test_rules_that_mix_inputs_are_given_inputs(cached, tiny):
+    overrides = ["freeze.depth=1", "selection=mixval", "trainer.max_epochs=2"]
+    record = cached(*overrides)
+    scores = [[row["scores"]["mixval"] for row in each.epochs] for each in (record, tiny(*overrides, folder="without"))]
+    assert scores[0] == pytest.approx(scores[1])
+
+
+class Restless(SourceOnly):
+    """A strategy that moves what it should not."""
+
+    def training_step(self, batch, batch_idx):
+        self.network.backbone.get_parameter("conv.0.weight").data += 1
+        return super().training_step(batch, batch_idx)
+
+
+class Learner(SourceOnly):
+    """A strategy that trains what the policy freezes."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.network.backbone.get_parameter("conv.0.weight").requires_grad_(True)
+        return self
+
+
+def test_a_frozen_stage_that_moves_does_not_go_unnoticed(cached):
+    with pytest.raises(LandbridgeError, match="stages that were frozen have changed in training"):
+        cached("freeze.depth=1", f"strategy._target_={__name__}.Restless")
+
+
+def test_a_stage_that_learns_nevertheless_is_not_cached(cached):
+    assert cached("freeze.depth=1", f"strategy._target_={__name__}.Learner").cost["cache"]["depth"] == 0
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Forty photographs of two classes, each of its own size."""
+    draw = np.random.default_rng(0)
+    for number in range(40):
+        folder = tmp_path / "photos" / ("dark", "light")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = draw.integers(0, 128, (40 + number, 60, 3)) + 127 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.jpg")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("strategy", ["target_only", "fixmatch"])
+def test_photographs_are_decoded_once(cached, tiny, photos, strategy, monkeypatch):
+    overrides = ["target=image_folder", f"target.root={photos}", f"strategy={strategy}", "target_labels=2"]
+    overrides += ["data.workers=0", "trainer.max_epochs=2", "target.val=0.2"]
+    overrides += ["source=image_folder", f"source.root={photos}", "source.val=0.2"] if strategy == "fixmatch" else []
+    without = tiny(*overrides, folder="without")
+    decode, decoded = image_files.decode, []
+    monkeypatch.setattr(image_files, "decode", lambda path, spec: decoded.append(path) or decode(path, spec))
+    record = cached(*overrides, folder="first")
+    assert len(decoded) == len(set(decoded)) == 40
+    assert record.cost["cache"]["bytes"] == 40 * 28 * 28  # two domains with the same files share them
+    assert_equal(record, without)
+    decoded.clear()
+    assert_equal(cached(*overrides, folder="again"), without)
+    assert decoded == []
+    # The frozen stages run on what is decoded already.
+    deeper = cached(*overrides, "freeze.depth=1", folder="deeper")
+    assert decoded == []
+    assert_equal(deeper, tiny(*overrides, "freeze.depth=1", folder="deeper_without"))
+
+
+def test_a_changed_photograph_is_decoded_anew(cached, photos):
+    overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=2"]
+    overrides += ["data.workers=0", "target.val=0.2"]
+    cached(*overrides, folder="first")
+    train = sorted((photos / "dark").iterdir())[0]
+    shutil.copy(photos / "light" / "1.jpg", train)
+    # Splits are dealt by content too, so more than one of them may change.
+    assert cached(*overrides, folder="second").cost["cache"]["computed"] >= 1
+
+
+def test_standing_still_means_no_gradient_and_evaluation_mode(tiny, compose):
+    strategy = type("Still", (), {})()
+    strategy.network = type("Net", (), {"backbone": DuskNet()})()
+    for depth, still in ((1, True), (2, False)):
+        strategy.train = lambda: strategy.network.backbone.train_stages({1})
+        assert stands_still(strategy, depth) is still
+    strategy.train = lambda: strategy.network.backbone.requires_grad_(False).train()
+    assert not stands_still(strategy, 1)
+
+
+MEMORY = """
+import resource, sys, torch
+from pathlib import Path
+from landbridge.cache.store import Store
+from landbridge.data.activations import Activations
+
+def anonymous():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
+    return int(line.split()[1]) / 1024
+
+rows, peak = int(sys.argv[1]), 0.0
+def batches():
+    global peak
+    for start in range(0, rows, 64):
+        yield [torch.full((64, 32, 16, 16), float(start)).to(memory_format=torch.channels_last)]
+        peak = max(peak, anonymous())
+store = Store(Path(sys.argv[2]), 1e10)
+next(batches())
+before, peak = anonymous(), 0.0
+for _ in range(2):  # cold and warm
+    entry = store.fetch(f"key{rows}", rows, batches)
+    known = Activations(1, entry.tensors, torch.arange(rows))
+    for indices in torch.randperm(rows).split(64):
+        known.read(indices)
+        peak = max(peak, anonymous())
+print(peak - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_stays_flat_as_data_grow_tenfold(tmp_path):
+    grown = [
+        float(
+            subprocess.run([sys.executable, "-c", MEMORY, str(rows), tmp_path], capture_output=True, check=True).stdout
+        )
+        for rows in (640, 6400)
+    ]
+    # 6400 rows are 210 MB.
+    assert grown[1] < grown[0] + 20
+    assert Store(tmp_path, 1).find("key6400", 6400) is not None
