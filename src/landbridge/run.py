@@ -57,11 +57,12 @@ def run(
     with place.recording(), quiet():
         record.environment = environment()
         start: Start = build(cfg.start)
-        streams = _streams(cfg, start)
+        streams = streams_of(cfg, start)
         with clock("data"):
             domains = _domains(cfg, "source" in streams or start.needs_source)
         record.data = {role: domain.summary() for role, domain in domains.items()}
-        record.fingerprint = fingerprint(config, {role: domain.fingerprint for role, domain in domains.items()})
+        contents = {role: domain.fingerprint for role, domain in domains.items()}
+        record.fingerprint = fingerprint(config, contents, strategy_class(cfg).ignores)
         if finished := place.finished():
             return finished
         checkpoint = place.checkpoint()
@@ -133,9 +134,14 @@ def run(
     return record
 
 
-def _streams(cfg: DictConfig, start: Start) -> frozenset[str]:
+def strategy_class(cfg: DictConfig) -> type[Strategy]:
+    """Return the class that the configured strategy names."""
+    return get_class(cfg.strategy._target_)  # type: ignore[return-value]
+
+
+def streams_of(cfg: DictConfig, start: Start) -> frozenset[str]:
     """Choose the streams that the strategy and the terms need, or refuse a setting that does not provide them."""
-    strategy: type[Strategy] = get_class(cfg.strategy._target_)  # type: ignore[assignment]
+    strategy = strategy_class(cfg)
     if strategy.continues_source and not start.brings_head:
         raise LandbridgeError(
             f"strategy {strategy.__name__} continues a source model: set start=source or start=checkpoint"

@@ -51,6 +51,8 @@ class Strategy(LightningModule, ABC):
     continues_source: ClassVar[bool] = False
     #: What trains the source model where `start=source` makes one, on the source in the target's place.
     source_strategy: ClassVar[str] = "landbridge.strategies.TargetOnly"
+    #: Config groups that have no effect on it: runs that differ in nothing else are one and the same.
+    ignores: ClassVar[frozenset[str]] = frozenset()
     #: Names of the selection rules that score the very quantity its loss optimises, and therefore flatter it.
     optimises: ClassVar[frozenset[str]] = frozenset()
 
