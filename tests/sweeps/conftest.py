@@ -1,4 +1,4 @@
-"""Sweeps as a user types them, in this process, with one helper process for all tests of a file."""
+"""Sweeps as a user types them, in this process, with one helper process for all tests."""
 
 import logging
 import os
@@ -16,11 +16,19 @@ from landbridge.sweeps.helper import Helper
 TINY = ("--config-dir", str(Path(__file__).parents[1] / "conf"), "experiment=tiny")
 
 
-@pytest.fixture(scope="module")
-def helper():
+@pytest.fixture(scope="session")
+def helper_folder(tmp_path_factory):
+    """The folder in which the helper and its jobs work."""
+    return tmp_path_factory.mktemp("helper")
+
+
+@pytest.fixture(scope="session")
+def helper(helper_folder):
     """A helper process like any other, but for a lock that is none."""
     nothing = os.open(os.devnull, os.O_RDONLY)
-    helper = Helper(nothing, warm=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(helper_folder)
+        helper = Helper(nothing, warm=True)
     close = helper.close
     helper.close = lambda: None  # sweeps come and go, it stays
     yield helper

@@ -1,9 +1,20 @@
 """Sweeps in which everything goes well, goes on, or goes wrong, in real processes."""
 
+import random
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
+import pytest
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+
+import hydra_plugins
+from landbridge.errors import LandbridgeError
 from landbridge.record import Record
+from landbridge.sweeps.sweep import Sweep
 
 
 def records(folder: Path = Path("sweep")) -> dict[str, Record]:
@@ -192,3 +203,56 @@ def test_axes_of_an_experiment_file_take_words_as_typed(sweep, tmp_path):
     assert re.findall(r"strategy=(\w+) seed=(\d)", told) == [(s, n) for s in ("dan", "dann") for n in "01"]
     _, told = sweep(*mine, "seed=5")
     assert told.count("to run") == 2
+
+
+class AskTell(Sweeper):
+    """The smallest adaptive sweeper: what it asks for next hangs on what it was told, and on chance."""
+
+    __module__ = "hydra_plugins.ask_tell"
+
+    def setup(self, *, hydra_context, task_function, config):
+        self.jobs = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self.told = []
+
+    def sweep(self, arguments):
+        for number in range(2):
+            lr = random.SystemRandom().uniform(0.01, 0.1) * (1 + sum(self.told))
+            (result,) = self.jobs.launch([[*arguments, f"++optimizer.lr={lr}"]], initial_job_idx=number)
+            self.told.append(result.return_value)
+        return self.told
+
+
+@pytest.mark.slow
+def test_ranks_train_the_same_values_under_an_adaptive_sweeper(sweep, helper_folder, monkeypatch):  # D1, D2
+    module = ModuleType(AskTell.__module__)  # Hydra takes sweepers from there alone
+    module.AskTell = AskTell
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(hydra_plugins, "ask_tell", module, raising=False)
+    Plugins.instance().register(AskTell)
+    ConfigStore.instance().store("ask_tell", {"_target_": "hydra_plugins.ask_tell.AskTell"}, group="hydra/sweeper")
+    code, told = sweep(
+        *("hydra/sweeper=ask_tell", "selection=source_val", "optimizer._target_=dusk.Witness"),
+        *("trainer.devices=2", "trainer.strategy=ddp"),
+    )
+    assert code == 0, told
+    one, other = ((helper_folder / f"weights-{rank}.txt").read_text().splitlines() for rank in (0, 1))
+    assert len(set(one)) == 4  # two jobs of two steps
+    assert one == other
+    first, second = records().values()
+    assert first.config["optimizer"]["lr"] != second.config["optimizer"]["lr"]
+    assert {*first.config["trainer"]} >= {"devices", "strategy"}
+
+
+def test_what_a_sweeper_learns_of_each_job(sweep, monkeypatch):
+    seen = []
+    launch = Sweep.launch
+    monkeypatch.setattr(Sweep, "launch", lambda *given: seen.extend(launch(*given)) or seen)
+    sweep("freeze.depth=0,9", "selection=source_val")
+    good, bad = seen
+    (record,) = (each for each in records().values() if each.status == "done")
+    assert good.return_value == record.epochs[record.selection["epoch"]]["scores"]["source_val"]
+    assert good.cfg.freeze.depth == 0
+    with pytest.raises(LandbridgeError, match="the backbone has 2 stages"):
+        _ = bad.return_value
