@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -89,3 +90,11 @@ class Place(torch.optim.Adam):
     def step(self, closure=None):
         threads = f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}"
         raise RuntimeError(f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES')}, threads {threads}")
+
+
+class FullDisk(torch.optim.Adam):
+    """Adam on a disk that has no room for more than 4 KiB a file."""
+
+    def step(self, closure=None):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        return super().step(closure)

@@ -44,9 +44,9 @@ def sweep(helper, tmp_path, monkeypatch, capsys):
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
-    def typed(*arguments: str) -> tuple[int, str]:
+    def typed(*arguments: str, base: tuple[str, ...] = TINY) -> tuple[int, str]:
         GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", ["landbridge", "-m", *TINY, "hydra.sweep.dir=sweep", *arguments])
+        monkeypatch.setattr(sys, "argv", ["landbridge", "-m", *base, "hydra.sweep.dir=sweep", *arguments])
         code = 0
         try:
             main()

@@ -154,6 +154,14 @@ def test_a_damaged_checkpoint_means_a_new_start(sweep):
     }
 
 
+def test_a_full_disk_is_told_in_a_line_and_stops_no_other(sweep):
+    code, told = sweep("optimizer._target_=dusk.FullDisk,torch.optim.Adam", "seed=1")
+    assert code == 1
+    assert "File too large" in told
+    assert "Traceback" not in told
+    assert [record.status for record in records().values()].count("done") == 1
+
+
 def test_a_file_where_a_job_needs_a_folder(sweep):
     sweep("seed=1", "hydra.launcher.dry_run=true")
     _, told = sweep("seed=1,2", "hydra.launcher.dry_run=true")

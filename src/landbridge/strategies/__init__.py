@@ -26,7 +26,7 @@ from landbridge.strategies.output import Output
 from landbridge.strategies.pseudo_label import PseudoLabel
 from landbridge.strategies.safn import SAFN
 from landbridge.strategies.shot import SHOT
-from landbridge.strategies.supervised import SourceOnly, TargetOnly
+from landbridge.strategies.supervised import LinearProbe, SourceOnly, TargetOnly
 from landbridge.strategies.swd import SWD
 from landbridge.strategies.tent import TENT
 
@@ -56,6 +56,7 @@ __all__ = [
     "FixMatch",
     "GMMPrototypes",
     "GaussianModel",
+    "LinearProbe",
     "Output",
     "PseudoLabel",
     "SourceOnly",

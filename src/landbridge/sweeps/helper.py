@@ -43,6 +43,7 @@ class Helper:
             pass_fds=[lock],
         )
         self.pids: dict[str, int] = {}
+        self.idle = True
         self._pending = b""
         self._answers: list[dict[str, Any]] = []
 
@@ -55,6 +56,7 @@ class Helper:
 
     def start(self, job: str, arguments: Sequence[str], environment: dict[str, str], log: str) -> None:
         """Start a job."""
+        self.idle = False
         self._send(do="start", job=job, arguments=arguments, environment=environment, log=log)
 
     def ended(self, seconds: float) -> tuple[str, int] | None:
@@ -74,6 +76,8 @@ class Helper:
 
     def stop(self) -> None:
         """Stop all jobs, politely at first."""
+        if self.idle:
+            return
         with suppress(HelperGoneError):
             self._send(do="stop")
             while "stopped" not in (self._next(None) or {}):
@@ -82,6 +86,8 @@ class Helper:
     def close(self) -> None:
         """End the helper; jobs that still run are stopped."""
         assert self.process.stdin is not None
+        if self.idle:
+            self.process.kill()  # its imports need not be waited for
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
