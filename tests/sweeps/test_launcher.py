@@ -1,5 +1,6 @@
 """Sweeps in which everything goes well, goes on, or goes wrong, in real processes."""
 
+import json
 import random
 import re
 import sys
@@ -14,7 +15,10 @@ from hydra.plugins.sweeper import Sweeper
 import hydra_plugins
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
+from landbridge.sweeps import pool
+from landbridge.sweeps.helper import Helper
 from landbridge.sweeps.sweep import Sweep
+from test_run import wandb_records
 
 
 def records(folder: Path = Path("sweep")) -> dict[str, Record]:
@@ -264,3 +268,32 @@ def test_what_a_sweeper_learns_of_each_job(sweep, monkeypatch):
     assert good.cfg.freeze.depth == 0
     with pytest.raises(LandbridgeError, match="the backbone has 2 stages"):
         _ = bad.return_value
+
+
+@pytest.mark.slow
+def test_wandb_keeps_parallel_jobs_apart(sweep, monkeypatch):  # L1, L2
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    code, told = sweep("seed=1,2,3", "name=apart", "logger=wandb", "hydra.launcher.n_jobs=3")
+    assert code == 0, told
+    runs = set()
+    for path in Path("sweep").glob("*/wandb/offline-run-*/*.wandb"):
+        summary = {}
+        for message in wandb_records(path):
+            if message.WhichOneof("record_type") == "run":
+                assert message.run.run_group == "apart"
+                runs.add(message.run.run_id)
+            for item in message.summary.update:
+                summary[item.key or "/".join(item.nested_key)] = json.loads(item.value_json)
+        assert summary["test/target/accuracy"] == Record.read(path.parents[2]).results["target"]["accuracy"]
+    assert len(runs) == 3
+
+
+@pytest.mark.slow
+def test_where_forking_is_unsafe_a_job_is_a_plain_process(sweep, monkeypatch):
+    sweep("seed=1", "hydra.sweep.dir=forked")
+    monkeypatch.setattr(pool, "Helper", Helper)
+    code, told = sweep("seed=1", "hydra.sweep.dir=spawned", "hydra.launcher.warm=false")
+    assert code == 0, told
+    (forked,), (spawned,) = (records(Path(folder)).values() for folder in ("forked", "spawned"))
+    assert spawned.results == forked.results
+    assert spawned.fingerprint == forked.fingerprint

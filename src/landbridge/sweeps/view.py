@@ -1,7 +1,7 @@
 """What a sweep shows while it runs: counts and the time left on a terminal, plain lines in a pipe."""
 
 import sys
-import time
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
@@ -26,9 +26,9 @@ class View:
         self.failed = 0
         self.running = 0
         self.seconds = 0.0
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, highlight=False)
         if not self.console.is_terminal:
-            self.console = Console(file=sys.stderr, width=200, soft_wrap=True)
+            self.console = Console(file=sys.stderr, width=200, soft_wrap=True, highlight=False)
         columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
         self.progress = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.task = self.progress.add_task("", total=jobs)
@@ -66,12 +66,10 @@ class View:
     def left(self) -> float | None:
         """Estimate the seconds left, from the mean of the jobs so far."""
         ended = self.done + self.failed
-        return self.seconds / ended * (self.jobs - ended) / self.at_once if ended else None
+        return self.seconds / ended * (self.jobs - ended) / self.at_once if 0 < ended < self.jobs else None
 
     def _update(self) -> None:
         left = self.left()
-        about = "" if left is None else f", about {time.strftime('%H:%M:%S', time.gmtime(left))} left"
-        if left is not None and left >= 86400:
-            about = f", about {left / 86400:.1f} days left"
+        about = "" if left is None else f", about {timedelta(seconds=round(left))} left"
         description = f"{self.running} running, {self.failed} failed{about}"
         self.progress.update(self.task, completed=self.done + self.failed, description=description)
