@@ -116,7 +116,7 @@ class Job:
                 flags += ["--config-dir", source.path]
         if hydra.job.config_name != "train":
             flags += ["--config-name", hydra.job.config_name]
-        folder = str(self.folder).replace("\\", r"\\").replace("'", r"\'")
+        folder = str(self.folder).replace("'", r"\'")
         kept = [each for each in hydra.overrides.hydra if not _of_the_sweep(each)]
         return [*flags, *self.overrides, *kept, "hydra.mode=RUN", f"hydra.run.dir='{folder}'"]
 
