@@ -26,13 +26,12 @@ TINY = (
     *("strategy=source_only", "target=uci_digits", "logger=none", "trainer=cpu"),
     *("data.steps_per_epoch=2", "trainer.max_epochs=1"),
 )
-GRID = ("hydra/sweeper=basic", "hydra.sweep.subdir=${hydra.job.num}")
 LAUNCHERS = {
     "landbridge": (),
     "landbridge, 2 workers": ("hydra.launcher.n_jobs=2",),
-    "basic": ("hydra/launcher=basic", *GRID),
-    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", *GRID),
-    "joblib, 2 workers": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *GRID),
+    "basic": ("hydra/launcher=basic", "hydra/sweeper=basic"),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra/sweeper=basic"),
+    "joblib, 2 workers": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra/sweeper=basic"),
 }
 
 

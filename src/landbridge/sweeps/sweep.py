@@ -56,6 +56,7 @@ class Sweep:
         configure_log(self.master.hydra.hydra_logging, self.master.hydra.verbose)
         with self._stoppable():
             self.pool = self.pool or Pool(self.folder, self.options)
+            log.info("checking %d jobs", len(overrides))
             jobs = plan(self.loader, self.master, overrides, first, self.pool)
             stands_for = once(jobs)
             if self.options.dry_run:
