@@ -130,11 +130,37 @@ def test_stopped_it_leaves_nothing_running_and_says_how_to_go_on(number, code, s
     assert "the same command goes on from here" in output
     assert "Traceback" not in output
     assert not any(Path(f"/proc/{pid}").exists() for pid in alive)
-    for path in tmp_path.glob("sweep/*/"):
+    for path in tmp_path.glob("sweep/[!.]*/"):
         record = Record.read(path)
         assert (record.status, record.reason) == ("failed", "interrupted")
         assert (path / "last.ckpt").exists()
 
 
 def epochs(folder: Path) -> list[bool]:
-    return [(path / "last.ckpt").exists() for path in folder.glob("*") if path.is_dir()] or [False]
+    return [(path / "last.ckpt").exists() for path in folder.glob("[!.]*/")] or [False]
+
+
+def test_slurm_preempts_a_job_and_it_goes_on(start, sweep, tmp_path):
+    """On this machine in a cluster's place: submitit's own, with the signal that Slurm sends to announce the end."""
+    pytest.importorskip("submitit")
+    grid = ("seed=1", "trainer.max_epochs=40")
+    process = start(
+        *(*grid, f"hydra.sweep.dir={tmp_path / 'preempted'}", "hydra/launcher=slurm"),
+        *("hydra.launcher.cluster=local", "hydra.launcher.cpus_per_task=1"),
+    )
+    while not all(epochs(tmp_path / "preempted")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    controllers = [pid for pid in children(process.pid) if b"submitit" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (task,) = children(*controllers)
+    os.kill(task, signal.SIGUSR2)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "1/1 done" in output
+    (folder,) = (path.parent for path in tmp_path.glob("preempted/*/record.json"))
+    assert "going on from" in (folder / "console.log").read_text()
+
+    _, again = sweep(*grid, "hydra.sweep.dir=preempted")
+    assert "1 finished already" in again
+    sweep(*grid, "hydra.sweep.dir=straight")
+    assert told(Record.read(folder)) == told(Record.read(tmp_path / "straight" / folder.name))

@@ -30,6 +30,26 @@ class LauncherConf:
 
 
 @dataclass
+class SlurmConf:
+    """Settings of `hydra/launcher=slurm`, which `landbridge.sweeps.slurm.SlurmOptions` explains."""
+
+    _target_: str = "hydra_plugins.landbridge.plugins.SlurmLauncher"
+    n_jobs: int = 100
+    timeout_min: int = 240
+    requeues: int = 10
+    nodes: int = 1
+    tasks_per_node: int = 1
+    cpus_per_task: int = 4
+    gpus_per_node: int = 0
+    mem_gb: Optional[float] = None  # noqa: UP045
+    partition: Optional[str] = None  # noqa: UP045
+    more: dict[str, Any] = field(default_factory=dict)
+    retry_failed: bool = False
+    dry_run: bool = False
+    cluster: str = "slurm"
+
+
+@dataclass
 class SweeperConf:
     """Settings of `hydra/sweeper=landbridge`, which `landbridge.sweeps.grid` explains."""
 
@@ -56,6 +76,17 @@ class LandbridgeLauncher(Launcher):
         return self.sweep.launch(job_overrides, initial_job_idx)
 
 
+class SlurmLauncher(LandbridgeLauncher):
+    """Runs every job as a job of Slurm."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take note of where to compose from."""
+        from landbridge.sweeps.slurm import SlurmOptions, SlurmPool
+        from landbridge.sweeps.sweep import Sweep
+
+        self.sweep = Sweep(hydra_context.config_loader, config, SlurmOptions(**self.options), SlurmPool)
+
+
 class LandbridgeSweeper(Sweeper):
     """Sweeps over the grid of all values."""
 
@@ -80,4 +111,5 @@ class LandbridgeSweeper(Sweeper):
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="landbridge", node=LauncherConf, provider="landbridge")
+ConfigStore.instance().store(group="hydra/launcher", name="slurm", node=SlurmConf, provider="landbridge")
 ConfigStore.instance().store(group="hydra/sweeper", name="landbridge", node=SweeperConf, provider="landbridge")

@@ -3,10 +3,10 @@
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -19,6 +19,9 @@ from landbridge.sweeps.plan import once, plan, task_config
 from landbridge.sweeps.pool import Pool
 from landbridge.sweeps.tables import print_failures, print_jobs, shown
 
+if TYPE_CHECKING:
+    from landbridge.sweeps.slurm import SlurmOptions
+
 log = logging.getLogger(__name__)
 
 
@@ -29,12 +32,20 @@ class Sweep:
         loader: composes the jobs' configurations.
         master: the sweep's own configuration.
         options: of the launcher.
+        make_pool: makes the pool in which jobs run, from the sweep's folder and the options.
     """
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig, options: Options) -> None:
+    def __init__(
+        self,
+        loader: ConfigLoader,
+        master: DictConfig,
+        options: "Options | SlurmOptions",
+        make_pool: Callable[[Path, Any], Pool] = Pool,
+    ) -> None:
         self.loader = loader
         self.master = master
         self.options = options
+        self.make_pool = make_pool
         self.folder = Path.cwd() / master.hydra.sweep.dir
         self.pool: Pool | None = None
 
@@ -55,7 +66,7 @@ class Sweep:
         setup_globals()
         configure_log(self.master.hydra.hydra_logging, self.master.hydra.verbose)
         with self._stoppable():
-            self.pool = self.pool or Pool(self.folder, self.options)
+            self.pool = self.pool or self.make_pool(self.folder, self.options)
             log.info("checking %d jobs", len(overrides))
             jobs = plan(self.loader, self.master, overrides, first, self.pool)
             stands_for = once(jobs)
