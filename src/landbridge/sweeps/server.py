@@ -1,9 +1,9 @@
 """The helper of a sweep: a process that has imported everything once, checks configurations, and forks jobs.
 
 It talks with the sweep in lines of JSON: commands on its standard input, answers on its standard output. It stays
-single-threaded and touches no GPU, so that a fork is safe; where it is not (macOS, an initialised CUDA) a job is a
-plain process instead. Each job leads a session of its own, so that it can be stopped together with all that it has
-started. When the sweep is gone, however that came about, the helper stops the jobs and ends.
+single-threaded and touches no GPU, so that a fork is safe; where it is not (macOS, an initialised CUDA, other threads)
+a job is a plain process instead. Each job leads a session of its own, so that it can be stopped together with all that
+it has started. When the sweep is gone, however that came about, the helper stops the jobs and ends.
 """
 
 import atexit
@@ -14,7 +14,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 import traceback
 from contextlib import suppress
@@ -161,7 +160,10 @@ def fork_is_safe() -> bool:
     """Say whether a forked job can do all that a fresh process can."""
     import torch
 
-    return sys.platform == "linux" and not torch.cuda.is_initialized() and threading.active_count() == 1
+    if sys.platform != "linux" or torch.cuda.is_initialized():
+        return False
+    # Threads of compiled libraries count too.
+    return len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 def die_with_parent() -> None:

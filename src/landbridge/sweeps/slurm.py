@@ -68,6 +68,10 @@ class SlurmOptions:
     dry_run: bool = False
     cluster: str = "slurm"
 
+    def __post_init__(self) -> None:
+        if self.cluster not in LOOK:
+            raise LandbridgeError(f"hydra.launcher.cluster={self.cluster}: one of {', '.join(LOOK)}")
+
     def parameters(self) -> dict[str, Any]:
         """Return the settings in submitit's words."""
         names = ("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb")
