@@ -46,4 +46,5 @@ class LinearProbe(TargetOnly):
     ignores: ClassVar = frozenset({"freeze"})
 
     def __init__(self, **base: Any) -> None:
-        super().__init__(**base | {"freeze": Depth("all")})
+        base["freeze"] = Depth("all")
+        super().__init__(**base)
