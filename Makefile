@@ -55,9 +55,10 @@ types: $(INSTALLED) ## check types
 	@$(BIN)/pyright --pythonpath $(BIN)/python $(ARGS)
 
 .PHONY: bench
-bench: $(INSTALLED) ## measure speed and memory against hand-written loops
+bench: $(INSTALLED) ## measure speed and memory against hand-written loops and other launchers
 	@$(BIN)/python benchmarks/training_loop.py
 	@$(BIN)/python benchmarks/image_folder_memory.py
+	@$(BIN)/python benchmarks/sweep.py
 
 .PHONY: bench-transfer
 bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md again, and write its table

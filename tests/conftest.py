@@ -1,5 +1,8 @@
-"""What many tests share: composing as the command line does, and a transfer that takes a fraction of a second."""
+"""What many tests share: composing as the command line does, and transfers and sweeps that take no time."""
 
+import logging
+import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -7,13 +10,19 @@ import hydra
 import pytest
 import torch
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from landbridge.__main__ import main
 from landbridge.groups import as_additions, conf_folder, register_groups
 from landbridge.record import Record
 from landbridge.run import run
+from landbridge.sweeps import pool
+from landbridge.sweeps.helper import Helper
 
 TESTS = Path(__file__).parent
+TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
 
 # One thread is faster for small tensors, and sums in the same order on every machine.
 torch.set_num_threads(1)
@@ -44,3 +53,51 @@ def tiny(compose, tmp_path):
         return run(compose("experiment=tiny", *overrides), tmp_path / folder, overrides)
 
     return launch
+
+
+@pytest.fixture(scope="session")
+def helper_folder(tmp_path_factory):
+    """The folder in which the helper and its jobs work."""
+    return tmp_path_factory.mktemp("helper")
+
+
+@pytest.fixture(scope="session")
+def helper(helper_folder):
+    """A helper process like any other, but for a lock that is none."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(helper_folder)
+        helper = Helper(nothing, warm=True)
+    close = helper.close
+    helper.close = lambda: None  # sweeps come and go, it stays
+    yield helper
+    close()
+    os.close(nothing)
+
+
+@pytest.fixture
+def sweep(helper, tmp_path, monkeypatch, capsys):
+    """A function that runs a sweep of tiny jobs, and returns its exit code and what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pool, "Helper", lambda lock, warm: helper)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def typed(*arguments: str, base: tuple[str, ...] = TINY) -> tuple[int, str]:
+        GlobalHydra.instance().clear()
+        monkeypatch.setattr(sys, "argv", ["landbridge", "-m", *base, "hydra.sweep.dir=sweep", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    yield typed
+    for handler in {*root.handlers} - {*handlers}:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    HydraConfig.instance().cfg = None
+    GlobalHydra.instance().clear()

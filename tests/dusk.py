@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -106,3 +107,19 @@ def assert_exact_statistics(state: dict[str, torch.Tensor]) -> None:
         dims = [d for d in range(x.ndim) if d != 1]
         torch.testing.assert_close(layer.running_mean, x.mean(dims), atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(layer.running_var, x.var(dims, unbiased=True), atol=1e-5, rtol=1e-5)
+
+
+class Place(torch.optim.Adam):
+    """An optimizer that fails and says where it runs."""
+
+    def step(self, closure=None):
+        threads = f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}"
+        raise RuntimeError(f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES')}, threads {threads}")
+
+
+class FullDisk(torch.optim.Adam):
+    """Adam on a disk that has no room for more than 4 KiB a file."""
+
+    def step(self, closure=None):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        return super().step(closure)

@@ -19,7 +19,6 @@ from hydra.core.hydra_config import HydraConfig
 from landbridge.__main__ import main
 from landbridge.errors import LandbridgeError
 from landbridge.groups import as_additions, as_typed
-from landbridge.record import Record
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src"
@@ -126,14 +125,6 @@ def test_the_full_error_is_shown_on_request(main_here, monkeypatch):
     GlobalHydra.instance().clear()
     with pytest.raises(LandbridgeError, match="nearest: seed"):
         main_here(*TINY, "sede=1")
-
-
-def test_a_sweep_runs_every_job(main_here, tmp_path):
-    main_here("-m", *TINY, "seed=1,2", "hydra.sweep.dir=sweep")
-    records = [Record.read(tmp_path / "sweep" / job) for job in "01"]
-    assert [record.config["seed"] for record in records] == [1, 2]
-    assert [record.overrides for record in records] == [["experiment=tiny", f"seed={seed}"] for seed in (1, 2)]
-    assert all(record.status == "done" for record in records)
 
 
 # ---- words

@@ -13,6 +13,7 @@ ROOT = Path(landbridge.__file__).parent
 # From the top. A module imports from its own floor and from those below.
 FLOORS = (
     {"__main__"},
+    {"sweeps"},
     {"run", "table", "trials"},
     {"start", "evaluate", "cache", "report", "folder", "lightning", "check"},
     {"averaging", "epochs", "build"},

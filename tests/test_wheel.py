@@ -43,3 +43,4 @@ def test_wheel_runs_from_an_empty_folder(installed, tmp_path):
         installed, tmp_path, "target=uci_digits", "trainer.max_epochs=1", "data.steps_per_epoch=2", "hydra.run.dir=run"
     )
     assert (tmp_path / "run/record.json").is_file()
+    assert "to run" in landbridge(installed, tmp_path, "-m", "target=uci_digits", "hydra.launcher.dry_run=true")

@@ -29,8 +29,7 @@ def task(cfg: DictConfig) -> float | None:
         record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
     if record.results:
         print_record(record, folder)
-    epoch = record.selection.get("epoch")
-    return None if epoch is None else record.epochs[epoch]["scores"][record.selection["rule"]]
+    return record.score()
 
 
 def main() -> None:

@@ -120,8 +120,8 @@ class Domains(_Derived):
     """`source/x` and `target/x` are the file `domain/x.yaml`, so that a domain is written once."""
 
     groups = ROLES
-    #: Where `domain/` is looked for.
-    folders: ClassVar[list[Path]] = []
+    #: Where `domain/` is looked for; ours also in processes that a launcher starts without our command line.
+    folders: ClassVar[list[Path]] = [conf_folder()]
 
     @staticmethod
     def scheme() -> str:

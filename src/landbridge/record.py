@@ -6,7 +6,7 @@ import os
 import platform
 import resource
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -84,6 +84,11 @@ class Record:
     seal: dict[str, list[str]] = field(default_factory=dict)
     schema: int = SCHEMA
 
+    def score(self) -> float | None:
+        """Return the score of the selected epoch under the rule that selected it: what a sweeper optimises."""
+        epoch = self.selection.get("epoch")
+        return None if epoch is None else self.epochs[epoch]["scores"][self.selection["rule"]]
+
     def write(self, folder: Path) -> None:
         """Write the record at the top of a run's folder; readers never see half a file."""
         draft = folder / f".{RECORD}.{os.getpid()}"
@@ -120,19 +125,20 @@ class Record:
         return cls(**content)
 
 
-def fingerprint(config: dict[str, Any], data: dict[str, str]) -> str:
+def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] = frozenset()) -> str:
     """Hash what determines a run's result.
 
     Args:
         config: the resolved configuration.
         data: fingerprints of the domains that the run uses, and of files that it starts from.
+        ignored: config groups that have no effect on the run's strategy.
     """
     decisive = {
         group: {key: value for key, value in node.items() if key not in INCIDENTAL.get(group, ())}
         if isinstance(node, dict)
         else node
         for group, node in config.items()
-        if group not in INCIDENTAL[""]
+        if group not in INCIDENTAL[""] and group not in ignored
     }
     if "source" not in data:
         decisive.pop("source", None)

@@ -61,12 +61,12 @@ def run(
     with place.recording(), quiet():
         record.environment = environment()
         start: Start = build(cfg.start)
-        streams = _streams(cfg, start, record.choices.get("strategy"))
+        streams = streams_of(cfg, start, record.choices.get("strategy"))
         with clock("data"):
             domains = _domains(cfg, "source" in streams or start.needs_source, start)
         record.data = {role: domain.summary() for role, domain in domains.items()}
         contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
-        record.fingerprint = fingerprint(config, contents)
+        record.fingerprint = fingerprint(config, contents, strategy_class(cfg).ignores)
         if finished := place.finished():
             return finished
         if checkpoint := place.checkpoint():
@@ -153,9 +153,20 @@ def run(
     return record
 
 
-def _streams(cfg: DictConfig, start: Start, choice: str | None) -> frozenset[str]:
-    """Choose the streams that the strategy and the terms need, or refuse a setting that does not provide them."""
-    strategy: type[Strategy] = get_class(cfg.strategy._target_)  # type: ignore[assignment]
+def strategy_class(cfg: DictConfig) -> type[Strategy]:
+    """Return the class that the configured strategy names."""
+    return get_class(cfg.strategy._target_)  # type: ignore[return-value]
+
+
+def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> frozenset[str]:
+    """Choose the streams that the strategy and the terms need, or refuse a setting that does not provide them.
+
+    Args:
+        cfg: the composed configuration.
+        start: where the weights come from.
+        choice: what the strategy was called in its config group, for messages.
+    """
+    strategy = strategy_class(cfg)
     name = choice or strategy.__name__
     if strategy.continues_source and not start.brings_head:
         raise LandbridgeError(f"strategy {name} continues a source model: set start=source or start=checkpoint")

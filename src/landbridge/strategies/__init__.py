@@ -38,7 +38,7 @@ from landbridge.strategies.safn import SAFN
 from landbridge.strategies.shot import SHOT
 from landbridge.strategies.soup import Soup
 from landbridge.strategies.stoch_norm import StochNorm
-from landbridge.strategies.supervised import SourceOnly, TargetOnly
+from landbridge.strategies.supervised import LinearProbe, SourceOnly, TargetOnly
 from landbridge.strategies.swd import SWD
 from landbridge.strategies.tent import TENT
 from landbridge.strategies.wise_ft import WiSEFT
@@ -75,6 +75,7 @@ __all__ = [
     "FixMatch",
     "GMMPrototypes",
     "GaussianModel",
+    "LinearProbe",
     "LogisticRegression",
     "LwF",
     "NearestMean",

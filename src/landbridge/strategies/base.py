@@ -49,6 +49,8 @@ class Strategy(Trainable):
     reads_inputs: ClassVar[bool] = False
     #: Whether it sets all weights anew, those of frozen stages too.
     replaces_weights: ClassVar[bool] = False
+    #: Config groups that have no effect on it: runs that differ in nothing else are one and the same.
+    ignores: ClassVar[frozenset[str]] = frozenset()
     #: Names of the selection rules that score the very quantity its loss optimises, and therefore flatter it.
     optimises: ClassVar[frozenset[str]] = frozenset()
 

@@ -28,6 +28,8 @@ class OnlineAdaptation(Strategy):
     trains: ClassVar = False
     adapts_at_test: ClassVar = True
     continues_source: ClassVar = True
+    # There are no epochs to select from.
+    ignores: ClassVar = frozenset({"selection"})
 
     def __init__(
         self, batch_size: Annotated[int, Gt(0)] = 200, order_seed: Annotated[int, Ge(0)] | None = 0, **base: Any

@@ -1,0 +1,1 @@
+"""landbridge's plugins for Hydra."""

@@ -1,0 +1,66 @@
+"""The grid of all values: what `-m` sweeps over."""
+
+import itertools
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+
+from landbridge.errors import LandbridgeError
+from landbridge.groups import as_additions
+
+log = logging.getLogger(__name__)
+
+
+def sweep(
+    loader: ConfigLoader,
+    launcher: Launcher,
+    params: Mapping[str, str],
+    arguments: Sequence[str],
+    distinct: Sequence[str],
+) -> Sequence[JobReturn]:
+    """Launch every job of the grid, all in one batch, and leave with 1 if any has failed.
+
+    Args:
+        loader: knows the options of config groups, for globs.
+        launcher: runs the jobs.
+        params: axes of an experiment file; in words as they are typed, without Hydra's `++`.
+        arguments: of the command line. They replace axes of the same name.
+        distinct: names of axes; jobs in which they have the same value are left out.
+    """
+    typed = as_additions([f"{name}={values}" for name, values in params.items()])
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides([*typed, *arguments])
+    jobs = grid(parsed)
+    kept = [job for job in jobs if not _alike(job, distinct)]
+    if dropped := len(jobs) - len(kept):
+        log.info("%d of %d jobs left out: %s are the same there", dropped, len(jobs), " and ".join(distinct))
+    results = launcher.launch(kept, initial_job_idx=0) if kept else []
+    if any(result.status != JobStatus.COMPLETED for result in results):
+        sys.exit(1)
+    return results
+
+
+def grid(overrides: Sequence[Override]) -> list[list[str]]:
+    """Return the overrides of every job: one value of each axis, the last axis varying fastest."""
+    axes: dict[str, list[str]] = {}
+    for override in overrides:
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            axes[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise LandbridgeError(
+                f"{override.input_line}: an interval has no end of values; list some, or take a range"
+            )
+    return [list(job) for job in itertools.product(*axes.values())]
+
+
+def _alike(job: Sequence[str], distinct: Sequence[str]) -> bool:
+    values = dict(override.removeprefix("++").split("=", 1) for override in job if "=" in override)
+    return len(distinct) > 1 and len({values.get(name) for name in distinct}) == 1 and distinct[0] in values

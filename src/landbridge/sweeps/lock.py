@@ -1,0 +1,53 @@
+"""One sweep at a time in a folder."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+
+from landbridge.errors import LandbridgeError
+
+#: Seconds that the jobs of a killed sweep may take to end.
+PATIENCE = 20.0
+
+
+def lock(folder: Path) -> int:
+    """Lock a sweep's folder, and return the file descriptor that holds the lock.
+
+    The lock lasts for as long as any process holds the descriptor open: the sweep, its helper, a job. So a new sweep
+    cannot start in a folder where a job of an old one still writes.
+
+    Raises:
+        LandbridgeError: another sweep runs there, or the folder cannot be used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise LandbridgeError(f"cannot use the folder {folder}: {error.strerror}") from error
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            owner = os.pread(descriptor, 100, 0).decode().strip()
+            if _lives(owner) or time.monotonic() > deadline:
+                os.close(descriptor)
+                raise LandbridgeError(
+                    f"another sweep runs in {folder} (process {owner}): wait for it, or set another hydra.sweep.dir"
+                ) from None
+            time.sleep(0.1)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,64 @@
+"""The sweeps in `conf/experiment/`: the command in each file composes and passes the check, for every job."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiment"
+#: What each sweep shrinks to here, and how many jobs that leaves.
+SWEEPS = {
+    "freezing_depth": ("freeze.depth=0,all", 6),
+    "learning_rate": ("seed=0", 5),
+    "domain_pairs": ("seed=0", 6),
+    "strategies": ("strategy=source_only,shot", 2),
+    "label_efficiency": ("target_labels=1,all", 4),
+    "seeds": ("strategy=source_only", 6),
+}
+
+
+def axes(told: str) -> set[str]:
+    """Return the settings that the table of jobs lists."""
+    return set(re.findall(r"[\w.]+=[\w.]+", told))
+
+
+def test_every_sweep_is_listed_here():
+    swept = {path.stem for path in EXPERIMENTS.glob("*.yaml") if "params:" in path.read_text()}
+    assert swept == SWEEPS.keys()
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_its_own_command(name, sweep):
+    first, second = (EXPERIMENTS / f"{name}.yaml").read_text().splitlines()[:2]
+    assert first == "# @package _global_"
+    command = second.removeprefix("# landbridge -m ").split()
+    assert f"experiment={name}" in command
+    fewer, jobs = SWEEPS[name]
+    code, told = sweep(*command, fewer, "hydra.launcher.dry_run=true", base=())
+    assert code == 0, told
+    assert told.count("to run") == jobs
+
+
+def test_they_stand_beside_each_other(sweep):
+    code, told = sweep(
+        *("experiment=[learning_rate,seeds]", "seed=range(2)", "strategy=source_only,dann"),
+        *("hydra.launcher.dry_run=true", "hydra.sweep.dir=outputs/${name}"),
+        base=(),
+    )
+    assert code == 0, told
+    assert told.count("to run") == 5 * 2 * 2
+    assert Path("outputs/learning_rate").is_dir()
+
+
+def test_pairs_of_a_domain_with_itself_are_left_out(sweep):
+    _, told = sweep("experiment=domain_pairs", "source=uci_digits", "hydra.launcher.dry_run=true", base=())
+    assert "1 of 3 jobs left out: source and target are the same there" in told
+    assert axes(told) == {"target=mnist_5k", "target=rendered_digits"}
+
+
+def test_a_probe_has_no_depth(sweep):
+    _, told = sweep(
+        *("strategy=linear_probe,fine_tune", "freeze.depth=0,1", "target_labels=2"), "hydra.launcher.dry_run=true"
+    )
+    assert told.count("to run") == 3
+    assert told.count("the same as job 0") == 1

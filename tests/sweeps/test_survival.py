@@ -1,0 +1,166 @@
+"""Sweeps that are killed, stopped and started twice, as processes of their own."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from landbridge.record import Record
+
+TESTS = Path(__file__).parents[1]
+TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """A function that starts a sweep in a folder of this test, and leaves none behind."""
+    started: list[subprocess.Popen[str]] = []
+
+    def popen(*arguments: str) -> subprocess.Popen[str]:
+        path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "landbridge", "-m", *TINY, *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield popen
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    try:
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def jobs(sweep: subprocess.Popen[str]) -> list[int]:
+    """Return the processes of a sweep's jobs: the children of its helper."""
+    return [job for helper in children(sweep.pid) for job in children(helper)]
+
+
+def running(sweep: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Yield the jobs that run at the moment, for as long as the sweep does."""
+    while sweep.poll() is None:
+        if now := jobs(sweep):
+            yield now
+        time.sleep(0.01)
+
+
+def done(folder: Path) -> dict[str, bytes]:
+    """Return the files of all records of finished jobs."""
+    files = {path.parent.name: path.read_bytes() for path in folder.glob("*/record.json")}
+    return {name: content for name, content in files.items() if b'"status": "done"' in content}
+
+
+def told(record: Record) -> tuple:
+    epochs = [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in record.epochs]
+    return record.fingerprint, record.selection, record.results, epochs, record.seal
+
+
+def test_killed_at_random_and_resumed_it_equals_an_uninterrupted_sweep(start, sweep, tmp_path):
+    grid = ("seed=range(12)", "strategy=dann", "trainer.max_epochs=3", "data.steps_per_epoch=3")
+    code, _ = sweep(*grid, "hydra.sweep.dir=straight")
+    assert code == 0
+
+    rng = random.Random(0)
+    kills, finished, folder = 0, {}, tmp_path / "killed"
+    # How many jobs to kill in each run of the sweep, then whether to kill the helper, then the sweep itself.
+    for victims, helper_too, sweep_too in ((6, True, True), (3, False, True), (0, False, False)):
+        process = start(*grid, f"hydra.sweep.dir={folder}", "hydra.launcher.n_jobs=2")
+        hit: set[int] = set()
+        for now in running(process):
+            time.sleep(rng.uniform(0, 0.6))
+            if fresh := [pid for pid in now if pid not in hit and pid in jobs(process)]:
+                if victims:
+                    victim = rng.choice(fresh)
+                    hit.add(victim)
+                    victims -= 1
+                elif helper_too:
+                    (victim,) = children(process.pid)
+                    hit.update(fresh)
+                    helper_too = False
+                elif sweep_too:
+                    victim = process.pid
+                else:
+                    break
+                os.kill(victim, signal.SIGKILL)
+                kills += 1
+        output, _ = process.communicate(timeout=120)
+        assert "Traceback" not in output
+        assert done(folder).items() >= finished.items(), "a finished job ran again"
+        finished = done(folder)
+    assert process.returncode == 0, output
+    assert kills >= 10
+    assert len(finished) == 12
+    for name in finished:
+        assert told(Record.read(folder / name)) == told(Record.read(tmp_path / "straight" / name))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_it_leaves_nothing_running_and_says_how_to_go_on(number, code, start, tmp_path):
+    command = ("seed=0,1", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "trainer.max_epochs=100000")
+    first = start(*command)
+    while len(alive := jobs(first)) < 2 or not all(epochs(tmp_path / "sweep")):
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.05)
+    second = start(*command)
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert f"another sweep runs in {tmp_path / 'sweep'} (process {first.pid})" in output
+
+    first.send_signal(number)
+    output, _ = first.communicate(timeout=60)
+    assert first.returncode == code
+    assert "the same command goes on from here" in output
+    assert "Traceback" not in output
+    assert not any(Path(f"/proc/{pid}").exists() for pid in alive)
+    for path in tmp_path.glob("sweep/[!.]*/"):
+        record = Record.read(path)
+        assert (record.status, record.reason) == ("failed", "interrupted")
+        assert (path / "last.ckpt").exists()
+
+
+def epochs(folder: Path) -> list[bool]:
+    return [(path / "last.ckpt").exists() for path in folder.glob("[!.]*/")] or [False]
+
+
+def test_slurm_preempts_a_job_and_it_goes_on(start, sweep, tmp_path):
+    """On this machine in a cluster's place: submitit's own, with the signal that Slurm sends to announce the end."""
+    pytest.importorskip("submitit")
+    grid = ("seed=1", "trainer.max_epochs=40")
+    process = start(
+        *(*grid, f"hydra.sweep.dir={tmp_path / 'preempted'}", "hydra/launcher=slurm"),
+        *("hydra.launcher.cluster=local", "hydra.launcher.cpus_per_task=1"),
+    )
+    while not all(epochs(tmp_path / "preempted")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    controllers = [pid for pid in children(process.pid) if b"submitit" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (task,) = children(*controllers)
+    os.kill(task, signal.SIGUSR2)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "1/1 done" in output
+    (folder,) = (path.parent for path in tmp_path.glob("preempted/*/record.json"))
+    assert "going on from" in (folder / "console.log").read_text()
+
+    _, again = sweep(*grid, "hydra.sweep.dir=preempted")
+    assert "1 finished already" in again
+    sweep(*grid, "hydra.sweep.dir=straight")
+    assert told(Record.read(folder)) == told(Record.read(tmp_path / "straight" / folder.name))

@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from landbridge.record import Record
+from landbridge.sweeps.job import Job
+from landbridge.sweeps.view import View
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """A function that makes a job that has ended, well or not."""
+
+    def make(number: int, status: str) -> Job:
+        folder = Path(tmp_path, str(number))
+        folder.mkdir()
+        Record(status=status, reason="it broke", results={"target": {"accuracy": 0.5}}).write(folder)
+        return Job(number, [f"++seed={number}"], folder=folder, code=0, seconds=4.0)
+
+    return make
+
+
+def show(ended) -> None:
+    with View(jobs=4, at_once=2) as view:
+        view.starts()
+        view.starts()
+        view.ends("seed=0", ended(0, "done"))
+        view.ends("seed=[1]", ended(1, "failed"))
+        view.starts()
+
+
+def test_a_pipe_gets_plain_lines(ended, capsys):
+    show(ended)
+    assert capsys.readouterr().err.splitlines() == [
+        "1/4 done seed=0  target accuracy 0.500  (4.0 s)",
+        "2/4 failed seed=[1]  it broke  (4.0 s)",
+    ]
+
+
+def test_a_terminal_gets_counts_and_the_time_left(ended, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "150")
+    show(ended)
+    assert "1 running, 1 failed, about 0:00:04 left" in capsys.readouterr().err
