@@ -14,7 +14,7 @@ ROOT = Path(landbridge.__file__).parent
 FLOORS = (
     {"__main__"},
     {"run", "table"},
-    {"start", "evaluate", "cache", "report", "folder", "lightning", "check"},
+    {"start", "evaluate", "samples", "cache", "report", "folder", "lightning", "check"},
     {"epochs", "build"},
     {"strategies"},
     {"network"},

@@ -20,11 +20,10 @@ from landbridge.data.streams import Stream
 from landbridge.data.transfer import TransferData
 from landbridge.epochs import Epochs, epoch_checkpoint
 from landbridge.errors import LandbridgeError
+from landbridge.record import OUTPUTS
+from landbridge.samples import Samples
 from landbridge.selection import Oracle
 from landbridge.strategies.base import Strategy
-
-#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
-OUTPUTS = "test_outputs.npz"
 
 
 def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
@@ -47,7 +46,12 @@ def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
 
 
 def test_domains(
-    strategy: Strategy, data: TransferData, domains: Mapping[str, Domain], trainer: Trainer, folder: Path
+    strategy: Strategy,
+    data: TransferData,
+    domains: Mapping[str, Domain],
+    trainer: Trainer,
+    samples: Samples,
+    folder: Path,
 ) -> dict[str, dict[str, Any]]:
     """Predict every domain's test split and judge the predictions.
 
@@ -58,6 +62,7 @@ def test_domains(
         data: renders inputs as in training.
         domains: by role.
         trainer: runs on a single device, so that no sample is counted twice.
+        samples: keeps what the report shows of single samples.
         folder: where logits and labels are kept.
 
     Returns:
@@ -74,8 +79,8 @@ def test_domains(
             arrival = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(strategy.test_order_seed))
             inputs = inputs.select(arrival)
         loader = data.in_order(role, Stream(inputs, data.spec), strategy.test_batch_size)
-        batches = trainer.predict(strategy, loader)
-        logits = torch.cat([batch.logits for batch in batches or []]).float().cpu()  # type: ignore[union-attr]
+        batches: Any = trainer.predict(strategy, loader)
+        logits, features = (torch.cat([getattr(b, of) for b in batches]).float().cpu() for of in ("logits", "features"))
         if not torch.isfinite(logits).all():
             raise LandbridgeError(
                 f"training diverged: predictions for {domain.name} are not finite; a lower optimizer.lr may help"
@@ -83,13 +88,15 @@ def test_domains(
         labels = split.labels.open("test")
         if len(logits) != len(labels):
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
-        logits = logits[arrival.argsort()]
+        logits, features = logits[arrival.argsort()], features[arrival.argsort()]
+        samples.keep(role, split.inputs, features, logits, labels)
         results[role] = {"domain": domain.name} | metrics(logits, labels)
         kept |= {f"{role}_logits": logits.numpy(), f"{role}_labels": labels.numpy()}
     draft = folder / f".{OUTPUTS}"
     with draft.open("wb") as file:
         np.savez_compressed(file, **kept)
     draft.replace(folder / OUTPUTS)
+    samples.write(folder)
     return results
 
 
@@ -119,9 +126,3 @@ def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:
         "nll": float(cross_entropy(logits, labels)),
         "correct": base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode(),
     }
-
-
-def unpack_correct(result: Mapping[str, Any]) -> np.ndarray:
-    """Return which test samples were predicted right (n,), from the metrics of a record."""
-    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=result["n"]).astype(bool)

@@ -1,5 +1,6 @@
 """What one run leaves behind: one JSON file that says everything, written atomically."""
 
+import base64
 import hashlib
 import json
 import os
@@ -12,10 +13,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from landbridge.errors import LandbridgeError
 
 SCHEMA = 1
 RECORD = "record.json"
+#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
+OUTPUTS = "test_outputs.npz"
+#: A few test samples: where the network puts them before and after training, and pictures of confident mistakes.
+SAMPLES = "test_samples.npz"
 LIBRARIES = ("landbridge", "torch", "pytorch-lightning", "hydra-core", "timm", "torchmetrics", "numpy", "scikit-learn")
 
 # Parts of the configuration that change where and how fast a run happens, and not what comes out.
@@ -106,6 +113,12 @@ class Record:
         if unknown := content.keys() - known:
             raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
         return cls(**content)
+
+
+def unpack_correct(result: Mapping[str, Any]) -> np.ndarray:
+    """Return which test samples were predicted right (n,), from the metrics of a record."""
+    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=result["n"]).astype(bool)
 
 
 def fingerprint(config: dict[str, Any], data: dict[str, str]) -> str:

@@ -23,6 +23,7 @@ from landbridge.folder import RunFolder
 from landbridge.lightning import fit_trainer, log_results, logging_to, quiet, test_trainer
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
+from landbridge.samples import Samples
 from landbridge.selection import Rule
 from landbridge.signatures import locate, read_signature
 from landbridge.start import Start
@@ -97,6 +98,8 @@ def run(
             strategy.inherit(start.beside)
             if strategy.trains:
                 _caution(epochs.rule, strategy)
+            with clock("test"):
+                samples = Samples(strategy.network, domains, data.spec, trainer.strategy.root_device)
             record.cost["parameters"], record.cost["trainable_parameters"] = strategy.parameter_counts()
             place.write()
 
@@ -110,7 +113,9 @@ def run(
                 chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
                 if path:
                     strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-                record.results = test_domains(strategy, data, domains, test_trainer(trainer, strategy), folder)
+                record.results = test_domains(
+                    strategy, data, domains, test_trainer(trainer, strategy), samples, folder
+                )
             stamp = "oracle" if epochs.rule.oracle else "test"
             log_results(logger, record.results, stamp, step=trainer.global_step)
         record.epochs = epochs.rows
