@@ -113,9 +113,7 @@ def run(
                 chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
                 if path:
                     strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-                record.results = test_domains(
-                    strategy, data, domains, test_trainer(trainer, strategy), samples, folder
-                )
+                record.results = test_domains(strategy, data, domains, test_trainer(trainer, strategy), samples, folder)
             stamp = "oracle" if epochs.rule.oracle else "test"
             log_results(logger, record.results, stamp, step=trainer.global_step)
         record.epochs = epochs.rows

@@ -17,6 +17,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a finished or partial sweep, or a run")
     parser.add_argument("--out", type=Path, help="where the files go; by default the first folder")
     parser.add_argument("--metric", choices=("accuracy", "macro_f1"), default="accuracy", help="what is compared")
+    parser.add_argument(
+        "--embedding", choices=("pca", "tsne"), default="pca", help="of test samples; t-SNE takes seconds for every run"
+    )
     parser.add_argument("--title", help="of the page; by default the first folder's name")
     options = parser.parse_args(arguments)
     try:
@@ -32,7 +35,7 @@ def _write(options: argparse.Namespace) -> None:
     found = collect(options.folders, options.metric)
     for line in found.damaged:
         print(f"skipped: {line}", file=sys.stderr)
-    report = make(found, options.title or options.folders[0].resolve().name, options.metric)
+    report = make(found, options.title or options.folders[0].resolve().name, options.metric, options.embedding)
     out: Path = options.out or options.folders[0]
     files = {
         "report.md": report.markdown(),

@@ -10,8 +10,6 @@ from landbridge.report.numbers import interval_text, points
 from landbridge.statistics import gap_name, negative_transfer_ratio, seeds_needed
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
-NAMED = 6
-
 
 @dataclass
 class Answer:
@@ -41,7 +39,7 @@ def answer(comparison: Comparison) -> Answer:
         headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}; {undecided} undecided."
     else:
         headline = f"Undecided: none of {all_of_them} shows that transfer helps or harms."
-    sentences = [*_by_pair(comparison), *_harms(judged), *_ratio(judged)]
+    sentences = [*_by_pair(comparison), *_ratio(judged)]
     return Answer(headline, sentences, _next(comparison))
 
 
@@ -60,22 +58,12 @@ def _by_pair(comparison: Comparison) -> list[str]:
         verdicts = Counter(cell.judgement.verdict for cell in cells if cell.judgement)
         largest = max(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
         found = ", ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
-        sentences.append(f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}.")
-    return sentences
-
-
-def _harms(judged: Sequence[Cell]) -> list[str]:
-    harmful = sorted(
-        (cell for cell in judged if cell.judgement and cell.judgement.verdict == "harms"),
-        key=lambda cell: cell.judgement.gain,  # type: ignore[union-attr]
-    )
-    sentences = []
-    for cell in harmful[:NAMED]:
-        assert cell.judgement
-        name = "Negative transfer" if cell.judgement.reference in WITHOUT_SOURCE else "Harm"
-        sentences.append(f"{name} on {cell.pair}: {_with_gain(cell)} ({gap_name(cell.judgement.reference)}).")
-    if len(harmful) > NAMED:
-        sentences.append(f"{len(harmful) - NAMED} more are in the table.")
+        sentence = f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}."
+        if verdicts["harms"]:
+            worst = min(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
+            assert worst.judgement
+            sentence += f" Largest {gap_name(worst.judgement.reference)}: {_with_gain(worst)}."
+        sentences.append(sentence)
     return sentences
 
 

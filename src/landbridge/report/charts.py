@@ -16,6 +16,8 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 46
 ROW = 19
 #: Width of an average letter.
 LETTER = 7.2
+#: Curves up to which a plot has bands and a legend; beyond that, names show on hover.
+NAMED = 16
 
 
 def forest(cells: Sequence[Cell], name: str) -> Plot:
@@ -51,7 +53,7 @@ def forest(cells: Sequence[Cell], name: str) -> Plot:
 
 
 def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: Axis | None = None) -> Plot:
-    """Curves with bands over seeds, and a legend below."""
+    """Curves with bands over seeds, and a legend below as long as it can be read."""
     everything = [point for curve in curves for point in curve.points]
     xs = [point.x for point in everything]
     means = [point.mean for point in everything]
@@ -59,8 +61,9 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
     reach = (max(means) - min(means)) * 0.5 + 0.05
     low = max(0.0, min([*means, *ends]), min(means) - reach)
     high = min(1.0, max([*means, *ends]), max(means) + reach)
+    named = len(curves) <= NAMED
     columns = max(1, int(WIDTH // (30 + LETTER * max(len(curve.label) for curve in curves))))
-    legend = 17 * -(-len(curves) // columns)
+    legend = 17 * -(-len(curves) // columns) if named else 0
     plot = Plot(WIDTH, HEIGHT + legend + 8, name)
     logarithmic = axis is not None and axis.logarithmic
     x = Scale(*padded(xs, 0.03, logarithmic), LEFT, WIDTH - RIGHT, logarithmic)
@@ -72,7 +75,7 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
     plot.axes(x, y, x_title, y_title, axis and axis.ticks)
     for i, curve in enumerate(curves):
         banded = [point for point in curve.points if point.low is not None and point.high is not None]
-        if len(curves) <= 2 * 8 and len(banded) > 1:
+        if named and len(banded) > 1:
             lower = [place(point.x, point.low) for point in banded]  # type: ignore[arg-type]
             upper = [place(point.x, point.high) for point in banded]  # type: ignore[arg-type]
             plot.band(lower, upper, colour(i))
@@ -83,6 +86,8 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
             interval = None if point.low is None else (point.low, point.high)
             tip = f"{curve.label}, {where}: {share(point.mean)} {interval_text(interval, share, point.n)}"
             plot.mark(*place(point.x, point.mean), colour(i), tip, i // 8 % 5, 3)
+        if not named:
+            continue
         row, column = divmod(i, columns)
         at, line = LEFT + column * (WIDTH - LEFT) / columns, HEIGHT + 6 + 17 * row
         plot.path([(at, line), (at + 18, line)], f"curve {colour(i)}", dash(i))
@@ -90,9 +95,9 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
     return plot
 
 
-def trades(row: Sequence[Trade], name: str) -> Plot:
+def trades(row: Sequence[Trade], label: str) -> Plot:
     """Target against source score; methods that no other exceeds in both are joined by a line and named."""
-    plot = Plot(WIDTH, HEIGHT, name)
+    plot = Plot(WIDTH, HEIGHT, label)
     x = Scale(*padded([trade.source for trade in row], 0.1), LEFT, WIDTH - RIGHT - 40)
     y = Scale(*padded([trade.target for trade in row], 0.1), HEIGHT - BOTTOM, TOP)
     ticks = {value: f"{100 * value:g}" for value in x.ticks()}
@@ -100,23 +105,29 @@ def trades(row: Sequence[Trade], name: str) -> Plot:
     best = sorted((trade for trade in row if trade.best), key=lambda trade: trade.source)
     plot.path([(x(trade.source), y(trade.target)) for trade in best], "frontier")
     for trade in row:
-        tip = f"{trade.cell.method}: source {share(trade.source)}, target {score_text(trade.cell)}"
+        name = str(trade.cell.method)
+        tip = f"{name}: source {share(trade.source)}, target {score_text(trade.cell)}"
         plot.mark(x(trade.source), y(trade.target), colour(4 if trade.best else 7), tip, 3 if trade.best else 0)
-        if trade.best:
-            plot.text(x(trade.source) + 8, y(trade.target) + 4, str(trade.cell.method), "start")
+        if trade.best and len(best) <= 4:
+            beside = x(trade.source) < WIDTH / 2
+            plot.text(x(trade.source) + (9 if beside else -9), y(trade.target) + 4, name, "start" if beside else "end")
     return plot
 
 
-def costs(cells: Sequence[Cell], name: str) -> Plot:
+def costs(cells: Sequence[Cell], label: str) -> Plot:
     """Score against the median seconds of a run."""
     timed = [(cell, seconds) for cell in cells if (seconds := cell.median_cost("seconds"))]
-    plot = Plot(WIDTH, HEIGHT, name)
+    plot = Plot(WIDTH, HEIGHT, label)
     x = Scale(*padded([seconds for _, seconds in timed], 0.08, True), LEFT, WIDTH - RIGHT - 30, True)
     y = Scale(*padded([cell.mean for cell, _ in timed], 0.1), HEIGHT - BOTTOM, TOP)
     plot.axes(x, y, "median seconds of a run", "target accuracy, %")
     for i, (cell, seconds) in enumerate(timed):
-        tip = f"{cell.method}: {score_text(cell)}, {seconds:.1f} s"
+        name = str(cell.method)
+        tip = f"{name}: {score_text(cell)}, {seconds:.1f} s"
         plot.mark(x(seconds), y(cell.mean), colour(i), tip, i // 8 % 5)
+        if len(timed) <= 8:
+            beside = x(seconds) < WIDTH * 0.6
+            plot.text(x(seconds) + (9 if beside else -9), y(cell.mean) + 4, name, "start" if beside else "end")
     return plot
 
 

@@ -102,7 +102,7 @@ class Comparison:
     """All cells of a report.
 
     Attributes:
-        cells: in the order of pairs and methods.
+        cells: in the order of pairs and methods, source-only first.
         pairs: declared source-target pairs, those without a finished run included.
         draws: resamples behind each interval over test items.
     """
@@ -138,7 +138,7 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
     for run in runs:
         groups.setdefault((run.method, run.pair), {})[run.seed] = run
     cells = [Cell(method, pair, by_seed) for (method, pair), by_seed in groups.items()]
-    cells.sort(key=lambda cell: (cell.pair.source is None, str(cell.pair)))
+    cells.sort(key=lambda c: (c.pair.source is None, str(c.pair), not c.first.is_source_only, str(c.method)))
     for cell in cells:
         cell.oracle = _is_oracle(cell, cells)
     for cell in cells:

@@ -98,11 +98,18 @@ class Report:
         return environment.from_string((TEMPLATES / "page.md.j2").read_text()).render(report=self)
 
 
-def make(found: Collection, title: str, metric: str = "accuracy") -> Report:
-    """Compare, judge and draw what was found."""
+def make(found: Collection, title: str, metric: str = "accuracy", embedding: str = "pca") -> Report:
+    """Compare, judge and draw what was found.
+
+    Args:
+        found: the runs.
+        title: of the page.
+        metric: by which they were collected.
+        embedding: how single test samples are laid out, `pca` or `tsne`.
+    """
     comparison = compare(found.runs, found.unfinished)
     ranks = rank(comparison)
-    details, left_out = _details(comparison)
+    details, left_out = _details(comparison, embedding)
     return Report(
         title=title,
         metric=metric,
@@ -222,12 +229,12 @@ def _figures(comparison: Comparison) -> list[Figure]:
     return figures
 
 
-def _details(comparison: Comparison) -> tuple[list[Detail], int]:
+def _details(comparison: Comparison, embedding: str) -> tuple[list[Detail], int]:
     """Draw the run of the lowest seed of every cell, never the one that did best, until the page is full."""
     details, size = [], 0
     chosen: list[Run] = [cell.first for cell in comparison.cells]
     for run in chosen:
-        found = detail(run)
+        found = detail(run, embedding)
         size += sum(len(str(plot)) for _, plot in found.plots) + sum(len(each.png) for each in found.mistakes)
         if size > DETAIL_BYTES:
             break

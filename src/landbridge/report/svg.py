@@ -43,9 +43,13 @@ class Scale:
         """Return about so many round values."""
         if self.logarithmic:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-            factors = (1, 2, 5) if last - first <= 2 else (1,)
-            values = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
-            return [value for value in values if self.low * 0.999 <= value <= self.high * 1.001]
+            found: list[float] = []
+            for factors in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+                values = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
+                found = [value for value in values if self.low * 0.999 <= value <= self.high * 1.001]
+                if len(found) > 2:
+                    break
+            return found
         span = self.high - self.low
         if span <= 0:
             return [self.low]
