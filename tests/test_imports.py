@@ -14,7 +14,7 @@ ROOT = Path(landbridge.__file__).parent
 FLOORS = (
     {"__main__"},
     {"run", "table"},
-    {"start", "evaluate", "samples", "cache", "report", "folder", "lightning", "check"},
+    {"start", "evaluate", "samples", "cache", "report", "folder", "lightning", "dashboard", "check"},
     {"epochs", "build"},
     {"strategies"},
     {"network"},

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from landbridge.errors import LandbridgeError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA = 1
 RECORD = "record.json"
@@ -115,8 +116,10 @@ class Record:
         return cls(**content)
 
 
-def unpack_correct(result: Mapping[str, Any]) -> np.ndarray:
+def unpack_correct(result: Mapping[str, Any]) -> "np.ndarray":
     """Return which test samples were predicted right (n,), from the metrics of a record."""
+    import numpy as np
+
     bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
     return np.unpackbits(bits, count=result["n"]).astype(bool)
 

@@ -13,6 +13,7 @@ from pytorch_lightning import seed_everything
 from landbridge.build import build, factory
 from landbridge.check import check
 from landbridge.clock import Clock
+from landbridge.dashboard import log_run
 from landbridge.data.domain import Domain, require_same_classes, require_same_kind
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer import TransferData
@@ -20,7 +21,7 @@ from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 from landbridge.evaluate import choose_epoch, test_domains
 from landbridge.folder import RunFolder
-from landbridge.lightning import fit_trainer, log_results, logging_to, quiet, test_trainer
+from landbridge.lightning import fit_trainer, logging_to, quiet, test_trainer
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
 from landbridge.samples import Samples
@@ -115,7 +116,7 @@ def run(
                     strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
                 record.results = test_domains(strategy, data, domains, test_trainer(trainer, strategy), samples, folder)
             stamp = "oracle" if epochs.rule.oracle else "test"
-            log_results(logger, record.results, stamp, step=trainer.global_step)
+            log_run(logger, record, folder, stamp, step=trainer.global_step)
         record.epochs = epochs.rows
         record.selection = {
             "rule": epochs.rule.name,

@@ -113,6 +113,12 @@ def test_unequal_budgets_are_flagged(compared):
     assert all("tuning budgets differ" in each for each in flags)
 
 
+def test_a_transductive_method_is_judged_and_says_so(compared):
+    cell = only(compared([made("source_only", 0.5, transductive=False), made("tent", 0.6, transductive=True)]), "tent")
+    assert cell.judgement.gain == pytest.approx(0.1)
+    assert "transductive: adapts to the test inputs" in cell.flags
+
+
 def test_longer_training_is_a_larger_budget(compared):
     cell = only(compared([made("source_only", 0.5), made("dann", 0.6, trainer__max_epochs=30)]), "dann")
     assert cell.judgement.budget_mismatch is True

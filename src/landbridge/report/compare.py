@@ -83,9 +83,10 @@ class Cell:
     def flags(self) -> list[str]:
         """What a reader must know beside the verdict."""
         judgement = self.judgement
+        flags = ["transductive: adapts to the test inputs"] if self.first.transductive else []
         if judgement is None:
-            return [self.why_none] if self.why_none else []
-        flags = ["too few seeds for significance"] if judgement.too_few_seeds else []
+            return [*flags, self.why_none] if self.why_none else flags
+        flags += ["too few seeds for significance"] if judgement.too_few_seeds else []
         if judgement.budget_mismatch:
             flags.append("tuning budgets differ")
         unpaired = len(self.runs) - judgement.seeds

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from landbridge.record import INCIDENTAL, Record
 
 #: Parts of the configuration that make up a method: what is carried over, and how. All else must be equal in a pair.
-METHOD = ("strategy", "start", "freeze", "terms")
+METHOD = ("strategy", "start", "freeze", "terms", "transductive")
 #: Parts that say where data come from; the domains' fingerprints stand for them.
 DOMAINS = ("source", "target")
 
@@ -124,6 +124,11 @@ class Run:
     def domain_fingerprint(self, role: str) -> str | None:
         """The fingerprint of a domain's content, None before it was read."""
         return self.record.data.get(role, {}).get("fingerprint")
+
+    @property
+    def transductive(self) -> bool:
+        """Whether it adapted to the very inputs that it was tested on."""
+        return self.settings.get("transductive") == "true"
 
     @property
     def steps(self) -> int:
