@@ -1,13 +1,19 @@
 """What wandb is shown of a finished run, read back from the files of an offline run."""
 
 import json
+import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from landbridge.record import OUTPUTS, SAMPLES
+from test_run import wandb_run
 
 pytest.importorskip("wandb")
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "wandb_workspace.py"
 
 
 @pytest.fixture
@@ -40,3 +46,19 @@ def test_wandb_shows_what_the_report_shows_of_a_run(files):
     for row in rows:
         actual, guess = (classes.index(row[columns.index(name)]) for name in ("Actual", "Predicted"))
         assert row[counts] == np.sum((outputs["target_labels"] == actual) & (predicted == guess))
+
+
+# wandb's own package still writes validators in pydantic's first style.
+@pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
+@pytest.mark.usefixtures("files")
+def test_the_workspace_asks_for_what_runs_log(tmp_path):
+    pytest.importorskip("wandb_workspaces")
+    described = runpy.run_path(str(SCRIPT))["workspace"]("me", "landbridge", "x")._to_model().model_dump_json()
+    _, logged, _ = wandb_run(tmp_path / "run")
+    asked = set(re.findall(r'"((?:test|train|val|oracle)/[\w/]+)"', described))
+    assert len(asked) >= 8
+    # Tables and pictures are logged as several entries below their name.
+    missing = {name for name in asked if not any(f"{key}/".startswith(f"{name}/") for key in logged)}
+    # Only a run that an oracle chose logs its results under this name.
+    assert missing == {"oracle/target/accuracy"}
+    assert {"pair", "strategy"} <= logged.keys()
