@@ -67,7 +67,8 @@ def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
         # Among the scores is the oracle's, which hidden labels made.
         rules = list(record.epochs[0]["scores"])
         rows = [[row["epoch"], row["seconds"], *(row["scores"].get(rule) for rule in rules)] for row in record.epochs]
-        shown["oracle/selection"] = wandb.Table(columns=["epoch", "seconds", *rules], data=rows)
+        table: Any = wandb.Table
+        shown["oracle/selection"] = table(columns=["epoch", "seconds", *rules], data=rows)
     run.log(shown)
 
 

@@ -143,3 +143,20 @@ def test_a_failed_pair_makes_six_seeds_too_few(compared):
     cell = only(comparison, "dann")
     assert comparison.pairs == [Pair("dawn", "dusk"), Pair("noon", "dusk")]
     assert (cell.judgement.verdict, cell.judgement.too_few_seeds, cell.judgement.pairs) == ("undecided", True, 2)
+
+
+def test_the_same_algorithm_without_the_source_is_the_first_reference(compared):
+    start = {"_target_": "landbridge.start.Source", "before": "scratch"}
+    records = [made("target_only", 0.9, source=None, target_labels=1)]
+    for depth, gain in ((0, 0.1), ("all", 0.3)):
+        settings = {"target_labels": 1, "freeze__depth": depth, "strategy__backbone_lr_scale": 1.0}
+        records += [
+            made("fine_tune", 0.4, source=None, **settings),
+            made("fine_tune", 0.4 + gain, start=start, **settings),
+        ]
+    judged = compared(records).judged
+    assert {str(cell.method): cell.gains[0] for cell in judged} == {
+        "fine_tune start=Source freeze.depth=0": pytest.approx(0.1),
+        "fine_tune start=Source freeze.depth=all": pytest.approx(0.3),
+    }
+    assert {cell.reference_name for cell in judged} == {"scratch"}

@@ -76,8 +76,9 @@ class Cell:
         """The reference, with those settings of its own that are not the cell's."""
         if not self.reference:
             return ""
-        other = self.reference.method
-        return str(Method(other.strategy, tuple(each for each in other.variant if each not in self.method.variant)))
+        own = tuple(each for each in self.reference.method.variant if each not in self.method.variant)
+        name = self.reference.first.as_reference
+        return str(Method(name, tuple(each for each in own if each[1].lower() != name)))
 
     @property
     def flags(self) -> list[str]:
@@ -156,9 +157,9 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
 def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]:
     """Return what a cell is compared with, or why there is nothing.
 
-    A method that saw target labels is compared with `target_only` on as many of them; one that saw none, or that has no
-    such partner, with `source_only`. Everything but the method itself must be equal. Among several partners the one
-    that agrees in most of start, freezing, terms and length of training is taken.
+    A method that saw target labels is compared with training on as many of them alone; one that saw none, or that has
+    no such partner, with `source_only`. Everything but the method itself must be equal. Among several partners the one
+    that agrees in most of strategy, start, freezing, terms and length of training is taken.
     """
     if cell.pair.source is None or cell.oracle or cell.first.is_source_only:
         return None, ""
@@ -201,8 +202,9 @@ def _agreement(cell: Cell, other: Cell) -> int:
     def node(run: Run, part: str) -> dict[str, str]:
         return {key: value for key, value in run.settings.items() if key == part or key.startswith(f"{part}.")}
 
-    parts = [*(part for part in METHOD if part != "strategy"), *LENGTH]
-    return sum(node(cell.first, part) == node(other.first, part) for part in parts)
+    # The same algorithm without the source counts for more than another one.
+    same = 2 * (cell.method.strategy == other.method.strategy)
+    return same + sum(node(cell.first, part) == node(other.first, part) for part in (*METHOD, *LENGTH))
 
 
 def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
@@ -225,7 +227,7 @@ def _judge(cells: Sequence[Cell], pairs: int) -> None:
     families: dict[tuple[Method, str], list[Cell]] = {}
     for cell in cells:
         if cell.reference:
-            families.setdefault((cell.method, cell.reference.method.strategy), []).append(cell)
+            families.setdefault((cell.method, cell.reference.first.as_reference), []).append(cell)
     for (_, reference), family in families.items():
         judgements = judge_all({cell.pair: cell.gains for cell in family}, reference=reference, pairs=pairs)
         for cell in family:

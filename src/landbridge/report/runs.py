@@ -94,8 +94,13 @@ class Run:
 
     @property
     def is_target_only(self) -> bool:
-        """Whether it trains on the target alone, from scratch."""
-        return self.strategy == "target_only" and self.pair.source is None
+        """Whether it trains on the target alone, and nothing comes from elsewhere: `A(none, T)`."""
+        return self.settings["strategy"] == "TargetOnly" and self.pair.source is None
+
+    @property
+    def as_reference(self) -> str:
+        """What it is called where others are compared with it."""
+        return "scratch" if self.is_target_only and self.strategy != "target_only" else self.strategy
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -176,7 +181,7 @@ def name_apart(runs: Iterable[Run]) -> None:
                 run.pair = run.pair._replace(**{role: label})
     for strategy in {run.strategy for run in runs}:
         same = [run for run in runs if run.strategy == strategy]
-        keys = varying(run.settings for run in same)
+        keys = _telling(varying(run.settings for run in same), [run.settings for run in same])
         for run in same:
             run.method = Method(strategy, tuple((key, run.settings.get(key, "default")) for key in keys))
 
@@ -186,6 +191,19 @@ def varying(settings: Iterable[Mapping[str, str]]) -> list[str]:
     settings = list(settings)
     keys = dict.fromkeys(key for each in settings for key in each)
     return [key for key in keys if len({each.get(key) for each in settings}) > 1]
+
+
+def _telling(keys: list[str], settings: list[dict[str, str]]) -> list[str]:
+    """Leave out a part's settings that follow from which part was chosen, such as `start.before` from `start`."""
+
+    def follows(key: str) -> bool:
+        part = key.partition(".")[0]
+        choices = {each.get(part) for each in settings}
+        return (
+            part != key and part in keys and len({(each.get(part), each.get(key)) for each in settings}) == len(choices)
+        )
+
+    return [key for key in keys if not follows(key)]
 
 
 def _flat(prefix: str, node: Mapping[str, Any]) -> dict[str, Any]:
