@@ -5,12 +5,16 @@ import io
 import re
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from made_records import made, write
 
 from landbridge.record import OUTPUTS, SAMPLES, Record
 from landbridge.report.__main__ import main
+
+
+ROOT = Path(__file__).parents[2]
 
 
 class Tables(HTMLParser):
@@ -139,6 +143,15 @@ def test_other_folder_metric_and_layout(swept, tmp_path):
     values = [Record.read(swept / f"dann-{seed}").results["target"]["macro_f1"] for seed in (0, 1)]
     assert float(row["macro_f1"]) == pytest.approx(sum(values) / 2, rel=1e-5)
     assert "After training, t-SNE" in (tmp_path / "deep" / "er" / "report.html").read_text()
+
+
+def test_documented_commands_work(swept, tmp_path):
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    lines = re.findall(r"^landbridge-report (.+)$", "\n".join(page.read_text() for page in pages), re.MULTILINE)
+    assert lines
+    for line in lines:
+        main([*line.replace("outputs/demo", str(swept)).split(), "--out", str(tmp_path)])
+    assert (tmp_path / "report.html").is_file()
 
 
 @pytest.mark.slow
