@@ -13,7 +13,6 @@ from made_records import made, write
 from landbridge.record import OUTPUTS, SAMPLES, Record
 from landbridge.report.__main__ import main
 
-
 ROOT = Path(__file__).parents[2]
 
 
