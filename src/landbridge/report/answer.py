@@ -36,7 +36,10 @@ def answer(comparison: Comparison) -> Answer:
     helps, harms, undecided = (verdicts[verdict] for verdict in ("helps", "harms", "undecided"))
     all_of_them = _plural(len(judged), "comparison")
     if helps or harms:
-        headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}; {undecided} undecided."
+        harmful = [cell.judgement for cell in judged if cell.judgement and cell.judgement.verdict == "harms"]
+        alone = [judgement for judgement in harmful if judgement.reference in WITHOUT_SOURCE]
+        named = f", {len(alone)} of them negative transfer" if alone else ""
+        headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}{named}; {undecided} undecided."
     else:
         headline = f"Undecided: none of {all_of_them} shows that transfer helps or harms."
     sentences = [*_by_pair(comparison), *_ratio(judged)]
@@ -55,14 +58,16 @@ def _by_pair(comparison: Comparison) -> list[str]:
         if not cells:
             sentences.append(f"{pair}: no comparison yet.")
             continue
+        if len(cells) == 1:
+            sentences.append(f"{pair}: {_with_gain(cells[0])}.")
+            continue
         verdicts = Counter(cell.judgement.verdict for cell in cells if cell.judgement)
         largest = max(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
         found = ", ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
         sentence = f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}."
         if verdicts["harms"]:
             worst = min(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
-            assert worst.judgement
-            sentence += f" Largest {gap_name(worst.judgement.reference)}: {_with_gain(worst)}."
+            sentence += f" Largest loss: {_with_gain(worst)}."
         sentences.append(sentence)
     return sentences
 
@@ -107,7 +112,9 @@ def _with_gain(cell: Cell) -> str:
     judgement = cell.judgement
     assert judgement
     interval = interval_text(judgement.interval, points, judgement.seeds)
-    return f"{cell.method} {points(judgement.gain)} points {interval} over {judgement.reference}, {judgement.verdict}"
+    gap = f" ({gap_name(judgement.reference)})" if judgement.verdict == "harms" else ""
+    gain = f"{points(judgement.gain)} points {interval} over {judgement.reference}"
+    return f"{cell.method} {gain}, {judgement.verdict}{gap}"
 
 
 def compared(found: Collection, comparison: Comparison) -> list[tuple[str, str]]:
