@@ -110,7 +110,7 @@ def test_harm_is_called_negative_transfer_against_the_target_alone(tmp_path):
     write(tmp_path, records)
     main([str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
-    assert "harms in 1, 1 of them negative transfer; 0 undecided." in text
+    assert "harms in 1 (negative transfer); 0 undecided." in text
     assert "over target_only, harms (negative transfer gap)." in text
     assert "noon → dusk: fine_tune -9.9 points" in text
 

@@ -38,7 +38,8 @@ def answer(comparison: Comparison) -> Answer:
     if helps or harms:
         harmful = [cell.judgement for cell in judged if cell.judgement and cell.judgement.verdict == "harms"]
         alone = [judgement for judgement in harmful if judgement.reference in WITHOUT_SOURCE]
-        named = f", {len(alone)} of them negative transfer" if alone else ""
+        some = "" if len(alone) == harms else f"{len(alone)} times "
+        named = f" ({some}negative transfer)" if alone else ""
         headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}{named}; {undecided} undecided."
     else:
         headline = f"Undecided: none of {all_of_them} shows that transfer helps or harms."
@@ -134,7 +135,7 @@ def compared(found: Collection, comparison: Comparison) -> list[tuple[str, str]]
         *((key, ", ".join(sorted(values))) for key, values in steady.items()),
     ]
     if len(revisions) > 1:
-        facts.append(("code", f"{len(revisions)} revisions of landbridge: {', '.join(sorted(revisions))}"))
+        facts.append(("code", f"{len(revisions)} revisions of landbridge, see runs.csv"))
     return [(name, value) for name, value in facts if value]
 
 

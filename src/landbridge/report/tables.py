@@ -226,6 +226,7 @@ def run_table(runs: Sequence[Run]) -> Table:
             ),
             Column("trainable_parameters", "", lambda r: r.record.cost.get("trainable_parameters")),
             Column("peak_memory_bytes", "", lambda r: r.record.cost.get("peak_memory_bytes")),
+            Column("git", "", lambda r: r.record.environment.get("git")),
             Column("fingerprint", "", lambda r: r.record.fingerprint),
             Column("folder", "folder", lambda r: str(r.folder), lambda r: "/".join(r.folder.parts[-3:]), number=False),
         ],
