@@ -32,6 +32,12 @@ install: $(INSTALLED) ## make .venv and install landbridge into it, with everyth
 train: $(INSTALLED) ## run a transfer; without ARGS the default one, about a minute
 	@$(BIN)/python -m landbridge $(ARGS)
 
+.PHONY: demo
+demo: $(INSTALLED) ## a small sweep in both directions of a pair of digits, and its report: about three minutes
+	@$(BIN)/python -m landbridge -m experiment=demo source=uci_digits target=mnist_5k hydra.sweep.dir=outputs/demo/uci_digits-mnist_5k $(ARGS)
+	@$(BIN)/python -m landbridge -m experiment=demo source=mnist_5k target=uci_digits hydra.sweep.dir=outputs/demo/mnist_5k-uci_digits $(ARGS)
+	@$(BIN)/python -m landbridge.report outputs/demo
+
 .PHONY: test
 test: $(INSTALLED) ## run all tests
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)

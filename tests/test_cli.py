@@ -19,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from landbridge.__main__ import main
 from landbridge.errors import LandbridgeError
 from landbridge.groups import as_additions, as_typed
+from landbridge.record import Record
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src"

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from landbridge.evaluate import OUTPUTS, metrics, unpack_correct
+from landbridge.evaluate import metrics
+from landbridge.record import OUTPUTS, unpack_correct
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 

@@ -15,7 +15,7 @@ FLOORS = (
     {"__main__"},
     {"sweeps"},
     {"run", "table", "trials"},
-    {"start", "evaluate", "cache", "report", "folder", "lightning", "check"},
+    {"start", "evaluate", "samples", "cache", "report", "folder", "lightning", "dashboard", "check"},
     {"averaging", "epochs", "build"},
     {"strategies"},
     {"network", "tuning"},

@@ -36,6 +36,11 @@ def test_wheel_carries_every_config_file(installed):
     assert shipped == {path.relative_to(ROOT / "conf") for path in ROOT.glob("conf/**/*.yaml")}
 
 
+def test_wheel_carries_the_parts_of_the_page(installed):
+    parts = {path.name for path in (ROOT / "src/landbridge/report/templates").iterdir()}
+    assert {path.name for path in installed.glob("landbridge/report/templates/*")} == parts != set()
+
+
 @pytest.mark.slow
 def test_wheel_runs_from_an_empty_folder(installed, tmp_path):
     assert str(installed / "landbridge/conf") in landbridge(installed, tmp_path, "--info", "searchpath")

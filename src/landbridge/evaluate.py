@@ -20,11 +20,10 @@ from landbridge.data.streams import Stream
 from landbridge.data.transfer import TransferData
 from landbridge.epochs import Epochs, epoch_checkpoint
 from landbridge.errors import LandbridgeError
+from landbridge.record import OUTPUTS
+from landbridge.samples import Samples
 from landbridge.selection import Oracle
 from landbridge.strategies.base import Strategy
-
-#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
-OUTPUTS = "test_outputs.npz"
 
 
 def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
@@ -51,6 +50,7 @@ def test_domains(
     data: TransferData,
     domains: Mapping[str, Domain],
     trainer: Trainer,
+    samples: Samples,
     folder: Path,
     before: Strategy | None,
 ) -> dict[str, dict[str, Any]]:
@@ -63,6 +63,7 @@ def test_domains(
         data: renders inputs as in training.
         domains: by role.
         trainer: runs on a single device, so that no sample is counted twice.
+        samples: keeps what the report shows of single samples.
         folder: where logits and labels are kept.
         before: the model that the run started from, if it knew the classes: for what is kept, and what is gained.
 
@@ -81,8 +82,8 @@ def test_domains(
             inputs = inputs.select(arrival)
         stream = Stream(inputs, data.spec, activations=data.known(inputs))
         loader = data.in_order(role, stream, strategy.test_batch_size)
-        logits = _predict(strategy, trainer, loader)
-        logits_before = _predict(before, trainer, loader) if before else None
+        logits, features = _predict(strategy, trainer, loader)
+        logits_before = _predict(before, trainer, loader)[0] if before else None
         if not torch.isfinite(logits).all():
             raise LandbridgeError(
                 f"training diverged: predictions for {domain.name} are not finite; a lower optimizer.lr may help"
@@ -90,7 +91,8 @@ def test_domains(
         labels = split.labels.open("test")
         if len(logits) != len(labels):
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
-        logits = logits[arrival.argsort()]
+        logits, features = logits[arrival.argsort()], features[arrival.argsort()]
+        samples.keep(role, split.inputs, features, logits, labels)
         results[role] = {"domain": domain.name} | metrics(logits, labels)
         if logits_before is not None:
             right = logits_before[arrival.argsort()].argmax(1) == labels
@@ -100,12 +102,15 @@ def test_domains(
     with draft.open("wb") as file:
         np.savez_compressed(file, **kept)
     draft.replace(folder / OUTPUTS)
+    samples.write(folder)
     return results
 
 
-def _predict(strategy: Strategy, trainer: Trainer, loader: Any) -> Tensor:
+def _predict(strategy: Strategy, trainer: Trainer, loader: Any) -> tuple[Tensor, Tensor]:
+    """Return logits and features of all samples."""
     batches: Any = trainer.predict(strategy, loader) or []
-    return torch.cat([batch.logits for batch in batches]).float().cpu()
+    logits, features = (torch.cat([getattr(each, of) for each in batches]) for of in ("logits", "features"))
+    return logits.float().cpu(), features.float().cpu()
 
 
 def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:
@@ -134,9 +139,3 @@ def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:
         "nll": float(cross_entropy(logits, labels)),
         "correct": base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode(),
     }
-
-
-def unpack_correct(result: Mapping[str, Any]) -> np.ndarray:
-    """Return which test samples were predicted right (n,), from the metrics of a record."""
-    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=result["n"]).astype(bool)

@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,18 +92,6 @@ def logging_to(
         if isinstance(logger, WandbLogger):
             # One run of wandb for one run of landbridge, also where several share a process.
             logger.experiment.finish(exit_code=int(failed))
-
-
-def log_results(logger: Logger | None, results: Mapping[str, Mapping[str, Any]], prefix: str, step: int) -> None:
-    """Log test metrics as `prefix/role/metric`."""
-    flat = {
-        f"{prefix}/{role}/{name}": value
-        for role, result in results.items()
-        for name, value in result.items()
-        if isinstance(value, float)
-    }
-    if logger:
-        logger.log_metrics(flat, step=step)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What one run leaves behind: one JSON file that says everything, written atomically."""
 
+import base64
 import hashlib
 import json
 import os
@@ -10,12 +11,19 @@ from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from landbridge.errors import LandbridgeError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 SCHEMA = 1
 RECORD = "record.json"
+#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
+OUTPUTS = "test_outputs.npz"
+#: A few test samples: where the network puts them before and after training, and pictures of confident mistakes.
+SAMPLES = "test_samples.npz"
 LIBRARIES = (
     "landbridge",
     "torch",
@@ -123,6 +131,14 @@ class Record:
         if unknown := content.keys() - known:
             raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
         return cls(**content)
+
+
+def unpack_correct(result: Mapping[str, Any]) -> "np.ndarray":
+    """Return which test samples were predicted right (n,), from the metrics of a record."""
+    import numpy as np
+
+    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=result["n"]).astype(bool)
 
 
 def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] = frozenset()) -> str:

@@ -14,6 +14,7 @@ from landbridge.build import build, factory
 from landbridge.cache import Cache
 from landbridge.check import check
 from landbridge.clock import Clock
+from landbridge.dashboard import log_run
 from landbridge.data.domain import Domain, require_same_classes, require_same_kind
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer import TransferData
@@ -22,9 +23,10 @@ from landbridge.errors import LandbridgeError
 from landbridge.evaluate import choose_epoch, test_domains
 from landbridge.folder import RunFolder
 from landbridge.freezing import Depth
-from landbridge.lightning import fit_trainer, log_results, logging_to, quiet, test_trainer
+from landbridge.lightning import fit_trainer, logging_to, quiet, test_trainer
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
+from landbridge.samples import Samples
 from landbridge.schedules import Constant
 from landbridge.selection import Rule
 from landbridge.signatures import locate, read_signature
@@ -107,6 +109,8 @@ def run(
             strategy.inherit(start.beside)
             if strategy.trains:
                 _caution(epochs.rule, strategy)
+            with clock("test"):
+                samples = Samples(strategy.network, domains, data.spec, trainer.strategy.root_device)
             parameters, trainable = strategy.parameter_counts()
             record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
             place.write()
@@ -128,9 +132,9 @@ def run(
                 knows = "source" in domains and start.brings_head and loaded and not loaded.initialised
                 before = _before(cfg, start, domains["target"]) if knows else None
                 tester = test_trainer(trainer, strategy)
-                record.results = test_domains(strategy, data, domains, tester, folder, before)
+                record.results = test_domains(strategy, data, domains, tester, samples, folder, before)
             stamp = "oracle" if epochs.rule.oracle else "test"
-            log_results(logger, record.results, stamp, step=trainer.global_step)
+            log_run(logger, record, folder, stamp, step=trainer.global_step)
         record.epochs = epochs.rows
         record.selection = {
             "rule": epochs.rule.name,

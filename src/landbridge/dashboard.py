@@ -1,0 +1,84 @@
+"""What a logger shows of a finished run: test metrics for all; tables and pictures where wandb shows them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from landbridge.record import OUTPUTS, SAMPLES, Record
+
+
+def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, step: int) -> None:
+    """Log test metrics as `prefix/role/metric`, and to wandb what the report shows of a single run.
+
+    Args:
+        logger: None for none.
+        record: with results and epochs.
+        folder: of the run, with the files that the final evaluation left.
+        prefix: `test`, or `oracle` where hidden labels chose the epoch.
+        step: optimizer steps so far.
+    """
+    if logger is None:
+        return
+    flat = {
+        f"{prefix}/{role}/{name}": value
+        for role, result in record.results.items()
+        for name, value in result.items()
+        if isinstance(value, float)
+    }
+    logger.log_metrics(flat, step=step)
+    if isinstance(logger, WandbLogger):
+        _show(logger.experiment, record, folder, prefix)
+
+
+def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
+    import wandb
+
+    classes = record.data["target"]["classes"]
+    outputs, samples = np.load(folder / OUTPUTS), np.load(folder / SAMPLES)
+    predicted = outputs["target_logits"].argmax(1)
+    # By these a workspace groups and filters.
+    run.summary.update(
+        {
+            "strategy": record.choices.get("strategy") or record.config["strategy"]["_target_"].rpartition(".")[2],
+            "pair": " → ".join(record.data[role]["name"] for role in ("source", "target") if role in record.data),
+            "trainable_parameters": record.cost["trainable_parameters"],
+        }
+    )
+    shown: dict[str, Any] = {
+        f"{prefix}/confusion": wandb.plot.confusion_matrix(
+            y_true=outputs["target_labels"].tolist(), preds=predicted.tolist(), class_names=classes
+        ),
+        f"{prefix}/embedding": _embedding(wandb, outputs, samples, classes),
+    }
+    if "target_pictures" in samples:
+        confidence = torch.from_numpy(outputs["target_logits"]).softmax(1).amax(1)
+        shown[f"{prefix}/confident_mistakes"] = [
+            wandb.Image(
+                picture,
+                caption=f"{classes[outputs['target_labels'][at]]} → {classes[predicted[at]]}, {confidence[at]:.0%}",
+            )
+            for at, picture in zip(samples["target_mistakes"], samples["target_pictures"], strict=True)
+        ]
+    if record.epochs:
+        # Among the scores is the oracle's, which hidden labels made.
+        rules = list(record.epochs[0]["scores"])
+        rows = [[row["epoch"], row["seconds"], *(row["scores"].get(rule) for rule in rules)] for row in record.epochs]
+        table: Any = wandb.Table
+        shown["oracle/selection"] = table(columns=["epoch", "seconds", *rules], data=rows)
+    run.log(shown)
+
+
+def _embedding(wandb: Any, outputs: Mapping[str, Any], samples: Mapping[str, Any], classes: list[str]) -> Any:
+    rows = [
+        [moment, role, classes[outputs[f"{role}_labels"][at]], *map(float, place)]
+        for role in ("source", "target")
+        if f"{role}_positions" in samples
+        for moment in ("before", "after")
+        for at, place in zip(samples[f"{role}_positions"], samples[f"{role}_{moment}"][:, :2], strict=True)
+    ]
+    width = len(rows[0]) - 3
+    return wandb.Table(columns=["training", "domain", "class", *("first", "second")[:width]], data=rows)

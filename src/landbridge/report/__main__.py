@@ -1,0 +1,59 @@
+"""`landbridge-report DIR...`: records in, one HTML page, Markdown and CSV out."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from landbridge.errors import LandbridgeError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `landbridge-report` and of `python -m landbridge.report`."""
+    parser = argparse.ArgumentParser(prog="landbridge-report", description=(
+        "Read all records below the given folders, and write report.html, report.md, report.csv (a row per method and "
+        "pair) and runs.csv (a row per run)."
+    ))  # fmt: skip
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a finished or partial sweep, or a run")
+    parser.add_argument("--out", type=Path, help="where the files go; by default the first folder")
+    parser.add_argument("--metric", choices=("accuracy", "macro_f1"), default="accuracy", help="what is compared")
+    parser.add_argument(
+        "--embedding", choices=("pca", "tsne"), default="pca", help="of test samples; t-SNE takes seconds for every run"
+    )
+    parser.add_argument("--title", help="of the page; by default the first folder's name")
+    options = parser.parse_args(arguments)
+    try:
+        _write(options)
+    except LandbridgeError as error:
+        sys.exit(f"landbridge-report: {error}")
+
+
+def _write(options: argparse.Namespace) -> None:
+    from landbridge.report.collect import collect
+    from landbridge.report.page import make
+
+    found = collect(options.folders, options.metric)
+    for line in found.damaged:
+        print(f"skipped: {line}", file=sys.stderr)
+    report = make(found, options.title or options.folders[0].resolve().name, options.metric, options.embedding)
+    out: Path = options.out or options.folders[0]
+    files = {
+        "report.md": report.markdown(),
+        "report.csv": report.cells.csv() + report.oracle.csv().partition("\n")[2],
+        "runs.csv": report.runs.csv(),
+        "report.html": report.html(),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            draft = out / f".{name}.{os.getpid()}"
+            draft.write_text(content, encoding="utf-8")
+            draft.replace(out / name)
+    except OSError as error:
+        raise LandbridgeError(f"cannot write the report to {out}: {error.strerror}") from error
+    print(report.answer.headline)
+    print(f"report     {(out / 'report.html').resolve()}")
+
+
+if __name__ == "__main__":
+    main()

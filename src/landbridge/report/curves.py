@@ -1,0 +1,161 @@
+"""Curves over every setting that was varied, over training time, and the frontier between target and source."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from landbridge.report.compare import Cell
+from landbridge.report.runs import Pair
+from landbridge.statistics import t_interval
+
+TITLES = {
+    "freeze.depth": "Freezing depth: stages that do not train, counted from the input",
+    "optimizer.lr": "Learning rate",
+    "target_labels": "Label efficiency: target labels per class",
+}
+#: Settings in which "all" stands for more than any number.
+WITH_ALL = ("freeze.depth", "target_labels")
+# From this ratio of its largest to its smallest value on, a setting is drawn on a logarithmic axis.
+LOGARITHMIC = 20
+
+
+@dataclass
+class Point:
+    """Mean and interval over seeds at one place of a curve."""
+
+    x: float
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass
+class Curve:
+    """One line of a plot."""
+
+    label: str
+    points: list[Point] = field(default_factory=list)
+
+
+@dataclass
+class Axis:
+    """A setting that was varied, and how the score depends on it, pair by pair.
+
+    Attributes:
+        key: the setting, as it is typed.
+        title: what it is.
+        ticks: its values, by their place on the axis.
+        logarithmic: whether the axis is.
+        curves: by pair.
+    """
+
+    key: str
+    title: str
+    ticks: dict[float, str]
+    logarithmic: bool
+    curves: dict[Pair, list[Curve]]
+
+
+def axes(cells: Sequence[Cell]) -> list[Axis]:
+    """Return every numerical setting that varies within a strategy, the well-known ones first."""
+    keys = dict.fromkeys([*TITLES, *(key for cell in cells for key, _ in cell.method.variant)])
+    return [axis for key in keys if (axis := _axis(key, cells))]
+
+
+def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
+    having = [cell for cell in cells if key in dict(cell.method.variant)]
+    values = {dict(cell.method.variant)[key] for cell in having}
+    numbers = {value: number for value in values if (number := _number(key, value)) is not None}
+    if len(numbers) < 2 or len(numbers) < len(values):
+        return None
+    order = sorted(numbers, key=lambda value: numbers[value])
+    finite = [number for number in numbers.values() if number != np.inf]
+    logarithmic = min(finite) > 0 and max(finite) / min(finite) >= LOGARITHMIC and len(finite) == len(order)
+    # With "all" among them, values are places in a row, evenly apart.
+    even = len(finite) < len(order) or key == "target_labels"
+    place = {value: float(i) if even else numbers[value] for i, value in enumerate(order)}
+    curves: dict[Pair, dict[str, Curve]] = {}
+    for pair in dict.fromkeys(cell.pair for cell in having if cell.pair.source) or {cell.pair for cell in having}:
+        for cell in having:
+            alone = cell.pair.source is None and cell.pair.target == pair.target
+            if cell.pair != pair and not alone:
+                continue
+            label = str(cell.method.without(key))
+            curve = curves.setdefault(pair, {}).setdefault(label, Curve(label))
+            curve.points.append(_point(place[dict(cell.method.variant)[key]], cell.scores))
+    for by_label in curves.values():
+        for curve in by_label.values():
+            curve.points.sort(key=lambda point: point.x)
+    return Axis(
+        key,
+        TITLES.get(key, key),
+        {place[value]: value for value in order},
+        logarithmic and not even,
+        {pair: list(by_label.values()) for pair, by_label in curves.items()},
+    )
+
+
+def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
+    """Return accuracy on the target's validation split over seconds of training, mean over seeds, pair by pair.
+
+    The labels of that split were opened after training: what these curves show is the oracle's knowledge. Seconds are
+    the run's own epochs; a source model that it continues was trained before.
+    """
+    curves: dict[Pair, list[Curve]] = {}
+    for cell in cells:
+        rows = [run.record.epochs for run in cell.runs.values()]
+        rows = [each for each in rows if len(each) > 1 and all("oracle" in row["scores"] for row in each)]
+        if not rows or not cell.pair.source:
+            continue
+        length = min(map(len, rows))
+        seconds = np.mean([np.cumsum([row["seconds"] for row in each[:length]]) for each in rows], axis=0)
+        scores = np.array([[row["scores"]["oracle"] for row in each[:length]] for each in rows])
+        points = [_point(float(x), list(column)) for x, column in zip(seconds, scores.T, strict=True)]
+        curves.setdefault(cell.pair, []).append(Curve(str(cell.method), points))
+    return curves
+
+
+@dataclass
+class Trade:
+    """A cell on the frontier plot: mean score on the source's and on the target's test split."""
+
+    cell: Cell
+    source: float
+    target: float
+    best: bool = False
+
+
+def frontier(cells: Iterable[Cell]) -> dict[Pair, list[Trade]]:
+    """Return target against source score of every method, pair by pair; none exceeds those that are `best` in both."""
+    trades: dict[Pair, list[Trade]] = {}
+    for cell in cells:
+        sources = [run.source_score for run in cell.runs.values()]
+        if cell.pair.source and not cell.oracle and None not in sources:
+            trade = Trade(cell, float(np.mean(sources)), cell.mean)  # type: ignore[arg-type]
+            trades.setdefault(cell.pair, []).append(trade)
+    for row in trades.values():
+        for one in row:
+            one.best = not any(
+                other.source >= one.source
+                and other.target >= one.target
+                and other.source + other.target > one.source + one.target
+                for other in row
+            )
+    return {pair: row for pair, row in trades.items() if len(row) > 1}
+
+
+def _point(x: float, scores: list[float]) -> Point:
+    limits = t_interval(scores) if len(scores) > 1 else None
+    return Point(x, float(np.mean(scores)), limits and limits.low, limits and limits.high, len(scores))
+
+
+def _number(key: str, value: str) -> float | None:
+    if value == "all" and key in WITH_ALL:
+        return float("inf")
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None

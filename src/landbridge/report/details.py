@@ -1,0 +1,140 @@
+"""One run in pictures: confusion, calibration, embeddings before and after, and its most confident mistakes."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+from scipy.special import softmax
+
+from landbridge.record import OUTPUTS, SAMPLES
+from landbridge.report import charts
+from landbridge.report.numbers import percent
+from landbridge.report.runs import Run
+from landbridge.report.svg import Plot
+
+#: A class with more names than this has no confusion matrix on the page.
+MOST_CLASSES = 60
+#: How test samples can be laid out in the plane.
+LAYOUTS = {"pca": "principal components", "tsne": "t-SNE"}
+
+
+@dataclass
+class Mistake:
+    """A wrong prediction with its picture, as the content of a PNG file."""
+
+    png: str
+    label: str
+    predicted: str
+    confidence: str
+
+
+@dataclass
+class Detail:
+    """What is shown of one run.
+
+    Attributes:
+        run: the run.
+        plots: with their captions.
+        mistakes: of the target's test split, the most confident first.
+        missing: what cannot be shown, and why.
+    """
+
+    run: Run
+    plots: list[tuple[str, Plot]] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def detail(run: Run, embedding: str = "pca") -> Detail:
+    """Read what lies beside a record, and draw it. Files that are missing or damaged are named on the page.
+
+    Args:
+        run: the run.
+        embedding: how test samples are laid out in the plane: `pca` or `tsne`.
+    """
+    found = Detail(run)
+    outputs = _load(run, OUTPUTS, found)
+    samples = _load(run, SAMPLES, found)
+    try:
+        classes = run.record.data["target"]["classes"]
+        if outputs:
+            _predictions(found, outputs, classes)
+        if outputs and samples:
+            _samples(found, samples, outputs, classes, embedding)
+    except (KeyError, IndexError, ValueError) as error:
+        found.missing.append(f"{OUTPUTS} or {SAMPLES} does not fit the record ({type(error).__name__} {error})")
+    return found
+
+
+def _predictions(found: Detail, outputs: dict[str, np.ndarray], classes: Sequence[str]) -> None:
+    """Draw confusion and calibration on the target's test split."""
+    labels, probabilities = outputs["target_labels"], softmax(outputs["target_logits"].astype(float), axis=1)
+    predicted = probabilities.argmax(1)
+    if len(classes) <= MOST_CLASSES:
+        matrix = np.zeros((len(classes), len(classes)), dtype=int)
+        np.add.at(matrix, (labels, predicted), 1)
+        found.plots.append(("Confusion", charts.confusion(matrix, classes)))
+    else:
+        found.missing.append(f"a confusion matrix of {len(classes)} classes")
+    error = percent(found.run.record.results["target"]["ece"])
+    curve = charts.reliability(probabilities.max(1), predicted == labels)
+    found.plots.append((f"Calibration: error {error} points", curve))
+
+
+def _samples(
+    found: Detail,
+    samples: dict[str, np.ndarray],
+    outputs: dict[str, np.ndarray],
+    classes: Sequence[str],
+    embedding: str,
+) -> None:
+    """Draw embeddings before and after training, and collect pictures of mistakes."""
+    roles = [role for role in ("source", "target") if f"{role}_after" in samples]
+    for moment in ("before", "after"):
+        plane = _plane([samples[f"{role}_{moment}"].astype(float) for role in roles], embedding)
+        labels = [outputs[f"{role}_labels"][samples[f"{role}_positions"]] for role in roles]
+        groups = dict(zip(roles, zip(plane, labels, strict=True), strict=True))
+        name = f"{moment.capitalize()} training, {LAYOUTS[embedding]}"
+        found.plots.append((name, charts.embedding(groups, classes, name)))
+    if "target_pictures" in samples:
+        found.mistakes = _mistakes(samples, outputs, classes)
+
+
+def _plane(coordinates: list[np.ndarray], embedding: str) -> list[np.ndarray]:
+    """Lay out the samples of all domains together in the plane, from their principal components (n, k)."""
+    if embedding == "pca":
+        # The first two components; a network of one feature has only one.
+        return [np.pad(each, ((0, 0), (0, max(0, 2 - each.shape[1]))))[:, :2] for each in coordinates]
+    from sklearn.manifold import TSNE
+
+    together = np.concatenate(coordinates)
+    plane = TSNE(perplexity=min(30, (len(together) - 1) / 3), random_state=0).fit_transform(together)
+    return np.split(plane, np.cumsum([len(each) for each in coordinates])[:-1])
+
+
+def _mistakes(samples: dict[str, np.ndarray], outputs: dict[str, np.ndarray], classes: Sequence[str]) -> list[Mistake]:
+    mistakes = []
+    for position, picture in zip(samples["target_mistakes"], samples["target_pictures"], strict=True):
+        probabilities = softmax(outputs["target_logits"][position].astype(float))
+        predicted = int(probabilities.argmax())
+        file = io.BytesIO()
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "PNG")
+        png = base64.b64encode(file.getvalue()).decode()
+        label = classes[int(outputs["target_labels"][position])]
+        mistakes.append(Mistake(png, label, classes[predicted], f"{100 * probabilities[predicted]:.0f} %"))
+    return mistakes
+
+
+def _load(run: Run, name: str, found: Detail) -> dict[str, np.ndarray] | None:
+    path = run.folder / name
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError:
+        found.missing.append(f"{name} is not in the run's folder")
+    except Exception as error:  # a cut-off archive raises whatever its reader stumbles over
+        found.missing.append(f"{name} cannot be read ({type(error).__name__})")
+    return None

@@ -1,0 +1,255 @@
+"""The columns of the report's tables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from landbridge.report.compare import Cell, Comparison
+from landbridge.report.numbers import count, gain_text, interval_text, megabytes, percent, points, score_text, seconds
+from landbridge.report.rules import RuleRow
+from landbridge.report.runs import Run
+from landbridge.report.table import Column, Table, Value
+
+
+def _of_judgement(name: str) -> Callable[[Cell], Value]:
+    return lambda cell: getattr(cell.judgement, name) if cell.judgement else None
+
+
+def _end(interval: Callable[[Cell], Any], end: str) -> Callable[[Cell], Value]:
+    return lambda cell: getattr(interval(cell), end, None)
+
+
+def _setting(cell: Cell) -> str:
+    return " ".join(f"{key}={value}" for key, value in cell.method.variant)
+
+
+def _gain_interval(cell: Cell) -> Any:
+    return cell.judgement and cell.judgement.interval
+
+
+def cell_table(comparison: Comparison, metric: str) -> Table:
+    """Every method on every pair: score, gain, verdict and cost. ORACLE rows are apart, in `oracle_table`."""
+    return Table("cells", _cell_columns(metric), [cell for cell in comparison.cells if not cell.oracle])
+
+
+def oracle_table(comparison: Comparison, metric: str) -> Table:
+    """Rows that saw what the others cannot see, stamped."""
+    return Table("oracle", _cell_columns(metric), [cell for cell in comparison.cells if cell.oracle])
+
+
+def _cell_columns(metric: str) -> list[Column]:
+    title = metric.replace("_", " ")
+    return [
+        Column("source", "source", lambda c: c.pair.source, lambda c: c.pair.source or "—", number=False),
+        Column("target", "target", lambda c: c.pair.target, number=False),
+        Column("strategy", "strategy", lambda c: c.method.strategy, number=False),
+        Column("setting", "setting", _setting, number=False),
+        Column("stamp", "stamp", lambda c: "ORACLE" if c.oracle else None, style=lambda c: "stamp", number=False),
+        Column("seeds", "seeds", lambda c: len(c.runs)),
+        Column(metric, f"{title}, % [95 %]", lambda c: c.mean, score_text),
+        Column(f"{metric}_low", "", _end(lambda c: c.interval, "low")),
+        Column(f"{metric}_high", "", _end(lambda c: c.interval, "high")),
+        Column(f"{metric}_sd", "", lambda c: float(np.std(c.scores, ddof=1)) if len(c.scores) > 1 else None),
+        Column(f"{metric}_lowest", "lowest", lambda c: min(c.scores), lambda c: percent(min(c.scores))),
+        Column("reference", "reference", lambda c: c.reference_name, number=False),
+        Column("paired_seeds", "", _of_judgement("seeds")),
+        Column("gain", "gain, points [95 %]", _of_judgement("gain"), gain_text),
+        Column("gain_low", "", _end(_gain_interval, "low")),
+        Column("gain_high", "", _end(_gain_interval, "high")),
+        Column(
+            "items_low",
+            "over seeds and items",
+            _end(lambda c: c.items, "low"),
+            lambda c: interval_text(c.items, points) if c.items else "",
+        ),
+        Column("items_high", "", _end(lambda c: c.items, "high")),
+        Column("p", "", _of_judgement("p")),
+        Column("holm_p", "p (Holm)", _of_judgement("adjusted_p"), lambda c: _p(c)),
+        Column(
+            "verdict",
+            "verdict",
+            _of_judgement("verdict"),
+            style=lambda c: f"verdict {c.judgement.verdict}" if c.judgement else "",
+            number=False,
+        ),
+        Column("reason", "", _of_judgement("reason")),
+        Column("flags", "flags", lambda c: "; ".join(c.flags), number=False),
+        *cost_columns(),
+    ]
+
+
+def _p(cell: Cell) -> str:
+    return f"{cell.judgement.adjusted_p:.3f}" if cell.judgement else ""
+
+
+def cost_columns() -> list[Column]:
+    """Return what a run of a cell costs, as the median over its seeds."""
+
+    def column(key: str, title: str, write: Callable[[float | None], str]) -> Column:
+        return Column(key, title, lambda c: c.median_cost(key), lambda c: write(c.median_cost(key)))
+
+    return [
+        column("seconds", "seconds", seconds),
+        column("parameters", "", count),
+        column("trainable_parameters", "trained parameters", count),
+        column("peak_memory_bytes", "peak memory", megabytes),
+    ]
+
+
+def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
+    """One row a method, one column a pair: for reading across, in the order of average ranks."""
+    methods = comparison.methods
+    cells = {(cell.method, cell.pair): cell for cell in comparison.cells}
+
+    def column(pair: Any) -> Column:
+        def text(method: Any) -> str:
+            cell = cells.get((method, pair))
+            return score_text(cell) if cell else ""
+
+        def style(method: Any) -> str:
+            cell = cells.get((method, pair))
+            return f"verdict {cell.judgement.verdict}" if cell and cell.judgement else ""
+
+        return Column(str(pair), str(pair), lambda m: c.mean if (c := cells.get((m, pair))) else None, text, style)
+
+    def cost(key: str, method: Any) -> float | None:
+        values = [
+            value for pair in comparison.pairs if (c := cells.get((method, pair))) and (value := c.median_cost(key))
+        ]
+        return float(np.median(values)) if values else None
+
+    def rank(method: Any) -> str:
+        return f"{ranks[str(method)]:.1f}" if str(method) in ranks else ""
+
+    columns = [Column("strategy", "strategy", str, number=False), *map(column, comparison.pairs)]
+    if ranks:
+        columns.append(Column("rank", "average rank", lambda m: ranks.get(str(m)), rank))
+    columns += [
+        Column("seconds", "seconds", lambda m: cost("seconds", m), lambda m: seconds(cost("seconds", m))),
+        Column(
+            "trainable_parameters",
+            "trained parameters",
+            lambda m: cost("trainable_parameters", m),
+            lambda m: count(cost("trainable_parameters", m)),
+        ),
+        Column(
+            "peak_memory_bytes",
+            "peak memory",
+            lambda m: cost("peak_memory_bytes", m),
+            lambda m: megabytes(cost("peak_memory_bytes", m)),
+        ),
+    ]
+    ordered = sorted(methods, key=lambda method: ranks.get(str(method), len(methods)))
+    return Table("wide", columns, ordered)
+
+
+def rule_table(rows: Sequence[RuleRow]) -> Table:
+    """How each selection rule does on each pair."""
+
+    def optional(value: float | None, write: Callable[[float], str]) -> str:
+        return "" if value is None else write(value)
+
+    return Table(
+        "rules",
+        [
+            Column("rule", "rule", lambda r: r.rule, number=False),
+            Column("pair", "pair", lambda r: str(r.pair), number=False),
+            Column("runs", "runs", lambda r: r.runs),
+            Column(
+                "regret",
+                "regret within a run, points [95 %]",
+                lambda r: r.regret,
+                lambda r: f"{percent(r.regret)} {interval_text(r.interval, percent, r.seeds)}",
+            ),
+            Column(
+                "spearman",
+                "Spearman within a run",
+                lambda r: r.correlation,
+                lambda r: optional(r.correlation, "{:+.2f}".format),
+            ),
+            Column(
+                "pool_regret",
+                "regret over all checkpoints",
+                lambda r: r.pool_regret,
+                lambda r: optional(r.pool_regret, percent),
+            ),
+            Column(
+                "pool_spearman",
+                "Spearman over all",
+                lambda r: r.pool_correlation,
+                lambda r: optional(r.pool_correlation, "{:+.2f}".format),
+            ),
+            Column("pool_pick", "picked over all (seeds)", lambda r: r.pool_pick, number=False),
+        ],
+        rows,
+    )
+
+
+def run_table(runs: Sequence[Run]) -> Table:
+    """One row a run, so that nothing is hidden behind a mean."""
+
+    def result(run: Run, role: str, name: str) -> Value:
+        return run.record.results.get(role, {}).get(name)
+
+    def shown(role: str, name: str) -> Callable[[Run], str]:
+        return lambda run: "" if (value := result(run, role, name)) is None else percent(float(value))
+
+    return Table(
+        "runs",
+        [
+            Column("source", "source", lambda r: r.pair.source, lambda r: r.pair.source or "—", number=False),
+            Column("target", "target", lambda r: r.pair.target, number=False),
+            Column("method", "strategy", lambda r: str(r.method), number=False),
+            Column("seed", "seed", lambda r: r.seed),
+            Column("target_labels", "target labels", lambda r: str(r.record.config.get("target_labels", 0))),
+            Column(
+                "selection",
+                "selection",
+                _rule,
+                style=lambda r: "oracle" if r.record.selection.get("oracle") else "",
+                number=False,
+            ),
+            Column("epoch", "epoch", lambda r: r.record.selection.get("epoch")),
+            Column("accuracy", "accuracy", lambda r: result(r, "target", "accuracy"), shown("target", "accuracy")),
+            Column("macro_f1", "macro F1", lambda r: result(r, "target", "macro_f1"), shown("target", "macro_f1")),
+            Column("ece", "calibration error", lambda r: result(r, "target", "ece"), shown("target", "ece")),
+            Column("nll", "", lambda r: result(r, "target", "nll")),
+            Column(
+                "source_accuracy", "on source", lambda r: result(r, "source", "accuracy"), shown("source", "accuracy")
+            ),
+            Column(
+                "seconds",
+                "seconds",
+                lambda r: r.record.cost.get("seconds"),
+                lambda r: seconds(r.record.cost.get("seconds")),
+            ),
+            Column("trainable_parameters", "", lambda r: r.record.cost.get("trainable_parameters")),
+            Column("peak_memory_bytes", "", lambda r: r.record.cost.get("peak_memory_bytes")),
+            Column("git", "", lambda r: r.record.environment.get("git")),
+            Column("fingerprint", "", lambda r: r.record.fingerprint),
+            Column("folder", "folder", lambda r: str(r.folder), lambda r: "/".join(r.folder.parts[-3:]), number=False),
+        ],
+        runs,
+    )
+
+
+def _rule(run: Run) -> str:
+    name = run.record.selection.get("rule", "")
+    return "ORACLE" if run.record.selection.get("oracle") else name
+
+
+def unfinished_table(runs: Sequence[Run]) -> Table:
+    """Runs without results, and why."""
+    return Table(
+        "unfinished",
+        [
+            Column("status", "status", lambda r: r.record.status, number=False),
+            Column("pair", "pair", lambda r: str(r.pair), number=False),
+            Column("method", "strategy", lambda r: str(r.method), number=False),
+            Column("seed", "seed", lambda r: r.seed),
+            Column("reason", "reason", lambda r: (r.record.reason or "").partition("\n")[0], number=False),
+            Column("folder", "folder", lambda r: str(r.folder), lambda r: "/".join(r.folder.parts[-3:]), number=False),
+        ],
+        runs,
+    )

@@ -1,0 +1,134 @@
+"""Records of the shape that runs leave, with results that a test chooses."""
+
+import base64
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from landbridge.record import OUTPUTS, Record
+
+CLASSES = ["bar", "beam", "cross"]
+ITEMS = 60
+CONFIG: dict[str, Any] = {
+    "name": "made",
+    "seed": 0,
+    "target_labels": 0,
+    "terms": None,
+    "data": {"_target_": "landbridge.data.transfer.TransferData", "batch_size": 16, "steps_per_epoch": 2},
+    "backbone": {"_target_": "landbridge.backbones.small.DigitsCNN"},
+    "start": {"_target_": "landbridge.start.Scratch"},
+    "freeze": {"_target_": "landbridge.freezing.Depth", "depth": 0},
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.001},
+    "scheduler": {"_target_": "landbridge.schedules.Constant"},
+    "selection": {"_target_": "landbridge.selection.Last"},
+    "trainer": {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "devices": 1, "max_epochs": 3},
+    "logger": None,
+}
+TARGETS = {
+    "source_only": "SourceOnly",
+    "target_only": "TargetOnly",
+    "fine_tune": "TargetOnly",
+    "dann": "DANN",
+    "mcc": "MCC",
+}
+
+
+def made(
+    strategy: str = "dann",
+    accuracy: float | None = 0.5,
+    seed: int = 0,
+    source: str | None = "noon",
+    target: str = "dusk",
+    oracle: Iterable[float] = (0.4, 0.6, 0.5),
+    rules: dict[str, list[float]] | None = None,
+    **settings: Any,
+) -> Record:
+    """Make a record; `settings` are dotted settings with `__` for the dot, such as `optimizer__lr=0.1`.
+
+    Without an accuracy the run has failed.
+    """
+    config = copy.deepcopy(CONFIG) | {
+        "seed": seed,
+        "source": {"_target_": f"x.{source}"},
+        "target": {"_target_": f"x.{target}"},
+    }
+    config["strategy"] = {"_target_": f"landbridge.strategies.{TARGETS.get(strategy, strategy)}"}
+    for key, value in settings.items():
+        part, _, name = key.partition("__")
+        if name:
+            config[part][name] = value
+        else:
+            config[part] = value
+    domains = {"source": source, "target": target}
+    data = {
+        role: {
+            "name": name,
+            "fingerprint": f"print of {name}",
+            "classes": CLASSES,
+            "sizes": {"train": 36, "val": 12, "test": ITEMS},
+        }
+        for role, name in domains.items()
+        if name
+    }
+    record = Record(
+        status="done" if accuracy is not None else "failed",
+        reason=None if accuracy is not None else "LandbridgeError: training diverged",
+        name="made",
+        fingerprint=f"{strategy} {seed} {source} {target} {sorted(settings.items(), key=str)}",
+        overrides=[f"strategy={strategy}", f"seed={seed}"],
+        choices={"strategy": strategy},
+        config=config,
+        environment={"git": "abc"},
+        data=data,
+        selection={"rule": "last", "epoch": 2, "oracle": False},
+        cost={"seconds": 10.0 + seed, "parameters": 900, "trainable_parameters": 800, "peak_memory_bytes": 5e8},
+    )
+    if accuracy is not None:
+        record.results = {
+            role: result(name, accuracy if role == "target" else 0.9) for role, name in domains.items() if name
+        }
+        scores = {"oracle": list(oracle), "last": [0.0, 1.0, 2.0], **(rules or {})}
+        record.epochs = [
+            {
+                "epoch": i,
+                "losses": {"classify": 1.0},
+                "scores": {name: row[i] for name, row in scores.items()},
+                "seconds": 1.5,
+            }
+            for i in range(3)
+        ]
+    return record
+
+
+def result(domain: str, accuracy: float) -> dict[str, Any]:
+    """Make a domain's test result: the first samples are right, the rest wrong."""
+    correct = np.arange(ITEMS) < round(accuracy * ITEMS)
+    packed = base64.b64encode(np.packbits(correct).tobytes()).decode()
+    return {
+        "domain": domain,
+        "n": ITEMS,
+        "accuracy": accuracy,
+        "macro_f1": accuracy,
+        "ece": 0.1,
+        "nll": 1.0,
+        "correct": packed,
+    }
+
+
+def write(folder: Path, records: Iterable[Record], outputs: bool = False) -> Path:
+    """Write each record into a folder of its own, and predictions that fit beside it."""
+    rng = np.random.default_rng(0)
+    for number, record in enumerate(records):
+        run = folder / str(number)
+        run.mkdir(parents=True)
+        record.write(run)
+        if outputs and record.results:
+            kept = {}
+            for role in record.results:
+                kept[f"{role}_logits"] = rng.normal(size=(ITEMS, len(CLASSES))).astype(np.float32)
+                kept[f"{role}_labels"] = rng.integers(len(CLASSES), size=ITEMS)
+            np.savez_compressed(run / OUTPUTS, **kept)
+    return folder

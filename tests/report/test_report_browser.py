@@ -1,0 +1,108 @@
+"""The page in a real browser: no errors, tables that sort and filter, values by key, numbers as in the CSV."""
+
+import csv
+import shutil
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        # Chromium refuses its sandbox to root, which is who runs in a container.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request, browser, swept):
+    """The report, opened without network; every message of its console fails the test."""
+    context = browser.new_context(color_scheme=request.param, offline=True)
+    page = context.new_page()
+    messages = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.goto(f"file://{swept / 'report.html'}")
+    yield page
+    assert messages == []
+    context.close()
+
+
+def column(page, table: str, key: str) -> list[str]:
+    script = """([table, key]) => { const t = document.getElementById(table);
+        const i = [...t.tHead.rows[0].cells].findIndex(th => th.dataset.key === key);
+        return [...t.tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[i].dataset.v); }"""
+    return page.evaluate(script, [table, key])
+
+
+def test_tables_sort_by_number_and_by_word_both_ways(page):
+    head = page.locator("#table-runs th[data-key=accuracy]")
+    for turn, down in (("descending", True), ("ascending", False)):
+        head.locator("button").click()
+        assert head.get_attribute("aria-sort") == turn
+        values = [float(value) for value in column(page, "table-runs", "accuracy")]
+        assert len(values) == 6
+        assert values == sorted(values, reverse=down)
+    page.locator("#table-runs th[data-key=method] button").focus()
+    page.keyboard.press("Enter")
+    words = column(page, "table-runs", "method")
+    assert words == sorted(words)
+    assert head.get_attribute("aria-sort") is None
+
+
+def test_tables_filter_by_words(page):
+    search = page.locator("#t-runs .filter input")
+    search.fill("DANN noon")
+    assert column(page, "table-runs", "method") == ["dann", "dann"]
+    assert page.locator("#t-runs .filter output").inner_text() == "2 of 6"
+    search.fill("")
+    assert len(column(page, "table-runs", "method")) == 6
+
+
+def test_numbers_equal_the_csv(page, swept):
+    with (swept / "report.csv").open() as file:
+        kept = list(csv.DictReader(file))
+    for key in ("accuracy", "gain", "holm_p", "seconds"):
+        shown = column(page, "table-cells", key)
+        assert shown == [row[key] for row in kept if row["stamp"] == ""]
+    gain = float(next(row["gain"] for row in kept if row["gain"]))
+    text = page.locator("#table-cells tbody tr").filter(has_text="undecided").inner_text()
+    assert f"{round(100 * gain, 1) + 0:+.1f} [" in text
+
+
+def test_values_show_on_hover_and_by_key(page):
+    plot = page.locator("#verdicts svg.plot").first
+    tip = page.locator("#tip")
+    plot.locator(".mark").first.hover()
+    assert "points over source_only" in tip.inner_text()
+    page.mouse.move(0, 0)
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    assert tip.is_visible()
+    assert "points over source_only" in tip.inner_text()
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+
+
+def test_a_single_run_opens_with_its_pictures(page):
+    details = page.locator("#details details").first
+    assert details.locator("svg").count() == 0
+    details.locator("summary").click()
+    details.locator("svg.plot").first.wait_for()
+    assert details.locator("svg.plot").count() == 4
+    loaded = details.locator("img").evaluate_all("images => images.every(i => i.complete && i.naturalWidth > 0)")
+    assert loaded
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_nothing_is_wider_than_the_window(page, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

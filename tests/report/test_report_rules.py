@@ -1,0 +1,56 @@
+"""What each selection rule would have picked, by hand and against scipy."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from made_records import made, write
+from scipy import stats
+
+from landbridge.report.collect import collect
+from landbridge.report.compare import compare
+from landbridge.report.rules import picked, rule_rows, spearman
+
+
+@pytest.mark.parametrize(
+    ("scores", "place"),
+    [([1, 3, 2], 1), ([3, 1, 3], 2), ([np.nan, 1, np.nan], 1), ([np.nan, np.nan], 1), ([-np.inf, -5], 1)],
+)
+def test_the_highest_finite_score_is_picked_the_later_one_of_equals(scores, place):
+    assert picked(np.array(scores, dtype=float)) == place
+
+
+@given(arrays(float, st.tuples(st.just(2), st.integers(3, 12)), elements=st.integers(-4, 4)))
+def test_correlation_equals_scipy(pair):
+    if np.ptp(pair[0]) == 0 or np.ptp(pair[1]) == 0:
+        assert spearman(*pair) is None
+    else:
+        assert spearman(*pair) == pytest.approx(stats.spearmanr(*pair).statistic)
+
+
+def test_regret_within_a_run_and_over_the_pool(tmp_path):
+    # The rule picks epoch 0 of dann (score 9), where the oracle is .4 of .6; and epoch 1 of mcc, its best, .8.
+    records = [
+        made("dann", oracle=(0.4, 0.6, 0.5), rules={"im": [9, 1, 2]}),
+        made("mcc", oracle=(0.1, 0.8, 0.2), rules={"im": [1, 5, 3]}),
+    ]
+    rows = {row.rule: row for row in rule_rows(compare(collect([write(tmp_path, records)]).runs).cells)}
+    im, last = rows["im"], rows["last"]
+    assert im.regret == pytest.approx((0.2 + 0.0) / 2)
+    assert last.regret == pytest.approx((0.1 + 0.6) / 2)
+    assert im.correlation == pytest.approx((-1 + 1) / 2)
+    assert im.pool_regret == pytest.approx(0.8 - 0.4)
+    assert im.pool_pick == "dann (1 of 1)"
+    assert im.pool_correlation == pytest.approx(
+        stats.spearmanr([9, 1, 2, 1, 5, 3], [0.4, 0.6, 0.5, 0.1, 0.8, 0.2]).statistic
+    )
+    assert last.pool_regret is None
+    assert im.interval is None
+    assert "oracle" not in rows
+
+
+def test_a_rule_that_some_runs_lack_is_judged_on_the_others(tmp_path):
+    records = [made("dann", rules={"source_val": [1, 2, 3]}), made("mcc"), made("mcc", seed=1)]
+    rows = {row.rule: row for row in rule_rows(compare(collect([write(tmp_path, records)]).runs).cells)}
+    assert (rows["source_val"].runs, rows["last"].runs, rows["last"].seeds) == (1, 3, 2)

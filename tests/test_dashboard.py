@@ -1,0 +1,64 @@
+"""What wandb is shown of a finished run, read back from the files of an offline run."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from landbridge.record import OUTPUTS, SAMPLES
+from test_run import wandb_run
+
+pytest.importorskip("wandb")
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "wandb_workspace.py"
+
+
+@pytest.fixture
+def files(tiny, tmp_path):
+    """A run logged to wandb: its record, the arrays it kept, and wandb's folder of files."""
+    record = tiny("logger=wandb", "trainer.max_epochs=2", "target.shift=0.7")
+    (folder,) = (tmp_path / "run").glob("wandb/offline-run-*/files/media")
+    return record, np.load(tmp_path / "run" / OUTPUTS), np.load(tmp_path / "run" / SAMPLES), folder
+
+
+def table(folder, name):
+    (path,) = folder.glob(f"table/{name}_*.table.json")
+    content = json.loads(path.read_text())
+    return content["columns"], content["data"]
+
+
+def test_wandb_shows_what_the_report_shows_of_a_run(files):
+    record, outputs, samples, folder = files
+    assert 0 < len(samples["target_mistakes"]) == len(list(folder.glob("images/test/confident_mistakes_*.png")))
+    columns, rows = table(folder, "oracle/selection")
+    scores = [epoch["scores"] for epoch in record.epochs]
+    assert [row[columns.index("oracle")] for row in rows] == pytest.approx([each["oracle"] for each in scores])
+    assert [row[columns.index("source_val")] for row in rows] == pytest.approx([each["source_val"] for each in scores])
+    columns, rows = table(folder, "test/embedding")
+    assert columns == ["training", "domain", "class", "first", "second"]
+    assert len(rows) == 2 * sum(len(samples[f"{role}_positions"]) for role in ("source", "target"))
+    columns, rows = table(folder, "test/confusion_table")
+    classes, counts = record.data["target"]["classes"], columns.index("nPredictions")
+    predicted = outputs["target_logits"].argmax(1)
+    for row in rows:
+        actual, guess = (classes.index(row[columns.index(name)]) for name in ("Actual", "Predicted"))
+        assert row[counts] == np.sum((outputs["target_labels"] == actual) & (predicted == guess))
+
+
+# wandb's own package still writes validators in pydantic's first style.
+@pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
+@pytest.mark.usefixtures("files")
+def test_the_workspace_asks_for_what_runs_log(tmp_path):
+    pytest.importorskip("wandb_workspaces")
+    described = runpy.run_path(str(SCRIPT))["workspace"]("me", "landbridge", "x")._to_model().model_dump_json()
+    _, logged, _ = wandb_run(tmp_path / "run")
+    asked = set(re.findall(r'"((?:test|train|val|oracle)/[\w/]+)"', described))
+    assert len(asked) >= 8
+    # Tables and pictures are logged as several entries below their name.
+    missing = {name for name in asked if not any(f"{key}/".startswith(f"{name}/") for key in logged)}
+    # Only a run that an oracle chose logs its results under this name.
+    assert missing == {"oracle/target/accuracy"}
+    assert {"pair", "strategy"} <= logged.keys()

@@ -1,0 +1,115 @@
+"""The few test samples that are kept for the report: which, how small, and that keeping them changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import pdist
+from sklearn.decomposition import PCA
+from torch.nn.functional import softmax
+
+from dusk import DuskNet, dusk
+from landbridge.network import Network
+from landbridge.record import OUTPUTS, SAMPLES
+from landbridge.samples import DIRECTIONS, EMBEDDED, PICTURES, PIXELS, Samples
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return Network(DuskNet(), 3)
+
+
+@pytest.fixture
+def domains():
+    return {"source": dusk("noon", n=1500), "target": dusk("dusk", shift=0.5, n=100)}
+
+
+def test_looking_before_training_changes_neither_weights_nor_random_numbers(network, domains):
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    Samples(network, domains, network.backbone.spec, CPU)
+    assert torch.get_rng_state().equal(state)
+    assert all(value.equal(weights[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_no_label_is_opened(network, domains):
+    Samples(network, domains, network.backbone.spec, CPU)
+    assert not any(split.labels.openings for domain in domains.values() for split in domain.splits.values())
+
+
+def kept(network, domains, folder, logits):
+    samples = Samples(network, domains, network.backbone.spec, CPU)
+    for role, domain in domains.items():
+        split = domain.splits["test"]
+        inputs = split.inputs.read(torch.arange(len(split.inputs)), network.backbone.spec)
+        with torch.no_grad():
+            features = network(network.backbone.spec.render(inputs))[0]
+        samples.keep(role, split.inputs, features, logits[role], split.labels.open("test"))
+    samples.write(folder)
+    return np.load(folder / SAMPLES), samples
+
+
+def test_what_is_kept_is_bounded_and_the_principal_components(network, domains, tmp_path):
+    logits = {role: torch.randn(len(domain.splits["test"].inputs), 3) for role, domain in domains.items()}
+    found, samples = kept(network, domains, tmp_path, logits)
+    assert len(found["source_positions"]) == EMBEDDED < 300
+    assert found["target_positions"].tolist() == list(range(20))
+    assert (tmp_path / SAMPLES).stat().st_size < 200_000
+    assert [path.name for path in tmp_path.iterdir()] == [SAMPLES]
+    # The network was not trained, so both moments are the same, and all distances are those of the features.
+    assert found["source_before"].shape == (EMBEDDED, min(DIRECTIONS, 8))
+    assert np.allclose(found["source_before"], found["source_after"], atol=2e-3)
+    both = np.concatenate([samples._before[role].numpy() for role in domains])
+    principal = PCA(8).fit_transform(both)
+    ours = np.concatenate([found[f"{role}_before"] for role in domains]).astype(float)
+    scale = np.abs(principal).max()
+    assert np.allclose(pdist(ours), pdist(principal) / scale, atol=5e-3)
+
+
+def test_the_pictures_are_the_most_confident_mistakes(network, domains, tmp_path):
+    labels = domains["target"].splits["test"].labels.open("to judge")
+    logits = {role: torch.randn(len(domain.splits["test"].inputs), 3) for role, domain in domains.items()}
+    found, _ = kept(network, domains, tmp_path, logits)
+    confidence, predicted = softmax(logits["target"], 1).max(1)
+    wrong = [i for i in confidence.argsort(descending=True).tolist() if predicted[i] != labels[i]]
+    assert found["target_mistakes"].tolist() == wrong[:PICTURES]
+    pictures = found["target_pictures"]
+    assert pictures.dtype == np.uint8
+    raw = domains["target"].splits["test"].inputs.read(torch.tensor(wrong[:PICTURES]), None)
+    assert (pictures[..., 0] == raw[:, 0].numpy()).all()
+    assert max(pictures.shape[1:3]) <= PIXELS
+
+
+def test_a_run_without_mistakes_keeps_no_pictures(network, domains, tmp_path):
+    labels = {role: domain.splits["test"].labels.open("to cheat") for role, domain in domains.items()}
+    found, _ = kept(network, domains, tmp_path, {role: 9 * torch.eye(3)[values] for role, values in labels.items()})
+    assert "target_pictures" not in found
+    assert found["target_mistakes"].tolist() == []
+
+
+@pytest.mark.parametrize("strategy", ["dsbn", "tent", "mcd", "adda"])
+def test_strategies_with_networks_of_their_own_leave_samples_too(strategy, tiny, tmp_path):
+    tiny(f"strategy={strategy}", *([f"start.cache={tmp_path}"] if strategy in ("tent", "adda") else []))
+    found, outputs = np.load(tmp_path / "run" / SAMPLES), np.load(tmp_path / "run" / OUTPUTS)
+    assert found["target_before"].shape == found["target_after"].shape
+    assert found["target_positions"].max() < len(outputs["target_labels"])
+
+
+def test_vectors_have_embeddings_and_no_pictures(tmp_path):
+    from landbridge.backbones.small import MLP
+    from landbridge.data.domain import split_domain
+    from landbridge.data.inputs import TensorInputs
+
+    torch.manual_seed(0)
+    labels = torch.arange(60) % 3
+    domain = split_domain("v", ("a", "b", "c"), TensorInputs(torch.randn(60, 5)), labels)
+    network = Network(MLP(shape=(5,)), 3)
+    samples = Samples(network, {"target": domain}, None, CPU)
+    inputs = domain.splits["test"].inputs
+    n = len(inputs)
+    samples.keep("target", inputs, torch.randn(n, 7), torch.randn(n, 3), torch.zeros(n, dtype=torch.long))
+    samples.write(tmp_path)
+    assert set(np.load(tmp_path / SAMPLES).files) == {"target_positions", "target_before", "target_after"}
