@@ -119,9 +119,11 @@ def test_a_typo_is_answered_in_a_few_lines(command, tmp_path):
     assert not list(tmp_path.rglob("record.json"))
 
 
-def test_the_full_error_is_shown_on_request(main_here, monkeypatch):
-    with pytest.raises(SystemExit, match="nearest: seed"):
+def test_the_full_error_is_shown_on_request(main_here, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
         main_here(*TINY, "sede=1")
+    assert stopped.value.code == 1
+    assert "nearest: seed" in capsys.readouterr().err
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     GlobalHydra.instance().clear()
     with pytest.raises(LandbridgeError, match="nearest: seed"):
@@ -223,13 +225,14 @@ def test_a_signal_ends_a_run_with_its_code_and_a_line_that_says_how_to_go_on(sen
         (["a.b=="], r"override 'a\.b=='"),
     ],
 )
-def test_mistakes_outside_of_landbridge_are_told_without_a_traceback(arguments, said, main_here, tmp_path):
+def test_mistakes_outside_of_landbridge_are_told_without_a_traceback(arguments, said, main_here, tmp_path, capsys):
     (tmp_path / "file").touch()
     (tmp_path / "broken" / "strategy").mkdir(parents=True)
     (tmp_path / "broken" / "strategy" / "broken.yaml").write_text("a: [1\n b: 2\n")
     with pytest.raises(SystemExit) as stopped:
         main_here(*(argument.format(tmp_path) for argument in arguments))
-    assert re.search(said, str(stopped.value.code))
+    assert stopped.value.code == 1
+    assert re.search(said, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["-cd", "{}"], ["--config-dir={}"]])

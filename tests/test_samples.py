@@ -15,6 +15,10 @@ from landbridge.samples import DIRECTIONS, EMBEDDED, PICTURES, PIXELS, Samples
 CPU = torch.device("cpu")
 
 
+def unknown(inputs):
+    """What is known of inputs where nothing is cached."""
+
+
 @pytest.fixture
 def network():
     torch.manual_seed(0)
@@ -29,19 +33,19 @@ def domains():
 def test_looking_before_training_changes_neither_weights_nor_random_numbers(network, domains):
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
-    Samples(network, domains, network.backbone.spec, CPU)
+    Samples(network, domains, network.backbone.spec, CPU, unknown)
     assert torch.get_rng_state().equal(state)
     assert all(value.equal(weights[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_no_label_is_opened(network, domains):
-    Samples(network, domains, network.backbone.spec, CPU)
+    Samples(network, domains, network.backbone.spec, CPU, unknown)
     assert not any(split.labels.openings for domain in domains.values() for split in domain.splits.values())
 
 
 def kept(network, domains, folder, logits):
-    samples = Samples(network, domains, network.backbone.spec, CPU)
+    samples = Samples(network, domains, network.backbone.spec, CPU, unknown)
     for role, domain in domains.items():
         split = domain.splits["test"]
         inputs = split.inputs.read(torch.arange(len(split.inputs)), network.backbone.spec)
@@ -107,7 +111,7 @@ def test_vectors_have_embeddings_and_no_pictures(tmp_path):
     labels = torch.arange(60) % 3
     domain = split_domain("v", ("a", "b", "c"), TensorInputs(torch.randn(60, 5)), labels)
     network = Network(MLP(shape=(5,)), 3)
-    samples = Samples(network, {"target": domain}, None, CPU)
+    samples = Samples(network, {"target": domain}, None, CPU, unknown)
     inputs = domain.splits["test"].inputs
     n = len(inputs)
     samples.keep("target", inputs, torch.randn(n, 7), torch.randn(n, 3), torch.zeros(n, dtype=torch.long))

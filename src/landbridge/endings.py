@@ -55,7 +55,8 @@ def mistakes_in_short() -> Iterator[None]:
     except MISTAKES as error:
         if IN_SHORT not in os.environ:
             raise
-        sys.exit(in_short(error))
+        print(in_short(error), file=sys.stderr)
+        sys.exit(1)
 
 
 def in_short(error: BaseException) -> str:

@@ -109,8 +109,6 @@ def run(
             strategy.inherit(start.beside)
             if strategy.trains:
                 _caution(epochs.rule, strategy)
-            with clock("test"):
-                samples = Samples(strategy.network, domains, data.spec, trainer.strategy.root_device)
             parameters, trainable = strategy.parameter_counts()
             record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
             place.write()
@@ -119,6 +117,8 @@ def run(
             with clock("cache"):
                 splits = [split.inputs for domain in domains.values() for split in domain.splits.values()]
                 cache.serve(strategy, data, splits, trainer, config["backbone"])
+            with clock("test"):
+                samples = Samples(network, domains, data.spec, trainer.strategy.root_device, data.known)
             with clock("train"):
                 if strategy.trains:
                     trainer.fit(strategy, data, ckpt_path=checkpoint, weights_only=True)
@@ -190,7 +190,13 @@ def _domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Dom
     node: Any = OmegaConf.to_container(cfg.source, resolve=True) if cfg.get("source") else None
     if not (needs_source or (node and start.knows(node, target.classes))):
         return {"target": target}
-    source: Domain = build(cfg.source)
+    try:
+        source: Domain = build(cfg.source)
+    except Exception as error:
+        if needs_source:
+            raise
+        log.info("how much of the source is kept remains unknown: %s", error)
+        return {"target": target}
     require_same_classes(source, target)
     require_same_kind(source, target)
     return {"source": source, "target": target}

@@ -1,6 +1,6 @@
 """A few test samples of every domain, kept beside the record for the report: embeddings, and pictures of mistakes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from landbridge.data.activations import Activations
 from landbridge.data.domain import Domain
 from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.streams import Stream
 from landbridge.network import Network
 from landbridge.record import SAMPLES
 
@@ -30,21 +32,26 @@ class Samples:
         domains: by role.
         spec: what the backbone wants; None for vectors.
         device: where the network runs here; it is brought back to where it was.
+        known: looks up what frozen stages have made of inputs.
     """
 
     def __init__(
-        self, network: Network, domains: Mapping[str, Domain], spec: InputSpec | None, device: torch.device
+        self,
+        network: Network,
+        domains: Mapping[str, Domain],
+        spec: InputSpec | None,
+        device: torch.device,
+        known: Callable[[Inputs], Activations | None],
     ) -> None:
         self.spec = spec
         self.positions = {role: _spread(len(domain.splits["test"].inputs)) for role, domain in domains.items()}
         home = next(network.parameters()).device
         network.to(device).eval()
-        before = {
-            role: _embed(network, domains[role].splits["test"].inputs.select(where), spec, device)
-            for role, where in self.positions.items()
-        }
+        self._before: dict[str, Tensor] = {}
+        for role, where in self.positions.items():
+            inputs = domains[role].splits["test"].inputs.select(where)
+            self._before[role] = _embed(network, Stream(inputs, spec, activations=known(inputs)), device)
         network.to(home)
-        self._before = before
         self._after: dict[str, Tensor] = {}
         self._kept: dict[str, np.ndarray] = {}
 
@@ -86,12 +93,14 @@ def _spread(n: int) -> Tensor:
 
 
 @torch.no_grad()
-def _embed(network: Network, inputs: Inputs, spec: InputSpec | None, device: torch.device) -> Tensor:
+def _embed(network: Network, stream: Stream, device: torch.device) -> Tensor:
     def features(where: Tensor) -> Tensor:
-        raw = inputs.read(where, spec).to(device)
-        return network(spec.render(raw) if spec else raw)[0].float().cpu()
+        x = stream.read(where)["x"].to(device)
+        if isinstance(x, Tensor) and stream.spec:
+            x = stream.spec.render(x)
+        return network(x)[0].float().cpu()
 
-    return torch.cat([features(where) for where in torch.arange(len(inputs)).split(BATCH)])
+    return torch.cat([features(where) for where in torch.arange(len(stream.inputs)).split(BATCH)])
 
 
 def _principal(features: Mapping[str, Tensor]) -> dict[str, Tensor]:

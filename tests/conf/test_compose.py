@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from landbridge.check import check
 from landbridge.errors import LandbridgeError
-from landbridge.groups import as_additions, conf_folder
+from landbridge.groups import conf_folder
 
 CONF = conf_folder()
 FILES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))
@@ -47,13 +47,6 @@ def test_the_first_lines_of_an_experiment_are_its_package_and_its_command(path):
     package, command, *_ = path.read_text().splitlines()
     assert package == "# @package _global_"
     assert re.match(r"# (python -m )?landbridge .*experiment=" + path.stem, command)
-
-
-@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_what_is_typed_replaces_what_an_experiment_sweeps_over(path):
-    swept = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper.params") or {}
-    typed = [as_additions([f"{key.removeprefix('++')}=1"])[0] for key in swept]
-    assert typed == [f"{key}=1" for key in swept]
 
 
 def test_an_experiment_beats_the_root_and_the_command_line_beats_both(compose):  # C4

@@ -55,7 +55,6 @@ def test_sure_predictions_count_more_in_cdan_e():
     expected = 0.0
     for name, sign in (("source", -1), ("target_unlabelled", 1)):
         output = strategy.encode(name, data[name])
-        # `encode` speaks float32, as losses read it.
         p = softmax(output.logits.detach().double().numpy(), axis=1)
         judged = strategy.critic(
             torch.from_numpy(np.einsum("nd,nk->ndk", output.features.detach().double(), p).reshape(len(p), -1))
@@ -63,5 +62,4 @@ def test_sure_predictions_count_more_in_cdan_e():
         weights = 1 + np.exp(xlogy(p, p).sum(1))
         losses = np.logaddexp(0, sign * judged.detach().numpy()[:, 0])
         expected += 0.5 * np.average(losses, weights=weights)
-    strategy.critic.float()
     assert float(loss(strategy, data)["confuse"].detach()) == pytest.approx(expected, rel=1e-4)

@@ -149,7 +149,7 @@ def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, 
     without = tiny(*overrides, folder="without")
     cached = tiny(*overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder="cached")
     kept = not get_class(compose(*overrides).strategy._target_).replaces_weights
-    assert cached.cost["cache"]["depth"] == int(kept)
+    assert (cached.cost["cache"]["depth"] > 0) == kept
     assert (cached.cost["cache"]["computed"] > 0) == kept
     assert cached.fingerprint == without.fingerprint
     assert not differences(cached.results, without.results, tolerance=1e-5)

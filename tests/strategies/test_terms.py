@@ -9,6 +9,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.groups import conf_folder
 from landbridge.losses import bss, information_maximisation
 from landbridge.strategies import BNM, BSP, DAN, DANN, MCC, SAFN, SWD, DeepCORAL, EntropyMinimisation, SourceOnly
+from landbridge.strategies.look_back import WithSourceHead
 from landbridge.strategies.terms import TERMS, needs, weights
 
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
@@ -126,11 +127,13 @@ def test_the_start_is_in_the_checkpoint_and_nowhere_without_the_term():
 def test_terms_stand_beside_every_strategy_that_trains_and_are_refused_elsewhere(strategy, compose, tiny, tmp_path):
     method = get_class(compose(f"strategy={strategy}").strategy._target_)
     setting = [f"strategy={strategy}", f"target_labels={int('target' in method.needs)}"]
-    if method.continues_source:
+    if method.continues_source or issubclass(method, WithSourceHead):
         setting += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
+    if strategy == "soup":
+        setting.append(f"strategy.folder={tmp_path}")
     refusal = None
     try:
-        losses = tiny(*setting, "terms={mcc: 0.5, coral: 1, l2_sp: 1}").epochs[-1]["losses"]
+        losses = tiny(*setting, "terms={mcc: 0.5, coral: 1, l2_sp: 1}").epochs[0]["losses"]
     except LandbridgeError as error:
         losses, refusal = {}, str(error)
     if refusal:

@@ -14,6 +14,8 @@ SWEEPS = {
     "strategies": ("strategy=source_only,shot", 2),
     "label_efficiency": ("target_labels=1,all", 4),
     "seeds": ("strategy=source_only", 6),
+    "demo": ("seed=0", 4),
+    "negative_transfer": ("seed=0", 16),
 }
 
 

@@ -33,7 +33,7 @@ def sweep(
         arguments: of the command line. They replace axes of the same name.
         distinct: names of axes; jobs in which they have the same value are left out.
     """
-    typed = as_additions([f"{name}={values}" for name, values in params.items()])
+    _, *typed = as_additions(["-m", *(f"{name}={values}" for name, values in params.items())])
     parsed = OverridesParser.create(config_loader=loader).parse_overrides([*typed, *arguments])
     jobs = grid(parsed)
     kept = [job for job in jobs if not _alike(job, distinct)]
