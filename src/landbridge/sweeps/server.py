@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -190,6 +191,9 @@ def become(arguments: list[str], environment: dict[str, str], log: str) -> None:
     threadpool_limits(threads)
     torch.set_num_threads(threads)
     numpy.random.seed()  # Python's own generator does this by itself
+    # Temporary folders that libraries made in the helper, such as wandb's for pictures, are not this job's to remove.
+    for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
+        finalizer.atexit = False
 
 
 def leave(code: int) -> NoReturn:
