@@ -39,12 +39,16 @@ demo: $(INSTALLED) ## a small sweep in both directions of a pair of digits, and 
 	@$(BIN)/python -m landbridge.report outputs/demo
 
 .PHONY: test
-test: $(INSTALLED) ## run all tests
+test: $(INSTALLED) ## run the tests, in a few minutes
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 -m 'not long' $(ARGS)
+
+.PHONY: test-all
+test-all: $(INSTALLED) ## run all tests, also those of sweeps that are killed and of several processes
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that take no more than a few seconds each
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 -m 'not slow' $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 -m 'not slow and not long' $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## check style and formatting

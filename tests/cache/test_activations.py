@@ -284,7 +284,7 @@ print(peak - before)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_memory_stays_flat_as_data_grow_tenfold(tmp_path):
     grown = [

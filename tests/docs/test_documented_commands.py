@@ -73,7 +73,7 @@ def test_documented_sweep(arguments, sweep):
     assert "to run" in told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_first_documented_sweep_runs(sweep, tmp_path):
     code, told = sweep(*SWEEPS[0][1:], *SHORT, f"cache.path={tmp_path}/cache", base=())
     assert code == 0, told

@@ -238,7 +238,7 @@ class AskTell(Sweeper):
         return self.told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ranks_train_the_same_values_under_an_adaptive_sweeper(sweep, helper_folder, monkeypatch):  # D1, D2
     module = ModuleType(AskTell.__module__)  # Hydra takes sweepers from there alone
     module.AskTell = AskTell
@@ -290,7 +290,7 @@ def test_wandb_keeps_parallel_jobs_apart(sweep, monkeypatch):  # L1, L2
     assert len(runs) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_where_forking_is_unsafe_a_job_is_a_plain_process(sweep, monkeypatch):
     sweep("seed=1", "hydra.sweep.dir=forked")
     monkeypatch.setattr(pool, "Helper", Helper)

@@ -15,7 +15,7 @@ from landbridge.record import Record
 
 TESTS = Path(__file__).parents[1]
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
 
 
 @pytest.fixture

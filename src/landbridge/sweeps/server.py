@@ -191,9 +191,16 @@ def become(arguments: list[str], environment: dict[str, str], log: str) -> None:
     threadpool_limits(threads)
     torch.set_num_threads(threads)
     numpy.random.seed()  # Python's own generator does this by itself
-    # Temporary folders that libraries made in the helper, such as wandb's for pictures, are not this job's to remove.
+    forget_exits()
+
+
+def forget_exits() -> None:
+    """Leave what the helper would do at its end to the helper, such as to remove wandb's folder for pictures."""
+    atexit._clear()
     for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False
+    # Or those of the job's own would not be called.
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
 
 
 def leave(code: int) -> NoReturn:
