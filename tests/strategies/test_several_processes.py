@@ -1,0 +1,136 @@
+"""Two processes that train side by side: what they compute together is what one computes of the global batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from landbridge.epochs import LAST
+from landbridge.record import Record
+from landbridge.run import run
+
+TESTS = Path(__file__).parents[1]
+TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
+GATHER = "strategy.gather=true"
+NORMS = "backbone=dusk_net"
+
+# Some of each family. Those that compare samples with one another do so on the global batch only where it is gathered.
+EQUAL = {
+    "l2_sp": ("target_labels=all", "optimizer.weight_decay=0"),
+    "coral": (GATHER,),
+    "dann": ("target_labels=10",),
+    "cdan_e": (GATHER,),
+    "mcd": (),
+    "adda": ("start=checkpoint",),
+    "mcc": (GATHER, "terms=[coral]"),
+    "pseudo_label": ("strategy.threshold=0.3",),
+    "shot": (GATHER, "start=checkpoint"),
+    "adabn": (NORMS, "start=checkpoint"),
+}
+DICE = (NORMS, "optimizer._target_=dusk.Dice", "trainer.max_epochs=3")
+TOGETHER = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, compose):
+    """The folder in which one process has run each command, and then two together."""
+    folder = tmp_path_factory.mktemp("processes")
+
+    def overrides(strategy: str, *more: str) -> list[str]:
+        # Adam would blow up what rounding does to gradients that are nearly zero.
+        given = [f"strategy={strategy}", "optimizer=sgd", "optimizer.lr=0.05", "trainer.max_epochs=2", *more]
+        if "start=checkpoint" in more:
+            given.append(f"start.path={folder / 'source' / ('norms' if NORMS in more else 'plain') / LAST}")
+        return [*given, *([] if NORMS in more else ["backbone._target_=dusk.PlainNet"])]
+
+    for name, more in {"plain": (), "norms": (NORMS,)}.items():
+        run(compose("experiment=tiny", *overrides("source_only", *more)), folder / "source" / name)
+    for name, more in EQUAL.items():
+        run(compose("experiment=tiny", *overrides(name, *more)), folder / "one" / name)
+    commands = [(f"two/{name}", overrides(name, *more, *TOGETHER), False) for name, more in EQUAL.items()]
+    commands.append(("apart", overrides("coral", *TOGETHER), False))
+    dice = overrides("source_only", *DICE, *TOGETHER)
+    commands += [("dice/whole", dice, False), ("dice/cut", dice, True), ("dice/cut", dice, False)]
+    launch(
+        folder,
+        [{"arguments": [*TINY, *typed, f"hydra.run.dir={name}"], "stops": stops} for name, typed, stops in commands],
+    )
+    return folder
+
+
+def launch(folder: Path, commands: list[dict[str, Any]]) -> None:
+    """Start two processes on the same commands, as torchrun would."""
+    (folder / "commands.json").write_text(json.dumps(commands))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]),
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "NODE_RANK": "0",
+        "WORLD_SIZE": "2",
+    }
+    processes, logs = [], [folder / f"log-{rank}.txt" for rank in (0, 1)]
+    for rank, log in enumerate(logs):
+        with (folder / "commands.json").open() as given, log.open("w") as told:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, str(Path(__file__).with_name("side_by_side.py"))],
+                    cwd=folder,
+                    env=environment | {"LOCAL_RANK": str(rank)},
+                    stdin=given,
+                    stdout=told,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+    try:
+        codes = [process.wait(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert codes == [0, 0], "\n".join(log.read_text()[-3000:] for log in logs)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return torch.load(folder / LAST, weights_only=True)["state_dict"]
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    return [row["losses"] for row in Record.read(folder).epochs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", EQUAL)
+def test_two_processes_compute_what_one_does_of_the_global_batch(strategy, folder):
+    one, two = (folder / where / strategy for where in ("one", "two"))
+    torch.testing.assert_close(weights(two), weights(one), rtol=1e-4, atol=1e-5)
+    assert losses(two) == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in losses(one)]
+    results = [Record.read(each).results["target"] for each in (one, two)]
+    assert results[0]["n"] == results[1]["n"] == 12  # D8
+    assert results[0]["accuracy"] == results[1]["accuracy"]
+
+
+@pytest.mark.slow
+def test_what_compares_samples_differs_unless_they_are_gathered(folder):
+    apart, together = (losses(folder / where)[1] for where in ("apart", "one/coral"))
+    assert apart["align"] != pytest.approx(together["align"], rel=1e-2)
+
+
+@pytest.mark.slow
+def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(folder):  # F8
+    drawn = [(folder / f"dice-{rank}.txt").read_text().splitlines() for rank in (0, 1)]
+    for numbers in drawn:
+        whole = numbers[:6]
+        assert len(set(whole)) == 6
+        assert numbers == [*whole, *whole[:5], *whole[4:]]
+    assert not set(drawn[0]) & set(drawn[1])
+    torch.testing.assert_close(weights(folder / "dice/cut"), weights(folder / "dice/whole"), rtol=0, atol=0)
+    assert losses(folder / "dice/cut") == losses(folder / "dice/whole")
