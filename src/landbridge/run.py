@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import seed_everything
 
 from landbridge.build import build, factory
-from landbridge.cache import Cache
+from landbridge.cache import Cache, Off
 from landbridge.check import check
 from landbridge.clock import Clock
 from landbridge.dashboard import log_run
@@ -23,7 +24,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.evaluate import choose_epoch, test_domains
 from landbridge.folder import RunFolder
 from landbridge.freezing import Depth
-from landbridge.lightning import fit_trainer, logging_to, quiet, test_trainer
+from landbridge.lightning import fit_trainer, logging_to, quiet, rebuilds, test_trainer
 from landbridge.network import Network
 from landbridge.record import Record, environment, fingerprint, peak_memory_bytes
 from landbridge.samples import Samples
@@ -115,10 +116,13 @@ def run(
             record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
             place.write()
 
-            cache: Cache = build(cfg.cache)
+            rebuilt = rebuilds(cfg, trainer, strategy, epochs.rule)
+            cache: Cache = Off() if rebuilt else build(cfg.cache)
             with clock("cache"):
                 splits = [split.inputs for domain in domains.values() for split in domain.splits.values()]
                 cache.serve(strategy, data, splits, trainer, config["backbone"])
+            # What training takes apart is tested on a copy, which the chosen checkpoint fills.
+            tested = deepcopy(strategy) if rebuilt and strategy.trains else strategy
             with clock("train"):
                 if strategy.trains:
                     trainer.fit(strategy, data, ckpt_path=checkpoint, weights_only=True)
@@ -128,11 +132,11 @@ def run(
             with clock("test"):
                 chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
                 if path:
-                    strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+                    tested.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
                 knows = "source" in domains and start.brings_head and loaded and not loaded.initialised
                 before = _before(cfg, start, domains["target"]) if knows else None
-                tester = test_trainer(trainer, strategy)
-                record.results = test_domains(strategy, data, domains, tester, samples, folder, before)
+                tester = test_trainer(trainer, tested)
+                record.results = test_domains(tested, data, domains, tester, samples, folder, before)
             stamp = "oracle" if epochs.rule.oracle else "test"
             log_run(logger, record, folder, stamp, step=trainer.global_step)
         record.epochs = epochs.rows
