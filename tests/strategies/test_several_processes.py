@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from landbridge.epochs import LAST
+from landbridge.errors import LandbridgeError
 from landbridge.record import Record
 from landbridge.run import run
 
@@ -67,6 +68,9 @@ def folder(tmp_path_factory, compose):
         (f"sharded/{name}", overrides(name, *EQUAL[name], *PARTS, *more), False) for name, more in SHARDED.items()
     ]
     commands.append(("apart", overrides("coral", *TOGETHER), False))
+    source = ("start=source", "start.max_epochs=1", f"start.cache={folder / 'cache'}")
+    commands.append(("from_source", overrides("shot", *source, *TOGETHER), False))
+    commands.append(("refused", overrides("adda", "start=checkpoint", *TOGETHER, "trainer.strategy=ddp"), True))
     dice = overrides("source_only", *DICE, *TOGETHER)
     commands += [("dice/whole", dice, False), ("dice/cut", dice, True), ("dice/cut", dice, False)]
     launch(
@@ -148,3 +152,50 @@ def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(f
     assert not set(drawn[0]) & set(drawn[1])
     torch.testing.assert_close(weights(folder / "dice/cut"), weights(folder / "dice/whole"), rtol=0, atol=0)
     assert losses(folder / "dice/cut") == losses(folder / "dice/whole")
+
+
+@pytest.mark.slow
+def test_the_source_model_is_trained_once_by_whichever_process_comes_first(folder):
+    (model,) = (folder / "cache").iterdir()
+    assert Record.read(model).status == "done"
+    assert Record.read(folder / "from_source").start["loaded"] == 6
+
+
+@pytest.mark.slow
+def test_what_moves_parts_of_the_weights_in_turn_must_be_expected(folder):  # D6
+    assert "ADDA changes what trains within a step" in Record.read(folder / "refused").reason
+
+
+SHARDS = ("trainer.strategy._target_=dusk.ShardedOnCPU", "target_labels=all")
+
+
+@pytest.mark.parametrize(
+    ("typed", "who"),
+    [
+        (("strategy=mcd",), "strategy MCD"),
+        (("strategy=fixmatch",), "strategy FixMatch"),
+        (("strategy=delta", "start=source"), "strategy DELTA"),
+        (("strategy=shot", "start=source"), "strategy SHOT"),
+        (("averaging=ema",), "averaging"),
+        (("freeze=gradual", "trainer.max_epochs=3"), "freeze Gradual"),
+        (("trainer.precision=bf16-mixed",), "trainer.precision=bf16-mixed"),
+        (("selection=mixval",), "selection=mixval"),
+    ],
+)
+def test_what_needs_whole_weights_is_not_sharded(typed, who, tiny, tmp_path):
+    source = ["start.max_epochs=1", f"start.cache={tmp_path}"] if "start=source" in typed else []
+    with pytest.raises(LandbridgeError, match=f"^{who} needs whole weights, which FSDP keeps in parts"):
+        tiny(*SHARDS, *typed, *source)
+
+
+def test_batchnorm_is_synchronised_where_that_is_possible(tiny):
+    with pytest.raises(LandbridgeError, match="on GPUs only"):
+        tiny("trainer.strategy=ddp", "trainer.sync_batchnorm=true")
+    with pytest.raises(LandbridgeError, match="strategy StochNorm has changed"):
+        tiny("strategy=stoch_norm", "target_labels=all", "trainer.sync_batchnorm=true", folder="other")
+
+
+def test_lightning_shards_on_gpus_only(tiny, compose):
+    assert compose("experiment=tiny", "trainer=fsdp").trainer.strategy == "fsdp"
+    with pytest.raises(LandbridgeError, match="requires a GPU"):
+        tiny("trainer=fsdp", "trainer.accelerator=cpu")
