@@ -41,8 +41,8 @@ class RunFolder:
         """
         trainer = self.record.config["trainer"]
         alone = trainer.get("devices") == 1 and trainer.get("num_nodes", 1) == 1
-        if alone or rank_zero_only.rank == 0:
-            self.record.write(self.path)
+        write = self.record.write if alone else rank_zero_only(self.record.write)
+        write(self.path)
 
     def finished(self) -> Record | None:
         """Return the record of the same run, if the folder holds it and it is done.
