@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from annotated_types import Ge
+from pytorch_lightning.strategies import FSDPStrategy
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from landbridge.backbones.backbone import Sequence
 from landbridge.backbones.small import GREY_28
@@ -74,6 +76,25 @@ class DuskNet(Sequence):
         super().__init__({"conv": conv, "bottleneck": bottleneck}, GREY_28, 8)
 
 
+class PlainNet(Sequence):
+    """A network in which no sample's outputs depend on others, nor on chance: neither BatchNorm nor dropout."""
+
+    def __init__(self) -> None:
+        conv = nn.Sequential(nn.Conv2d(1, 4, 5, 4), nn.ReLU())
+        bottleneck = nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, 8), nn.ReLU())
+        super().__init__({"conv": conv, "bottleneck": bottleneck}, GREY_28, 8)
+
+
+class Dice(torch.optim.SGD):
+    """SGD that appends a random number after each step to `dice-RANK.txt`, one file a process."""
+
+    def step(self, closure=None):
+        loss = super().step(closure)
+        with Path(f"dice-{os.environ.get('LOCAL_RANK', '0')}.txt").open("a") as file:
+            file.write(f"{torch.rand(())}\n")
+        return loss
+
+
 class Witness(torch.optim.Adam):
     """Adam that appends a hash of its parameters after each step to `weights-RANK.txt`, one file a process."""
 
@@ -123,3 +144,10 @@ class FullDisk(torch.optim.Adam):
     def step(self, closure=None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         return super().step(closure)
+
+
+class ShardedOnCPU(FSDPStrategy):
+    """FSDP as Lightning has it for GPUs: it refuses CPUs by the name of the class, and torch unless it is told."""
+
+    def _setup_model(self, model):
+        return FullyShardedDataParallel(model, device_id=torch.device("cpu"), **self.kwargs)

@@ -15,6 +15,7 @@ FLOORS = (
     {"__main__"},
     {"sweeps"},
     {"run", "table", "trials"},
+    {"assemble"},
     {"start", "evaluate", "samples", "cache", "report", "folder", "lightning", "dashboard", "check"},
     {"averaging", "epochs", "build"},
     {"strategies"},

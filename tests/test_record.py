@@ -175,7 +175,7 @@ def test_an_environment_without_git_is_described_too(monkeypatch):
 def test_peak_memory_is_in_bytes():
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    assert peak_memory_bytes() == pytest.approx(peak, rel=0.1)
+    assert peak_memory_bytes()["peak_memory_bytes"] == pytest.approx(peak, rel=0.1)
 
 
 def test_the_skeleton_that_scripts_rely_on():

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import Trainer
+from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
@@ -167,11 +167,18 @@ class Epochs(Checkpoint):
         self._random = state_dict["random"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Start the epoch's clock, and after a resume put the random generators where they stood."""
+        """Start the epoch's clock, and set the random generators: after a resume to where they stood.
+
+        That is what the first process goes on with. Each of the others draws numbers of its own, so that no two drop
+        the same units: since a checkpoint has the first one's state only, theirs begins anew with every epoch.
+        """
         self._began = time.perf_counter()
-        if self._random is not None:
+        if trainer.global_rank:
+            mixed = np.random.SeedSequence([self.data.seed, trainer.global_rank, trainer.current_epoch])
+            seed_everything(int(mixed.generate_state(1)[0]), workers=True, verbose=False)
+        elif self._random is not None:
             _restore_random_state(self._random)
-            self._random = None
+        self._random = None
 
 
 def epoch_checkpoint(epoch: int) -> str:

@@ -34,10 +34,15 @@ class RunFolder:
         except OSError as error:
             raise LandbridgeError(f"cannot make the folder {path}: {error.strerror}") from error
 
-    @rank_zero_only
     def write(self) -> None:
-        """Write the record, on the first process only."""
-        self.record.write(self.path)
+        """Write the record: of several processes the first, and one that runs alone whichever it is.
+
+        So does the one of them that comes first to training the source model, while the others wait.
+        """
+        trainer = self.record.config["trainer"]
+        alone = trainer.get("devices") == 1 and trainer.get("num_nodes", 1) == 1
+        write = self.record.write if alone else rank_zero_only(self.record.write)
+        write(self.path)
 
     def finished(self) -> Record | None:
         """Return the record of the same run, if the folder holds it and it is done.

@@ -14,12 +14,17 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
 
 from landbridge.build import build
 from landbridge.errors import LandbridgeError
+from landbridge.selection import Rule
 from landbridge.strategies.base import Strategy
+from landbridge.strategies.norm_layers import BATCH_NORMS
 
 WEIGHTS_IN_HALF = ("16-true", "bf16-true")
+#: Where Lightning calls a strategy between the steps in which the network runs as a whole.
+BETWEEN_STEPS = ("on_train_start", "on_train_epoch_start", "on_train_batch_end", "on_train_epoch_end")
 
 
 def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback], folder: Path) -> Trainer:
@@ -49,6 +54,41 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise LandbridgeError(f"trainer: {error}") from error
+
+
+def rebuilds(cfg: DictConfig, trainer: Trainer, strategy: Strategy, rule: Rule) -> bool:
+    """Say whether training takes the network apart: shards its weights, or puts other BatchNorm layers in their places.
+
+    Args:
+        cfg: the run's configuration.
+        trainer: made from it.
+        strategy: that it is to train.
+        rule: scores its epochs.
+
+    Raises:
+        LandbridgeError: something needs what would not be there.
+    """
+    synchronises = bool(cfg.trainer.get("sync_batchnorm"))
+    name = type(strategy).__name__
+    if synchronises and any(m._forward_hooks for m in strategy.modules() if isinstance(m, BATCH_NORMS)):
+        raise LandbridgeError(
+            f"trainer.sync_batchnorm replaces BatchNorm layers that strategy {name} has changed itself"
+        )
+    if synchronises and isinstance(trainer.strategy, DDPStrategy) and trainer.strategy.root_device.type == "cpu":
+        raise LandbridgeError("trainer.sync_batchnorm: processes synchronise BatchNorm on GPUs only")
+    if isinstance(trainer.strategy, FSDPStrategy):
+        between = any(getattr(type(strategy), hook) is not getattr(Strategy, hook) for hook in BETWEEN_STEPS)
+        for who, where in (
+            (f"strategy {name}", between or not strategy.automatic_optimization),
+            ("averaging", cfg.get("averaging")),
+            (f"freeze {type(strategy.freeze_policy).__name__}", strategy.changes_what_trains()),
+            (f"selection={rule.name}", rule.predicts),
+            (f"trainer.precision={trainer.precision}", trainer.precision != "32-true"),
+        ):
+            if where:
+                raise LandbridgeError(f"{who} needs whole weights, which FSDP keeps in parts: use trainer=ddp")
+        return True
+    return synchronises
 
 
 def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:

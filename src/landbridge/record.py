@@ -183,10 +183,15 @@ def environment() -> dict[str, Any]:
     }
 
 
-def peak_memory_bytes() -> int:
-    """Return the largest resident size this process has had, in bytes."""
+def peak_memory_bytes() -> dict[str, int]:
+    """Return the most memory that this process has had, and that it has had on a GPU where there is one, in bytes."""
+    import torch
+
     unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    peaks = {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    if torch.cuda.is_available():
+        peaks["peak_gpu_memory_bytes"] = torch.cuda.max_memory_allocated()
+    return peaks
 
 
 def _git_revision() -> str | None:

@@ -256,6 +256,8 @@ class Source(Start):
             own[key] = value
         # One process: a process group of one would stay for the run itself, which may want more.
         own["trainer"].update(devices=1, strategy="auto")
+        for setting in ("num_nodes", "sync_batchnorm"):
+            own["trainer"].pop(setting, None)
         if self.max_epochs:
             own["trainer"]["max_epochs"] = self.max_epochs
         return own

@@ -89,7 +89,11 @@ class Backbone(nn.Module, ABC):
     def hold(self, parameters: Iterable[str]) -> None:
         """Keep some parameters from training in any epoch; the statistics of BatchNorm then stand still too."""
         self.held = frozenset(parameters)
-        vars(self).pop("stages_of_module", None)  # there may be new modules
+        self.forget_modules()
+
+    def forget_modules(self) -> None:
+        """Look anew, when next asked, which modules there are: for whatever adds or replaces some."""
+        vars(self).pop("stages_of_module", None)
 
     def train_stages(self, trainable: Collection[int], mode: bool = True) -> None:
         """Let some stages train and hold the others still.

@@ -74,7 +74,7 @@ class Activations(Cache):
 
     def report(self) -> dict[str, Any]:
         """Return how many entries were found and computed, the bytes in all of them, and the seconds it took."""
-        return {"depth": self.depth, **self.counts, "seconds": round(self.seconds, 3)}
+        return {"cache": {"depth": self.depth, **self.counts, "seconds": round(self.seconds, 3)}}
 
     def _depth(self, strategy: Strategy) -> int:
         """Return how many stages need not be run."""

@@ -33,9 +33,9 @@ class Cache(ABC):
             backbone: the backbone's configuration.
         """
 
-    def report(self) -> dict[str, Any] | None:
-        """Return what it did, for the record."""
-        return None
+    def report(self) -> dict[str, Any]:
+        """Return what it did, for the record's cost."""
+        return {}
 
 
 class Off(Cache):

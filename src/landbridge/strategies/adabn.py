@@ -25,8 +25,11 @@ class AdaBN(ClosedForm):
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
-        self._layers = layers_with_statistics(self)
+        layers_with_statistics(self)  # or refuse, before anything is read
 
     def solve(self) -> None:
         """Measure every layer."""
-        measure_statistics(self, self._layers)
+        # Looked up here: trainer.sync_batchnorm puts others in the place of those that were built.
+        layers = layers_with_statistics(self)
+        self.eval()
+        measure_statistics(self, layers)

@@ -13,6 +13,7 @@ from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
 from landbridge.strategies.output import Output
+from landbridge.strategies.processes import gathered, mean_over_processes
 from landbridge.strategies.terms import TERMS, start_for
 from landbridge.strategies.terms import needs as needs_of_terms
 from landbridge.strategies.trainable import Trainable
@@ -29,6 +30,8 @@ class Strategy(Trainable):
     Args:
         network: backbone and head.
         terms: weights of terms that are added to the loss, by name; see `landbridge.strategies.terms`.
+        gather: whether several processes compute the loss on the outputs of all of them, so that what compares samples
+            with one another (an alignment, a class balance) sees the global batch; otherwise each sees its own part.
         **trainable: see `Trainable`.
     """
 
@@ -61,9 +64,10 @@ class Strategy(Trainable):
 
     weights_at_start: Tensor | None
 
-    def __init__(self, network: Network, terms: Mapping[str, float], **trainable: Any) -> None:
+    def __init__(self, network: Network, terms: Mapping[str, float], gather: bool = False, **trainable: Any) -> None:
         super().__init__(network=network, **trainable)
         self.terms = dict(terms)
+        self.gather = gather
         # In the checkpoint, so that a resumed run is pulled towards the same weights.
         self.register_buffer("weights_at_start", start_for(terms, network.backbone))
         self._totals: dict[str, Tensor] = {}
@@ -128,6 +132,8 @@ class Strategy(Trainable):
 
     def loss_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """Return the terms of the strategy's own loss and the configured ones beside it."""
+        if self.gather:
+            outputs = {name: gathered(output, self) for name, output in outputs.items()}
         # Distances and covariances cancel: they are computed in full precision whatever the network's is.
         with torch.autocast(self.device.type, enabled=False):
             foreign = needs_of_terms(self.terms) - self.needs - self.optional
@@ -148,7 +154,7 @@ class Strategy(Trainable):
             self._totals[name] = self._totals[name] + value if name in self._totals else value
         self._batches_in_totals += 1
         if self.batches_seen % STEPS_BETWEEN_CHECKS == 0:
-            self._require_finite()
+            self._require_finite(mean_over_processes(self._totals, self))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> Any:
         """Encode a batch of validation inputs; selection rules read the outputs."""
@@ -170,13 +176,14 @@ class Strategy(Trainable):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean of each term."""
-        self._require_finite()
-        self.epoch_losses = {name: float(value) / self._batches_in_totals for name, value in self._totals.items()}
+        totals = mean_over_processes(self._totals, self)
+        self._require_finite(totals)
+        self.epoch_losses = {name: float(value) / self._batches_in_totals for name, value in totals.items()}
         self.log_dict({f"train/{name}": value for name, value in self.epoch_losses.items()})
         self._totals, self._batches_in_totals = {}, 0
 
-    def _require_finite(self) -> None:
-        broken = [name for name, value in self._totals.items() if not torch.isfinite(value)]
+    def _require_finite(self, totals: Mapping[str, Tensor]) -> None:
+        broken = [name for name, value in totals.items() if not torch.isfinite(value)]
         if broken:
             terms = f"the loss terms {' and '.join(broken)} are" if len(broken) > 1 else f"the loss term {broken[0]} is"
             raise LandbridgeError(

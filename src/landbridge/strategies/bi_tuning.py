@@ -14,6 +14,7 @@ from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.losses import bi_tuning
 from landbridge.strategies.output import Output
+from landbridge.strategies.processes import joined
 from landbridge.strategies.two_views import TwoViews
 
 KEYS = "target_keys"
@@ -107,9 +108,9 @@ class BiTuning(TwoViews):
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Queue the batch's keys, of all processes alike, and move the average towards the weights."""
-        fresh: Any = self._fresh
-        if self.data.processes > 1:
-            fresh = [each.flatten(0, 1) for each in self.all_gather(fresh)]
+        fresh = self._fresh
+        if self.data.processes > 1 and not self.gather:
+            fresh = tuple(joined(each) for each in fresh)
         features, projections, y = fresh
         for queue, keys in ((self.queued_features, features), (self.queued_projections, projections)):
             queue.copy_(enqueued(queue, self.oldest, keys, y))

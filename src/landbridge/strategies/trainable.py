@@ -77,21 +77,30 @@ class Trainable(LightningModule, ABC):
             self.network.backbone.train_stages(self.ever_trainable)
 
     def on_train_start(self) -> None:
-        """Refuse processes side by side that would wait for gradients of stages which stand still in some epochs.
+        """Refuse processes side by side that would wait for gradients of weights which stand still in some steps.
 
         Raises:
-            LandbridgeError: the policy changes what trains, and the trainer is not told to expect that.
+            LandbridgeError: what trains changes, and the trainer is not told to expect that.
         """
+        # Layers may have been replaced since it was built: trainer.sync_batchnorm does that.
+        self.network.backbone.forget_modules()
         wrapped = self.trainer.model
-        changes = any(
-            self.freeze_policy.trainable(epoch, self.network.backbone.stages) != self.ever_trainable
-            for epoch in range(self.freeze_policy.epochs)
-        )
-        if changes and isinstance(wrapped, DistributedDataParallel) and not wrapped.find_unused_parameters:
-            raise LandbridgeError(
-                f"freeze: {type(self.freeze_policy).__name__} changes what trains between epochs, which several "
-                "processes must expect: set trainer.strategy=ddp_find_unused_parameters_true"
-            )
+        if not isinstance(wrapped, DistributedDataParallel) or wrapped.find_unused_parameters:
+            return
+        for who, does, when in (
+            (self.freeze_policy, self.changes_what_trains(), "between epochs"),
+            (self, not self.automatic_optimization and len(self.players()) > 1, "within a step"),
+        ):
+            if does:
+                raise LandbridgeError(
+                    f"{type(who).__name__} changes what trains {when}, which several processes must expect: "
+                    "set trainer.strategy=ddp_find_unused_parameters_true, as trainer=ddp does"
+                )
+
+    def changes_what_trains(self) -> bool:
+        """Say whether some stage trains in some epochs only."""
+        stages, epochs = self.network.backbone.stages, range(self.freeze_policy.epochs)
+        return any(self.freeze_policy.trainable(epoch, stages) != self.ever_trainable for epoch in epochs)
 
     def on_train_epoch_start(self) -> None:
         """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from landbridge.assemble import strategy_class, streams_of
 from landbridge.build import build
 from landbridge.check import check
 from landbridge.errors import LandbridgeError
 from landbridge.record import INCIDENTAL, fingerprint
-from landbridge.run import strategy_class, streams_of
 from landbridge.start import Start
 
 
