@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from landbridge.record import OUTPUTS, SAMPLES
+from landbridge.record import OUTPUTS, SAMPLES, read_arrays
 from test_run import wandb_run
 
 pytest.importorskip("wandb")
@@ -21,7 +21,7 @@ def files(tiny, tmp_path):
     """A run logged to wandb: its record, the arrays it kept, and wandb's folder of files."""
     record = tiny("logger=wandb", "trainer.max_epochs=2", "target.shift=0.7")
     (folder,) = (tmp_path / "run").glob("wandb/offline-run-*/files/media")
-    return record, np.load(tmp_path / "run" / OUTPUTS), np.load(tmp_path / "run" / SAMPLES), folder
+    return record, read_arrays(tmp_path / "run" / OUTPUTS), read_arrays(tmp_path / "run" / SAMPLES), folder
 
 
 def table(folder, name):

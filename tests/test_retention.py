@@ -1,10 +1,9 @@
 """How much of the source a run that starts from a source model keeps, beside what the target gains."""
 
-import numpy as np
 import pytest
 
 from landbridge.evaluate import OUTPUTS
-from landbridge.record import Record
+from landbridge.record import Record, read_arrays
 from landbridge.table import print_record
 
 
@@ -43,7 +42,7 @@ def test_what_is_judged_after_is_not_what_was_before(launch, tmp_path):
     record = launch("strategy=target_only", "target_labels=all", "target.shift=0.9", "trainer.max_epochs=20")
     for result in record.results.values():
         assert result["accuracy"] != result["accuracy_at_start"]
-    kept = np.load(tmp_path / "run" / OUTPUTS)
+    kept = read_arrays(tmp_path / "run" / OUTPUTS)
     accuracy = (kept["source_logits"].argmax(1) == kept["source_labels"]).mean()
     assert record.results["source"]["accuracy"] == pytest.approx(accuracy)
 

@@ -370,7 +370,9 @@ def wandb_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     summary: dict[str, Any] = {}
     code = -1
     for message in wandb_records(path):
-        for kept, items in ((config, message.config.update), (summary, message.summary.update)):
+        # What is set before wandb has begun comes with the message that begins the run.
+        told = ((config, message.run.config), (config, message.config), (summary, message.summary))
+        for kept, items in ((kept, part.update) for kept, part in told):
             kept |= {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
         if message.WhichOneof("record_type") == "exit":
             code = message.exit.exit_code

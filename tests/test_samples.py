@@ -9,7 +9,7 @@ from torch.nn.functional import softmax
 
 from dusk import DuskNet, dusk
 from landbridge.network import Network
-from landbridge.record import OUTPUTS, SAMPLES
+from landbridge.record import OUTPUTS, SAMPLES, read_arrays
 from landbridge.samples import DIRECTIONS, EMBEDDED, PICTURES, PIXELS, Samples
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def kept(network, domains, folder, logits):
             features = network(network.backbone.spec.render(inputs))[0]
         samples.keep(role, split.inputs, features, logits[role], split.labels.open("test"))
     samples.write(folder)
-    return np.load(folder / SAMPLES), samples
+    return read_arrays(folder / SAMPLES), samples
 
 
 def test_what_is_kept_is_bounded_and_the_principal_components(network, domains, tmp_path):
@@ -97,7 +97,7 @@ def test_a_run_without_mistakes_keeps_no_pictures(network, domains, tmp_path):
 @pytest.mark.parametrize("strategy", ["dsbn", "tent", "mcd", "adda"])
 def test_strategies_with_networks_of_their_own_leave_samples_too(strategy, tiny, tmp_path):
     tiny(f"strategy={strategy}", *([f"start.cache={tmp_path}"] if strategy in ("tent", "adda") else []))
-    found, outputs = np.load(tmp_path / "run" / SAMPLES), np.load(tmp_path / "run" / OUTPUTS)
+    found, outputs = read_arrays(tmp_path / "run" / SAMPLES), read_arrays(tmp_path / "run" / OUTPUTS)
     assert found["target_before"].shape == found["target_after"].shape
     assert found["target_positions"].max() < len(outputs["target_labels"])
 
@@ -116,4 +116,4 @@ def test_vectors_have_embeddings_and_no_pictures(tmp_path):
     n = len(inputs)
     samples.keep("target", inputs, torch.randn(n, 7), torch.randn(n, 3), torch.zeros(n, dtype=torch.long))
     samples.write(tmp_path)
-    assert set(np.load(tmp_path / SAMPLES).files) == {"target_positions", "target_before", "target_after"}
+    assert set(read_arrays(tmp_path / SAMPLES)) == {"target_positions", "target_before", "target_after"}

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-from landbridge.record import OUTPUTS, SAMPLES, Record
+from landbridge.record import OUTPUTS, SAMPLES, Record, read_arrays
 
 
 def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, step: int) -> None:
@@ -38,7 +37,7 @@ def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
     import wandb
 
     classes = record.data["target"]["classes"]
-    outputs, samples = np.load(folder / OUTPUTS), np.load(folder / SAMPLES)
+    outputs, samples = read_arrays(folder / OUTPUTS), read_arrays(folder / SAMPLES)
     predicted = outputs["target_logits"].argmax(1)
     # By these a workspace groups and filters.
     run.summary.update(

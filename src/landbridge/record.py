@@ -133,6 +133,14 @@ class Record:
         return cls(**content)
 
 
+def read_arrays(path: Path) -> "dict[str, np.ndarray]":
+    """Read all arrays of a file that lies beside a record, such as `OUTPUTS`, and leave nothing open."""
+    import numpy as np
+
+    with np.load(path) as kept:
+        return dict(kept)
+
+
 def unpack_correct(result: Mapping[str, Any]) -> "np.ndarray":
     """Return which test samples were predicted right (n,), from the metrics of a record."""
     import numpy as np

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from landbridge.data.activations import Activations
+from landbridge.data.activations import Activation, Activations
 from landbridge.data.domain import Domain
 from landbridge.data.inputs import Inputs, InputSpec
 from landbridge.data.streams import Stream
@@ -94,8 +94,13 @@ def _spread(n: int) -> Tensor:
 
 @torch.no_grad()
 def _embed(network: Network, stream: Stream, device: torch.device) -> Tensor:
+    dtype = next(network.parameters()).dtype
+
     def features(where: Tensor) -> Tensor:
         x = stream.read(where)["x"].to(device)
+        if isinstance(x, Activation):
+            # Mixed precision keeps them in half, and there is none here.
+            x = Activation(x.depth, tuple(each.to(dtype) if each.is_floating_point() else each for each in x.tensors))
         if isinstance(x, Tensor) and stream.spec:
             x = stream.spec.render(x)
         return network(x)[0].float().cpu()

@@ -262,7 +262,8 @@ def test_class_names_of_clothes_stand_in_the_published_order():
 @pytest.mark.skipif(not (DATA / "usps" / "usps.bz2").exists(), reason="needs LANDBRIDGE_DATA with usps")
 def test_the_real_usps():
     domain = torchvision_domain("usps", root=str(DATA / "usps"))
-    arrays = np.load(DATA / "usps" / "usps.npz")
+    with np.load(DATA / "usps" / "usps.npz") as opened:
+        arrays = dict(opened)
     pixels = ((arrays["x"] + 1) / 2 * 255).astype(np.uint8)
     test = arrays["split"] == "test"
     assert np.array_equal(domain.splits["test"].inputs.tensor[:, 0].numpy(), pixels[test])

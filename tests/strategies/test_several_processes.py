@@ -123,7 +123,7 @@ def losses(folder: Path) -> list[dict[str, float]]:
     return [row["losses"] for row in Record.read(folder).epochs]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "strategy"), [*(("two", each) for each in EQUAL), *(("sharded", each) for each in SHARDED)]
 )
@@ -136,13 +136,13 @@ def test_two_processes_compute_what_one_does_of_the_global_batch(where, strategy
     assert results[0]["accuracy"] == results[1]["accuracy"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_compares_samples_differs_unless_they_are_gathered(folder):
     apart, together = (losses(folder / where)[1] for where in ("apart", "one/coral"))
     assert apart["align"] != pytest.approx(together["align"], rel=1e-2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(folder):  # F8
     drawn = [(folder / f"dice-{rank}.txt").read_text().splitlines() for rank in (0, 1)]
     for numbers in drawn:
@@ -154,14 +154,14 @@ def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(f
     assert losses(folder / "dice/cut") == losses(folder / "dice/whole")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_source_model_is_trained_once_by_whichever_process_comes_first(folder):
     (model,) = (folder / "cache").iterdir()
     assert Record.read(model).status == "done"
     assert Record.read(folder / "from_source").start["loaded"] == 6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_moves_parts_of_the_weights_in_turn_must_be_expected(folder):  # D6
     assert "ADDA changes what trains within a step" in Record.read(folder / "refused").reason
 

@@ -12,6 +12,7 @@ from landbridge.backbones.backbone import Sequence
 from landbridge.errors import LandbridgeError
 from landbridge.freezing import Depth
 from landbridge.network import Network
+from landbridge.record import read_arrays
 from landbridge.strategies import TENT
 
 AFFINE = {f"network.backbone.layer{layer}.2.{kind}" for layer in (1, 2) for kind in ("weight", "bias")}
@@ -126,7 +127,7 @@ def test_a_run_shuffles_what_arrives_and_reports_it_in_the_order_of_the_split(st
         record = tiny(f"strategy={strategy}", *settings, *overrides, folder=folder)
         assert record.status == "done"
         assert record.results["target"]["n"] == 12
-        return np.load(tmp_path / folder / "test_outputs.npz")["target_logits"]
+        return read_arrays(tmp_path / folder / "test_outputs.npz")["target_logits"]
 
     still = ["strategy.momentum=0"] if strategy == "bn_adapt" else ["strategy.lr=1e-30", "strategy.batch_size=12"]
     stored = logits("strategy.order_seed=null", *still, folder="stored")

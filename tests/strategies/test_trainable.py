@@ -187,7 +187,7 @@ def test_a_newly_thawed_stage_joins_at_the_rate_of_the_moment():
 # Two processes --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_thaw_together(tmp_path):  # D5
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
     trainer = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true", "hydra.run.dir=out"]

@@ -15,7 +15,7 @@ SWEEPS = {
     "label_efficiency": ("target_labels=1,all", 4),
     "seeds": ("strategy=source_only", 6),
     "demo": ("seed=0", 4),
-    "negative_transfer": ("seed=0", 16),
+    "negative_transfer": ("seed=0", 10),
 }
 
 
