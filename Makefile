@@ -40,15 +40,15 @@ demo: $(INSTALLED) ## a small sweep in both directions of a pair of digits, and 
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests, in a few minutes
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 -m 'not long' $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m 'not long' $(ARGS)
 
 .PHONY: test-all
 test-all: $(INSTALLED) ## run all tests, also those of sweeps that are killed and of several processes
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that take no more than a few seconds each
-	@$(BIN)/python -m pytest -n auto --maxprocesses 8 -m 'not slow and not long' $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m 'not slow and not long' $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## check style and formatting

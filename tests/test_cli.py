@@ -204,12 +204,23 @@ def test_a_signal_ends_a_run_with_its_code_and_a_line_that_says_how_to_go_on(sen
     path = os.pathsep.join([str(SOURCE), str(TESTS)])
     command = [sys.executable, "-m", "landbridge", *TINY, "trainer.max_epochs=100000", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's jobs in the background ignore it, and so would theirs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
         while not (tmp_path / "out" / "last.ckpt").exists():
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(sent)
         said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
     assert process.returncode == code
     assert f"hydra.run.dir={tmp_path / 'out'} goes on from there" in said
     assert "Traceback" not in said

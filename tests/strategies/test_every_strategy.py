@@ -158,9 +158,10 @@ def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, 
         assert not differences(content(tmp_path / "cached"), content(tmp_path / "without"), tolerance=1e-5)
 
 
-@pytest.mark.slow
 # Beside a method of adaptation one that trains a source model first, and looks back at it.
-@pytest.mark.parametrize("strategy", ["dann", "lwf"])
+@pytest.mark.parametrize(
+    "strategy", [pytest.param("dann", marks=pytest.mark.slow), pytest.param("lwf", marks=pytest.mark.long)]
+)
 def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):  # D6, D7, D8
     overrides = [*setting(strategy, 2), "freeze.depth=1", "optimizer._target_=dusk.Witness", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
