@@ -64,6 +64,10 @@ format: $(INSTALLED) ## mend style and formatting where that can be done by itse
 types: $(INSTALLED) ## check types
 	@$(BIN)/pyright --pythonpath $(BIN)/python $(ARGS)
 
+.PHONY: docs
+docs: $(INSTALLED) ## build the documentation into site/; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 .PHONY: bench
 bench: $(INSTALLED) ## measure speed and memory against hand-written loops and other launchers
 	@$(BIN)/python benchmarks/training_loop.py
@@ -80,4 +84,4 @@ bench-fine-tuning: $(INSTALLED) ## run the comparison of fine-tuning methods aga
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs in outputs/ stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist build site

@@ -33,7 +33,8 @@ def commands(program: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.split()[:1] == [program]]
 
 
-RUNS = [command[1:] for command in commands("landbridge")]
+# Once each, on however many pages they stand.
+RUNS = [list(command[1:]) for command in dict.fromkeys(map(tuple, commands("landbridge")))]
 SINGLE = [arguments for arguments in RUNS if "-m" not in arguments and "strategy=mean_match" not in arguments]
 SWEEPS = [arguments for arguments in RUNS if "-m" in arguments]
 
