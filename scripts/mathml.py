@@ -1,4 +1,4 @@
-r"""A hook of mkdocs: equations, which arithmatex marks as `\(...\)` and `\[...\]`, become MathML in the pages that are built.
+r"""A hook of mkdocs: equations, which arithmatex marks as `\(...\)` and `\[...\]`, become MathML in built pages.
 
 So pages need neither a script nor a network to show them, and an equation that cannot be read stops the build.
 """
