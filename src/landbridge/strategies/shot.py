@@ -31,7 +31,6 @@ class SHOT(Strategy):
     optional: ClassVar = frozenset({"target"})
     optimises: ClassVar = frozenset({"diversity", "entropy", "im"})
     continues_source: ClassVar = True
-    optimises: ClassVar = frozenset({"im", "entropy", "diversity"})
 
     def __init__(
         self,
