@@ -143,6 +143,7 @@ def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8,
     assert resumed.results == straight.results
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, tiny, tmp_path):  # F2
     overrides = [*setting(strategy, 2), "freeze.depth=1", "data.steps_per_epoch=3"]
@@ -159,9 +160,8 @@ def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, 
 
 
 # Beside a method of adaptation one that trains a source model first, and looks back at it.
-@pytest.mark.parametrize(
-    "strategy", [pytest.param("dann", marks=pytest.mark.slow), pytest.param("lwf", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", ["dann", "lwf"])
 def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):  # D6, D7, D8
     overrides = [*setting(strategy, 2), "freeze.depth=1", "optimizer._target_=dusk.Witness", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
