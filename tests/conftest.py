@@ -24,8 +24,9 @@ from landbridge.sweeps.helper import Helper
 TESTS = Path(__file__).parent
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
 
-# One thread is faster for small tensors, and sums in the same order on every machine.
+# One thread is faster for small tensors, and sums in the same order on every machine; in processes of a test, too.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
