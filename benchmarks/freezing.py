@@ -16,6 +16,7 @@ import argparse
 import logging
 import os
 import statistics
+import sys
 import tarfile
 import tempfile
 import time
@@ -144,7 +145,9 @@ def part_c(root: Path, store: str, repeats: int) -> None:
 
 def unpack(domain: str, folder: Path) -> Path:
     """Unpack the photographs; `all` puts those of all four domains side by side."""
-    data = Path(os.environ.get("LANDBRIDGE_DATA", "../shared/data"))
+    if "LANDBRIDGE_DATA" not in os.environ:
+        sys.exit("set LANDBRIDGE_DATA to the folder that holds office_caltech10_128.tar")
+    data = Path(os.environ["LANDBRIDGE_DATA"])
     with tarfile.open(data / "office_caltech10_128.tar") as tar:
         tar.extractall(folder, filter="data")
     root = folder / "office_caltech10_128"

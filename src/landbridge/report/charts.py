@@ -74,10 +74,12 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
 
     plot.axes(x, y, x_title, y_title, axis and axis.ticks)
     for i, curve in enumerate(curves):
-        banded = [point for point in curve.points if point.low is not None and point.high is not None]
+        banded = [
+            (each.x, each.low, each.high) for each in curve.points if each.low is not None and each.high is not None
+        ]
         if named and len(banded) > 1:
-            lower = [place(point.x, point.low) for point in banded]  # type: ignore[arg-type]
-            upper = [place(point.x, point.high) for point in banded]  # type: ignore[arg-type]
+            lower = [place(at, low) for at, low, _ in banded]
+            upper = [place(at, high) for at, _, high in banded]
             plot.band(lower, upper, colour(i))
     for i, curve in enumerate(curves):
         plot.path([place(point.x, point.mean) for point in curve.points], f"curve {colour(i)}", dash(i), curve.label)
