@@ -35,7 +35,7 @@ class Hand(nn.Module):
     def __init__(self, critic_inputs: int = 0) -> None:
         super().__init__()
         self.backbone, self.head = DigitsCNN(), nn.Linear(64, 10)
-        layers = [nn.Linear(critic_inputs, 1024), nn.ReLU(True), nn.Linear(1024, 1024), nn.ReLU(True)]
+        layers = [nn.Linear(critic_inputs or 1, 1024), nn.ReLU(True), nn.Linear(1024, 1024), nn.ReLU(True)]
         self.critic = nn.Sequential(*layers, nn.Linear(1024, 1)) if critic_inputs else nn.Identity()
 
     def confuse(self, source: Tensor, target: Tensor, progress: float) -> Tensor:

@@ -127,6 +127,10 @@ class TransferData(LightningDataModule):
         """The validation inputs of each domain, without labels, in the order of `validation`."""
         return [self.in_order(name, stream) for name, stream in self.validation.items()]
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch to the device that trains; on a CPU it is there already, and not searched for tensors."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def in_order(self, name: str, stream: Stream | None = None, batch_size: int | None = None) -> DataLoader[Any]:
         """One pass over a stream in the order of its samples, for evaluation.
 

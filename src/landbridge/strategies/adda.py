@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from landbridge.data.streams import Batch
 from landbridge.losses import domain_loss
 from landbridge.network import Network
-from landbridge.strategies.base import Strategy
+from landbridge.strategies.base import Strategy, total
 from landbridge.strategies.critic import critic
 from landbridge.strategies.output import Output
 
@@ -71,7 +71,7 @@ class ADDA(Strategy):
             tell = domain_loss(self.critic(source), self.critic(target.detach()))
         self.update(CRITIC, tell)
         terms = self.loss_terms(outputs)
-        self.update(ENCODER, torch.stack(list(terms.values())).sum())
+        self.update(ENCODER, total(terms))
         self.count_step({"tell": tell} | terms)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:

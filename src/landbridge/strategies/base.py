@@ -1,7 +1,9 @@
 """The base of all strategies: it encodes streams, and sums and logs the terms of a loss."""
 
+import operator
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +22,11 @@ from landbridge.strategies.trainable import Trainable
 
 # Looking at a loss makes a GPU wait, so training looks once in so many steps.
 STEPS_BETWEEN_CHECKS = 50
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """Add up the terms of a loss, of which there is at least one."""
+    return reduce(operator.add, terms.values())
 
 
 class Strategy(Trainable):
@@ -128,7 +135,7 @@ class Strategy(Trainable):
         """Encode every stream, and sum the terms of the loss. A strategy that alternates steps overrides this."""
         terms = self.loss_terms(self.encode_streams(batch))
         self.count_step(terms)
-        return torch.stack(list(terms.values())).sum()
+        return total(terms)
 
     def loss_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """Return the terms of the strategy's own loss and the configured ones beside it."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
-from landbridge.strategies.base import Strategy
+from landbridge.strategies.base import Strategy, total
 from landbridge.strategies.output import Output
 
 ENCODER, HEADS = 0, 1
@@ -70,4 +70,4 @@ class MCD(Strategy):
         """Return the terms that fit labels, with any that were added, their sum, and the discrepancy."""
         terms = self.loss_terms(self.encode_streams(batch))
         apart = terms.pop("discrepancy")
-        return terms, torch.stack(list(terms.values())).sum(), apart
+        return terms, total(terms), apart

@@ -61,6 +61,14 @@ class Trainable(LightningModule, ABC):
         if not freeze.head:
             network.head.requires_grad_(False)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the name of each hook that it calls, dozens in a step, and a module looks every time whether
+        # that is a parameter: together they would cost more than a small network's loss.
+        if name == "_current_fx_name":
+            vars(self)[name] = value
+        else:
+            super().__setattr__(name, value)
+
     @property
     def progress(self) -> float:
         """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
