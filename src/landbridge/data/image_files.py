@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,10 @@ class FileInputs(Inputs):
             LandbridgeError: a file cannot be opened.
         """
         if self._hashes is None:
+            # By the handful: handing a small file to a thread costs as much as reading it.
+            handfuls = [self.paths[first : first + 64] for first in range(0, len(self.paths), 64)]
             with ThreadPoolExecutor() as threads:
-                self._hashes = list(threads.map(_content_hash, self.paths))
+                self._hashes = list(chain.from_iterable(threads.map(_content_hashes, handfuls)))
         return self._hashes
 
 
@@ -117,6 +120,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError("pixels of 32 bits have no known range: save it with 8 or 16 bits")
     return image.convert("RGBA") if "transparency" in image.info else image
+
+
+def _content_hashes(paths: Sequence[str]) -> list[str]:
+    return [_content_hash(path) for path in paths]
 
 
 def _content_hash(path: str) -> str:

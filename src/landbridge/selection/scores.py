@@ -3,11 +3,14 @@
 import warnings
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize, softmax
 
 from landbridge.losses import prediction
+from landbridge.selection.features_only import of_features
 
 
 def entropy(logits: Tensor) -> float:
@@ -123,6 +126,7 @@ def dev(weights: Tensor, losses: Tensor) -> float:
     return -float((w * loss).mean() + eta * w.mean() - eta)
 
 
+@of_features
 @torch.no_grad()
 def rankme(features: Tensor) -> float:
     r"""Effective rank of the features (Garrido et al., 2023), arXiv:2210.02885.
@@ -159,20 +163,25 @@ def class_ami(features: Tensor, logits: Tensor, seed: int = 0) -> float:
         At most 1; near 0 for independent labellings.
     """
     # Half a second, which commands that score nothing should not wait for.
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import adjusted_mutual_info_score
 
     predictions = logits.argmax(dim=1).cpu().numpy()
     if len(set(predictions.tolist())) == 1:
         return 0.0
-    count = min(logits.shape[1], len(logits))
+    return float(adjusted_mutual_info_score(predictions, _clusters(features, min(logits.shape[1], len(logits)), seed)))
+
+
+@of_features
+def _clusters(features: Tensor, count: int, seed: int) -> NDArray[np.int32]:
+    """Return the k-means cluster of each row."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
     kmeans = KMeans(n_clusters=count, n_init=10, random_state=seed)  # pyright: ignore[reportArgumentType]
     with warnings.catch_warnings():
         # Fewer distinct points than classes: a collapsed model, which the score itself punishes.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        clusters = kmeans.fit_predict(features.detach().float().cpu().numpy())
-    return float(adjusted_mutual_info_score(predictions, clusters))
+        return kmeans.fit_predict(features.detach().float().cpu().numpy())
 
 
 @torch.no_grad()
