@@ -4,6 +4,7 @@ Every group of `conf/` has a slot here, which says what its `_target_` must be a
 `check` reads the slots to find mistakes before anything is built.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Lt
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pydantic import AfterValidator
 
 from landbridge.strategies.terms import TermSettings
 
@@ -66,9 +68,18 @@ SLOTS: Mapping[str, Slot] = {
     "logger": Slot("pytorch_lightning.loggers.Logger", frozenset({"save_dir"})),
 }
 
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w .+=-]*", name):
+        raise ValueError(
+            f"{name!r} cannot name a folder: a letter or digit, then letters, digits, spaces and _ . + = -"
+        )
+    return name
+
+
 # The root facts of `train.yaml` that are plain values, with what they may be.
 FACTS: Mapping[str, Any] = {
-    "name": str,
+    "name": Annotated[str, AfterValidator(_folder_name)],
     "seed": Annotated[int, Ge(0), Lt(2**32)],
     "target_labels": Annotated[int, Ge(0)] | Literal["all"],
     "transductive": bool,
