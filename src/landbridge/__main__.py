@@ -18,9 +18,11 @@ def task(cfg: DictConfig) -> float | None:
     """Run one transfer; the returned value is what a sweeper maximises or minimises."""
     from hydra.core.hydra_config import HydraConfig
 
+    from landbridge.allocator import keep_memory
     from landbridge.run import run
     from landbridge.table import print_record
 
+    keep_memory()
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     choices = {group: choice for group, choice in hydra_config.runtime.choices.items() if choice and "/" not in group}

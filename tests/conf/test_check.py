@@ -220,7 +220,11 @@ def test_facts_right(value: Any):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("name", "../..", "'../..' cannot name a folder: a letter or digit, then letters, digits, spaces and _ . + = -"),
+        (
+            "name",
+            "../..",
+            "'../..' cannot name a folder: a letter or digit, then letters, digits, spaces and _ . + = -",
+        ),
         ("seed", -1, "-1 is not an integer >= 0 and < 4294967296"),
         ("seed", True, "True is not an integer >= 0 and < 4294967296"),
         ("seed", "3", "'3' is not an integer >= 0 and < 4294967296"),
