@@ -32,11 +32,11 @@ def answer(comparison: Comparison) -> Answer:
     if not judged:
         advice = "Run source_only, or target_only, beside the methods, with the same seeds and settings."
         return Answer("Nothing can be compared yet.", _why_nothing(comparison), [advice])
-    verdicts = Counter(cell.judgement.verdict for cell in judged if cell.judgement)
+    verdicts = Counter(cell.verdict for cell in judged)
     helps, harms, undecided = (verdicts[verdict] for verdict in ("helps", "harms", "undecided"))
     all_of_them = _plural(len(judged), "comparison")
     if helps or harms:
-        harmful = [cell.judgement for cell in judged if cell.judgement and cell.judgement.verdict == "harms"]
+        harmful = [cell.judgement for cell in judged if cell.judgement and cell.verdict == "harms"]
         alone = [judgement for judgement in harmful if judgement.reference in WITHOUT_SOURCE]
         some = "" if len(alone) == harms else f"{len(alone)} times "
         named = f" ({some}negative transfer)" if alone else ""
@@ -62,12 +62,12 @@ def _by_pair(comparison: Comparison) -> list[str]:
         if len(cells) == 1:
             sentences.append(f"{pair}: {_with_gain(cells[0])}.")
             continue
-        verdicts = Counter(cell.judgement.verdict for cell in cells if cell.judgement)
-        largest = max(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
+        verdicts = Counter(cell.verdict for cell in cells)
+        largest = max(cells, key=lambda cell: cell.gain)
         found = ", ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
         sentence = f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}."
         if verdicts["harms"]:
-            worst = min(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
+            worst = min(cells, key=lambda cell: cell.gain)
             sentence += f" Largest loss: {_with_gain(worst)}."
         sentences.append(sentence)
     return sentences

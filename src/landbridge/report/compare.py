@@ -72,6 +72,16 @@ class Cell:
         return [self.runs[seed].score - self.reference.runs[seed].score for seed in self.shared_seeds]  # type: ignore[union-attr]
 
     @property
+    def gain(self) -> float:
+        """Mean gain over the shared seeds; nan where it has no verdict."""
+        return self.judgement.gain if self.judgement else np.nan
+
+    @property
+    def verdict(self) -> str:
+        """The word of the verdict; empty where it has none."""
+        return self.judgement.verdict if self.judgement else ""
+
+    @property
     def reference_name(self) -> str:
         """The reference, with those settings of its own that are not the cell's."""
         if not self.reference:

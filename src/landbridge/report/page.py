@@ -162,12 +162,12 @@ def _matrices(comparison: Comparison) -> list[Matrix]:
 def _overview(cells: Sequence[Cell]) -> Square:
     if not cells:
         return Square("", ["no comparison yet"])
-    verdicts = Counter(cell.judgement.verdict for cell in cells if cell.judgement)
+    verdicts = Counter(cell.verdict for cell in cells)
     # The colour says what holds for some method; where some help and others harm, none is right.
     decided = [verdict for verdict in ("helps", "harms") if verdicts[verdict]]
     kind = decided[0] if len(decided) == 1 else "mixed" if decided else "undecided"
     counts = " · ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
-    gains = sorted(cell.judgement.gain for cell in cells if cell.judgement)
+    gains = sorted(cell.gain for cell in cells)
     references = dict.fromkeys(cell.judgement.reference for cell in cells if cell.judgement)
     return Square(kind, [counts, f"gains {points(gains[0])} to {points(gains[-1])}", f"vs {', '.join(references)}"])
 
