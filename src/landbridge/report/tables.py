@@ -160,7 +160,7 @@ def rule_table(rows: Sequence[RuleRow]) -> Table:
                 "regret",
                 "regret within a run, points [95 %]",
                 lambda r: r.regret,
-                lambda r: f"{percent(r.regret)} {interval_text(r.interval, percent, r.seeds)}",
+                lambda r: f"{percent(r.regret)} {interval_text(r.interval, percent, len(r.regrets))}",
             ),
             Column(
                 "spearman",
