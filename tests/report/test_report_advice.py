@@ -188,7 +188,7 @@ def test_a_learning_rate_that_is_best_at_an_end_has_its_axis_widened(advised, va
     assert (advice and advice.override) == override
     if advice:
         # Pairing takes away what a seed adds to both ends: the interval has no width.
-        assert "best on 1 curve, such as dann on noon → dusk: " in advice.says
+        assert "best on 1 of 2 curves, such as dann on noon → dusk: " in advice.says
         assert "is +10.0 points [+10.0, +10.0] above" in advice.says
 
 
@@ -222,6 +222,22 @@ def test_an_end_that_is_best_by_chance_widens_nothing(advised):
     ]
     assert t_interval([0.1, 0.0, 0.02]).contains(0)
     assert about(advised(records), "Widen") is None
+
+
+@pytest.mark.parametrize(("risen", "widens"), [(1, False), (2, True)])
+def test_one_curve_of_many_widens_nothing(advised, risen, widens):
+    sources = ["noon", "dawn", "night", "fog", "rain", "snow"]
+    records = [
+        made(strategy, 0.5 + 0.1 * rises, seed, source=source, optimizer__lr=lr)
+        for source in sources
+        for lr in (0.001, 0.01)
+        for seed in SEEDS
+        for strategy in ("source_only", "dann")
+        for rises in [strategy == "dann" and lr == 0.01 and source in sources[:risen]]
+    ]
+    advice = about(advised(records), "Widen")
+    assert bool(advice) == widens
+    assert not advice or "best on 2 of 12 curves" in advice.says
 
 
 def ruled(scores, oracles):

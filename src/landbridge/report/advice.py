@@ -20,6 +20,8 @@ from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 MOST = 5
 #: More seeds than this are not advised: what they would show is small beside its spread.
 MOST_SEEDS = 30
+#: The share of curves that must be highest at one end before an axis is called too short.
+CHANCE = 0.1
 
 
 class Advice(NamedTuple):
@@ -159,13 +161,16 @@ def _widen_an_axis(cells: Sequence[Cell]) -> Advice | None:
     by_side: dict[tuple[str, bool], list[End]] = defaultdict(list)
     for end in open_ends(cells):
         by_side[end.key, end.upwards].append(end)
+    # Chance alone would raise one curve in forty at either end.
+    by_side = {side: ends for side, ends in by_side.items() if len(ends) > CHANCE * ends[0].curves}
     if not by_side:
         return None
     (key, upwards), found = max(by_side.items(), key=lambda item: len(item[1]))
     end = max(found, key=lambda end: end.step)
     here, beside = (dict(cell.method.variant)[key] for cell in (end.cell, end.inner))
+    side = "highest" if upwards else "lowest"
     return Advice(
-        f"The {'highest' if upwards else 'lowest'} {key} tried is the best on {plural(len(found), 'curve')}, such as "
+        f"The {side} {key} tried is the best on {len(found)} of {plural(end.curves, 'curve')}, such as "
         f"{end.cell.method.without(key)} on {end.cell.pair}: {key}={here} is {points(end.step)} points "
         f"{interval_text(end.interval, points)} above {beside}. Widen the axis.",
         f"{key}={end.beyond}",

@@ -38,6 +38,7 @@ class End(NamedTuple):
         cell: at the end.
         inner: the cell beside it.
         beyond: the next value outwards, as it is typed.
+        curves: how many curves there are over the setting.
     """
 
     step: float
@@ -47,6 +48,7 @@ class End(NamedTuple):
     cell: Cell
     inner: Cell
     beyond: str
+    curves: int
 
 
 def open_ends(cells: Iterable[Cell]) -> list[End]:
@@ -56,18 +58,20 @@ def open_ends(cells: Iterable[Cell]) -> list[End]:
         for key, value in cell.method.variant:
             if key in AXES and (place := number(key, value)) is not None:
                 curves[key, cell.pair, cell.method.without(key)][place] = cell
+    curves = {key: curve for key, curve in curves.items() if len(curve) > 1}
+    number_of = Counter(key for key, _, _ in curves)
     found = []
     for (key, _, _), curve in curves.items():
         order = sorted(curve)
         best = max(order, key=lambda place: curve[place].mean)
-        if len(order) < 2 or best not in (order[0], order[-1]):
+        if best not in (order[0], order[-1]):
             continue
         upwards = best == order[-1]
         inner = order[-2] if upwards else order[1]
         step, interval = _ahead(curve[best], curve[inner])
         beyond = _beyond(key, best, inner)
         if beyond and interval and interval.low > 0:
-            found.append(End(step, interval, key, upwards, curve[best], curve[inner], beyond))
+            found.append(End(step, interval, key, upwards, curve[best], curve[inner], beyond, number_of[key]))
     return found
 
 
