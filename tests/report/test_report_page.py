@@ -103,6 +103,19 @@ def test_a_number_of_one_seed_says_so(tmp_path):
     assert "1 seed cannot reach" in (tmp_path / "report.csv").read_text()
 
 
+def test_the_first_screen_says_what_to_try_next(tmp_path):
+    write(tmp_path, [made("source_only", 0.5), made("dann", 0.6), made("mcc", None)])
+    main([str(tmp_path)])
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
+    screen = page[: page.index('<section id="verdicts">')]
+    assert re.findall(r"<code>(.+?)</code>", screen) == ["hydra.launcher.retry_failed=true", "seed=range(6)"]
+    assert re.findall(r"^(\d)\. .+? `(.+)`$", text, re.MULTILINE) == [
+        ("1", "hydra.launcher.retry_failed=true"),
+        ("2", "seed=range(6)"),
+    ]
+    assert "\n3. One pair tells nothing of the next" in text
+
+
 def test_harm_is_called_negative_transfer_against_the_target_alone(tmp_path):
     seeds = range(6)
     records = [made("target_only", 0.7 + 0.01 * seed, seed, source=None, target_labels=1) for seed in seeds]

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from landbridge.statistics import hierarchical_bootstrap, studentised_bootstrap, t_interval, wilson_interval
+from landbridge.statistics import (
+    hierarchical_bootstrap,
+    seeds_to_exclude_zero,
+    studentised_bootstrap,
+    t_interval,
+    wilson_interval,
+)
 
 GAINS = [0.021, -0.004, 0.013, 0.030, 0.008, 0.017]
 samples = st.lists(st.integers(-1000, 1000).map(lambda points: points / 1000), min_size=2, max_size=12)
@@ -44,6 +50,37 @@ def test_t_interval_covers_what_it_promises(n):
     rows = np.random.default_rng(n).normal(0.3, 1, size=(5000, n))
     # 1 percentage point is more than 3 standard errors of the simulation.
     assert 0.93 <= np.mean([t_interval(row).contains(0.3) for row in rows]) <= 0.97
+
+
+def test_seeds_to_exclude_zero_by_hand():
+    # Mean 2, standard deviation 1: t(.975, n - 1) / sqrt(n) is 2.48 for 3 seeds and 1.59 for 4.
+    assert seeds_to_exclude_zero([1, 2, 3]) == 4
+    assert seeds_to_exclude_zero([-1, -2, -3]) == 4
+    assert seeds_to_exclude_zero([1, 2, 3], most=3) is None
+    assert seeds_to_exclude_zero([-1, 0, 1]) is None
+    assert seeds_to_exclude_zero([1, 1]) == 2
+
+
+@given(samples, st.sampled_from([0.9, 0.95, 0.99]))
+def test_an_interval_of_so_many_seeds_excludes_zero_and_one_of_fewer_does_not(values, level):
+    n = seeds_to_exclude_zero(values, level, most=40)
+
+    def excludes(seeds):
+        # So many values with the mean and the standard deviation of these.
+        standard = np.arange(seeds) - (seeds - 1) / 2
+        alike = np.mean(values) + standard * np.std(values, ddof=1) / standard.std(ddof=1)
+        interval = t_interval(alike, level)
+        return interval.low > 1e-12 or interval.high < -1e-12
+
+    assert n is None or excludes(n)
+    assert not any(excludes(seeds) for seeds in range(2, n or 41))
+
+
+def test_so_many_new_seeds_have_even_odds_and_twice_as_many_four_to_one():
+    n = seeds_to_exclude_zero(0.5 + np.array([-1, 0, 1]))
+    for seeds, odds in ((n, 0.5), (2 * n, 0.8)):
+        rows = np.random.default_rng(0).normal(0.5, 1, size=(4000, seeds))
+        assert np.mean(stats.ttest_1samp(rows, 0, axis=1).pvalue <= 0.05) == pytest.approx(odds, abs=0.05)
 
 
 @pytest.mark.parametrize("n", [6, 10])

@@ -1,4 +1,4 @@
-"""The answer in words: what was compared, whether transfer helped, how sure that is, and what to try next."""
+"""The answer in words: what was compared, whether transfer helped, and how sure that is."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from landbridge.report.collect import Collection
 from landbridge.report.compare import Cell, Comparison
-from landbridge.report.numbers import interval_text, points
-from landbridge.statistics import gap_name, negative_transfer_ratio, seeds_needed
+from landbridge.report.numbers import interval_text, plural, points
+from landbridge.statistics import gap_name, negative_transfer_ratio
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
 
@@ -18,38 +18,34 @@ class Answer:
     Attributes:
         headline: one sentence.
         sentences: what holds it up.
-        next: what to do next.
     """
 
     headline: str
     sentences: list[str]
-    next: list[str]
 
 
 def answer(comparison: Comparison) -> Answer:
     """Put the verdicts into words."""
     judged = comparison.judged
     if not judged:
-        advice = "Run source_only, or target_only, beside the methods, with the same seeds and settings."
-        return Answer("Nothing can be compared yet.", _why_nothing(comparison), [advice])
-    verdicts = Counter(cell.judgement.verdict for cell in judged if cell.judgement)
+        return Answer("Nothing can be compared yet.", _why_nothing(comparison))
+    verdicts = Counter(cell.verdict for cell in judged)
     helps, harms, undecided = (verdicts[verdict] for verdict in ("helps", "harms", "undecided"))
-    all_of_them = _plural(len(judged), "comparison")
+    all_of_them = plural(len(judged), "comparison")
     if helps or harms:
-        harmful = [cell.judgement for cell in judged if cell.judgement and cell.judgement.verdict == "harms"]
+        harmful = [cell.judgement for cell in judged if cell.judgement and cell.verdict == "harms"]
         alone = [judgement for judgement in harmful if judgement.reference in WITHOUT_SOURCE]
         some = "" if len(alone) == harms else f"{len(alone)} times "
         named = f" ({some}negative transfer)" if alone else ""
         headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}{named}; {undecided} undecided."
     else:
         headline = f"Undecided: none of {all_of_them} shows that transfer helps or harms."
-    sentences = [*_by_pair(comparison), *_ratio(judged)]
-    return Answer(headline, sentences, _next(comparison))
+    return Answer(headline, [*_by_pair(comparison), *_ratio(judged)])
 
 
 def _why_nothing(comparison: Comparison) -> list[str]:
     reasons = Counter(cell.why_none for cell in comparison.cells if cell.why_none)
-    return [f"{_plural(times, 'method')}: {reason}." for reason, times in reasons.most_common(3)]
+    return [f"{plural(times, 'method')}: {reason}." for reason, times in reasons.most_common(3)]
 
 
 def _by_pair(comparison: Comparison) -> list[str]:
@@ -62,12 +58,12 @@ def _by_pair(comparison: Comparison) -> list[str]:
         if len(cells) == 1:
             sentences.append(f"{pair}: {_with_gain(cells[0])}.")
             continue
-        verdicts = Counter(cell.judgement.verdict for cell in cells if cell.judgement)
-        largest = max(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
+        verdicts = Counter(cell.verdict for cell in cells)
+        largest = max(cells, key=lambda cell: cell.gain)
         found = ", ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
         sentence = f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}."
         if verdicts["harms"]:
-            worst = min(cells, key=lambda cell: cell.judgement.gain)  # type: ignore[union-attr]
+            worst = min(cells, key=lambda cell: cell.gain)
             sentence += f" Largest loss: {_with_gain(worst)}."
         sentences.append(sentence)
     return sentences
@@ -83,30 +79,6 @@ def _ratio(judged: Sequence[Cell]) -> list[str]:
         f"Negative transfer ratio, uncorrected: {ratio.harmed} of {ratio.pairs} comparisons with training on the "
         f"target alone have an interval below 0 ({100 * ratio.share:.0f} % [{low:.0f}, {high:.0f}])."
     ]
-
-
-def _next(comparison: Comparison) -> list[str]:
-    judged, advice = comparison.judged, []
-    short = [cell for cell in judged if cell.judgement and cell.judgement.too_few_seeds]
-    pairs = len(comparison.pairs)
-    if short:
-        needed, have = seeds_needed(pairs), min(cell.judgement.seeds for cell in short if cell.judgement)
-        advice.append(
-            f"More seeds: {len(short)} of {len(judged)} comparisons have too few ({have} at the least) for any outcome "
-            f"to be significant over {_plural(pairs, 'pair')}; {needed} paired seeds are needed: seed=range({needed})."
-        )
-    undecided = [cell for cell in judged if cell.judgement and cell.judgement.verdict == "undecided"]
-    if number := len(set(map(id, undecided)) - set(map(id, short))):
-        advice.append(
-            f"{_plural(number, 'comparison')} with enough seeds stay undecided: the effect is small beside its spread."
-        )
-    if any(cell.judgement and cell.judgement.budget_mismatch for cell in judged):
-        advice.append(
-            "Tuning budgets differ in some comparisons: give the reference as many settings and steps as the method."
-        )
-    missing = Counter(cell.why_none for cell in comparison.cells if cell.why_none)
-    advice += [f"{_plural(times, 'cell')} without a verdict: {reason}." for reason, times in missing.most_common(2)]
-    return advice
 
 
 def _with_gain(cell: Cell) -> str:
@@ -137,7 +109,3 @@ def compared(found: Collection, comparison: Comparison) -> list[tuple[str, str]]
     if len(revisions) > 1:
         facts.append(("code", f"{len(revisions)} revisions of landbridge, see runs.csv"))
     return [(name, value) for name, value in facts if value]
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -22,15 +22,14 @@ NAMED = 16
 
 def forest(cells: Sequence[Cell], name: str) -> Plot:
     """Gains of the methods on one pair, with intervals, largest first."""
-    rows = sorted(cells, key=lambda cell: -cell.judgement.gain)  # type: ignore[union-attr]
+    rows = sorted(cells, key=lambda cell: -cell.gain)
     limits = [0.0]
     for cell in rows:
         judgement = cell.judgement
         assert judgement
         limits += [judgement.gain, *([judgement.interval.low, judgement.interval.high] if judgement.interval else [])]
     # Two or three seeds give intervals that would press all else together; they are cut, and say so.
-    gains = [cell.judgement.gain for cell in rows if cell.judgement]
-    reach = 2.5 * max(map(abs, gains)) + 0.02
+    reach = 2.5 * max(abs(cell.gain) for cell in rows) + 0.02
     low, high = padded([max(-reach, min(limits)), min(reach, max(limits))], 0.04)
     left = 12 + LETTER * max(len(str(cell.method)) for cell in rows)
     plot = Plot(max(left + 300, 440), TOP + ROW * len(rows) + BOTTOM, f"gain of each strategy on {name}")

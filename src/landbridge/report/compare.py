@@ -30,6 +30,7 @@ class Cell:
         why_none: in words, where there is no reference.
         judgement: the verdict over the seeds that both have.
         items: interval of the gain over seeds and then test items.
+        trials: in how many settings its strategy was run on the pair.
     """
 
     method: Method
@@ -40,6 +41,7 @@ class Cell:
     why_none: str = ""
     judgement: Judgement | None = None
     items: Interval | None = None
+    trials: int = 1
 
     @property
     def scores(self) -> list[float]:
@@ -70,6 +72,21 @@ class Cell:
     def gains(self) -> list[float]:
         """Score minus the reference's, by shared seed."""
         return [self.runs[seed].score - self.reference.runs[seed].score for seed in self.shared_seeds]  # type: ignore[union-attr]
+
+    @property
+    def gain(self) -> float:
+        """Mean gain over the shared seeds; nan where it has no verdict."""
+        return self.judgement.gain if self.judgement else np.nan
+
+    @property
+    def verdict(self) -> str:
+        """The word of the verdict; empty where it has none."""
+        return self.judgement.verdict if self.judgement else ""
+
+    @property
+    def budget(self) -> Budget:
+        """What its tuning may have used."""
+        return Budget(self.trials, self.first.steps)
 
     @property
     def reference_name(self) -> str:
@@ -141,8 +158,9 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
         groups.setdefault((run.method, run.pair), {})[run.seed] = run
     cells = [Cell(method, pair, by_seed) for (method, pair), by_seed in groups.items()]
     cells.sort(key=lambda c: (c.pair.source is None, str(c.pair), not c.first.is_source_only, str(c.method)))
+    trials = Counter((cell.method.strategy, cell.pair) for cell in cells)
     for cell in cells:
-        cell.oracle = _is_oracle(cell, cells)
+        cell.oracle, cell.trials = _is_oracle(cell, cells), trials[cell.method.strategy, cell.pair]
     for cell in cells:
         cell.reference, cell.why_none = find_reference(cell, cells)
     pairs = sorted({run.pair for run in [*runs, *declared] if run.pair.source}, key=str)
@@ -164,23 +182,23 @@ def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]
     if cell.pair.source is None or cell.oracle or cell.first.is_source_only:
         return None, ""
     kinds = ["source_only"] if cell.first.target_labels == 0 else ["target_only", "source_only"]
-    differences: list[str] = []
+    reasons: list[str] = []
     for kind in kinds:
         partners = [other for other in cells if not other.oracle and _is_reference(other, cell, kind)]
-        equal = [other for other in partners if not _differences(cell, other)]
+        equal = [other for other in partners if not differences(cell, other)]
         best = max((_agreement(cell, other) for other in equal), default=0)
         nearest = [other for other in equal if _agreement(cell, other) == best]
         shared = [other for other in nearest if other.runs.keys() & cell.runs.keys()]
         if len(shared) == 1:
             return shared[0], ""
         if len(shared) > 1:
-            differences.append(f"several {kind} runs could be its reference")
+            reasons.append(f"several {kind} runs could be its reference")
         elif nearest:
-            differences.append(f"no seed in common with {kind}")
+            reasons.append(f"no seed in common with {kind}")
         elif partners:
-            keys = min((_differences(cell, other) for other in partners), key=len)
-            differences.append(f"no {kind} with equal {', '.join(keys)}")
-    return None, "; ".join(differences) or f"no {' or '.join(kinds)} to compare with"
+            keys = min((differences(cell, other) for other in partners), key=len)
+            reasons.append(f"no {kind} with equal {', '.join(keys)}")
+    return None, "; ".join(reasons) or f"no {' or '.join(kinds)} to compare with"
 
 
 def _is_reference(other: Cell, cell: Cell, kind: str) -> bool:
@@ -189,8 +207,8 @@ def _is_reference(other: Cell, cell: Cell, kind: str) -> bool:
     return other.first.is_target_only and other.pair.target == cell.pair.target
 
 
-def _differences(cell: Cell, other: Cell) -> list[str]:
-    """Name the settings in which two cells differ though they should not."""
+def differences(cell: Cell, other: Cell) -> list[str]:
+    """Name the settings in which a cell and its reference differ though they should not."""
     one, two = cell.first.settings, other.first.settings
     # Source-only trains on no target label, however many there are.
     free = {*LENGTH, *(["target_labels"] if other.first.is_source_only else [])}
@@ -219,11 +237,6 @@ def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
 
 def _judge(cells: Sequence[Cell], pairs: int) -> None:
     """Judge every method against every reference that it has, with Holm's correction over all declared pairs."""
-    trials = Counter((cell.method.strategy, cell.pair) for cell in cells)
-
-    def budget(cell: Cell) -> Budget:
-        return Budget(trials[cell.method.strategy, cell.pair], cell.first.steps)
-
     families: dict[tuple[Method, str], list[Cell]] = {}
     for cell in cells:
         if cell.reference:
@@ -231,7 +244,7 @@ def _judge(cells: Sequence[Cell], pairs: int) -> None:
     for (_, reference), family in families.items():
         judgements = judge_all({cell.pair: cell.gains for cell in family}, reference=reference, pairs=pairs)
         for cell in family:
-            mismatch = budget(cell) != budget(cell.reference)  # type: ignore[arg-type]
+            mismatch = cell.reference and cell.budget != cell.reference.budget
             cell.judgement = replace(judgements[cell.pair], budget_mismatch=mismatch)
 
 

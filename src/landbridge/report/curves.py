@@ -67,7 +67,7 @@ def axes(cells: Sequence[Cell]) -> list[Axis]:
 def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
     having = [cell for cell in cells if key in dict(cell.method.variant)]
     values = {dict(cell.method.variant)[key] for cell in having}
-    numbers = {value: number for value in values if (number := _number(key, value)) is not None}
+    numbers = {value: place for value in values if (place := number(key, value)) is not None}
     if len(numbers) < 2 or len(numbers) < len(values):
         return None
     order = sorted(numbers, key=lambda value: numbers[value])
@@ -151,11 +151,12 @@ def _point(x: float, scores: list[float]) -> Point:
     return Point(x, float(np.mean(scores)), limits and limits.low, limits and limits.high, len(scores))
 
 
-def _number(key: str, value: str) -> float | None:
+def number(key: str, value: str) -> float | None:
+    """Return a setting's value as a number, "all" as infinity where it stands for more than any; None for a word."""
     if value == "all" and key in WITH_ALL:
         return float("inf")
     try:
-        number = float(value)
+        place = float(value)
     except ValueError:
         return None
-    return number if np.isfinite(number) else None
+    return place if np.isfinite(place) else None

@@ -45,6 +45,11 @@ def gain_text(cell: Cell) -> str:
     return f"{points(judgement.gain)} {interval_text(judgement.interval, points, judgement.seeds)}"
 
 
+def plural(number: int, noun: str) -> str:
+    """Write a number of things that take an s."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def count(value: float | None) -> str:
     """Write a number of things with thousands apart."""
     return "" if value is None else f"{value:,.0f}"

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from landbridge.report import charts, curves, tables
+from landbridge.report.advice import Advice, advise
 from landbridge.report.answer import Answer, answer, compared
 from landbridge.report.collect import Collection
 from landbridge.report.compare import Cell, Comparison, compare
@@ -66,6 +67,7 @@ class Report:
     found: Collection
     comparison: Comparison
     answer: Answer
+    advice: list[Advice]
     compared: list[tuple[str, str]]
     matrices: list[Matrix]
     forests: list[tuple[str, Plot]]
@@ -108,7 +110,7 @@ def make(found: Collection, title: str, metric: str = "accuracy", embedding: str
         embedding: how single test samples are laid out, `pca` or `tsne`.
     """
     comparison = compare(found.runs, found.unfinished)
-    ranks = rank(comparison)
+    ranks, rules = rank(comparison), rule_rows(comparison.cells)
     details, left_out = _details(comparison, embedding)
     return Report(
         title=title,
@@ -117,6 +119,7 @@ def make(found: Collection, title: str, metric: str = "accuracy", embedding: str
         found=found,
         comparison=comparison,
         answer=answer(comparison),
+        advice=advise(found, comparison, rules),
         compared=compared(found, comparison),
         matrices=_matrices(comparison),
         forests=_forests(comparison),
@@ -126,7 +129,7 @@ def make(found: Collection, title: str, metric: str = "accuracy", embedding: str
         cells=tables.cell_table(comparison, metric),
         oracle=tables.oracle_table(comparison, metric),
         wide=tables.wide_table(comparison, ranks.ranks if ranks else {}),
-        rules=tables.rule_table(rule_rows(comparison.cells)),
+        rules=tables.rule_table(rules),
         runs=tables.run_table(found.runs),
         unfinished=tables.unfinished_table(found.unfinished),
         details=details,
@@ -162,12 +165,12 @@ def _matrices(comparison: Comparison) -> list[Matrix]:
 def _overview(cells: Sequence[Cell]) -> Square:
     if not cells:
         return Square("", ["no comparison yet"])
-    verdicts = Counter(cell.judgement.verdict for cell in cells if cell.judgement)
+    verdicts = Counter(cell.verdict for cell in cells)
     # The colour says what holds for some method; where some help and others harm, none is right.
     decided = [verdict for verdict in ("helps", "harms") if verdicts[verdict]]
     kind = decided[0] if len(decided) == 1 else "mixed" if decided else "undecided"
     counts = " · ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
-    gains = sorted(cell.judgement.gain for cell in cells if cell.judgement)
+    gains = sorted(cell.gain for cell in cells)
     references = dict.fromkeys(cell.judgement.reference for cell in cells if cell.judgement)
     return Square(kind, [counts, f"gains {points(gains[0])} to {points(gains[-1])}", f"vs {', '.join(references)}"])
 

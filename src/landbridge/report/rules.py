@@ -5,7 +5,7 @@ oracle's best value minus its value at what a rule picks, a share of 1.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +27,7 @@ class RuleRow:
         rule: its name.
         pair: source and target.
         runs: how many runs stored its scores.
-        seeds: of those runs.
-        regret: mean over seeds of the mean over runs, of picking an epoch within a run.
-        interval: of `regret` over seeds; None for a single seed.
+        regrets: by seed, the mean over runs, of picking an epoch within a run.
         correlation: mean Spearman correlation with the oracle over the epochs of a run; None where it is constant.
         pool_regret: mean over seeds, of picking one among all epochs of all runs; None for `last`, which cannot.
         pool_correlation: mean Spearman correlation over that pool.
@@ -39,13 +37,21 @@ class RuleRow:
     rule: str
     pair: Pair
     runs: int
-    seeds: int
-    regret: float
-    interval: Interval | None
+    regrets: Mapping[int, float]
     correlation: float | None
     pool_regret: float | None = None
     pool_correlation: float | None = None
     pool_pick: str = ""
+
+    @property
+    def regret(self) -> float:
+        """Mean of `regrets`."""
+        return float(np.mean(list(self.regrets.values())))
+
+    @property
+    def interval(self) -> Interval | None:
+        """Interval of `regret` over seeds; None for a single seed."""
+        return t_interval(list(self.regrets.values())) if len(self.regrets) > 1 else None
 
 
 def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
@@ -92,10 +98,11 @@ def _row(rule: str, pair: Pair, runs: list[tuple[Run, NDArray[np.float64], NDArr
     def regret(scores: NDArray[np.float64], oracle: NDArray[np.float64]) -> float:
         return float(oracle.max() - oracle[picked(scores)])
 
-    regrets = [float(np.mean([regret(scores, oracle) for _, scores, oracle in row])) for row in by_seed.values()]
-    interval = t_interval(regrets) if len(regrets) > 1 else None
+    regrets = {
+        seed: float(np.mean([regret(scores, oracle) for _, scores, oracle in row])) for seed, row in by_seed.items()
+    }
     within = _mean([spearman(scores, oracle) for _, scores, oracle in runs])
-    found = RuleRow(rule, pair, len(runs), len(by_seed), float(np.mean(regrets)), interval, within)
+    found = RuleRow(rule, pair, len(runs), regrets, within)
     if rule == LAST or max(map(len, by_seed.values())) < 2:
         return found
     picks, pool_regrets, correlations = Counter(), [], []

@@ -70,7 +70,7 @@ def _cell_columns(metric: str) -> list[Column]:
             "verdict",
             "verdict",
             _of_judgement("verdict"),
-            style=lambda c: f"verdict {c.judgement.verdict}" if c.judgement else "",
+            style=lambda c: f"verdict {c.verdict}" if c.verdict else "",
             number=False,
         ),
         Column("reason", "", _of_judgement("reason")),
@@ -109,7 +109,7 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
 
         def style(method: Any) -> str:
             cell = cells.get((method, pair))
-            return f"verdict {cell.judgement.verdict}" if cell and cell.judgement else ""
+            return f"verdict {cell.verdict}" if cell and cell.verdict else ""
 
         return Column(str(pair), str(pair), lambda m: c.mean if (c := cells.get((m, pair))) else None, text, style)
 
@@ -160,7 +160,7 @@ def rule_table(rows: Sequence[RuleRow]) -> Table:
                 "regret",
                 "regret within a run, points [95 %]",
                 lambda r: r.regret,
-                lambda r: f"{percent(r.regret)} {interval_text(r.interval, percent, r.seeds)}",
+                lambda r: f"{percent(r.regret)} {interval_text(r.interval, percent, len(r.regrets))}",
             ),
             Column(
                 "spearman",

@@ -3,6 +3,7 @@
 from landbridge.statistics.intervals import (
     Interval,
     hierarchical_bootstrap,
+    seeds_to_exclude_zero,
     studentised_bootstrap,
     t_interval,
     wilson_interval,
@@ -42,6 +43,7 @@ __all__ = [
     "nemenyi_critical_difference",
     "nemenyi_p_values",
     "seeds_needed",
+    "seeds_to_exclude_zero",
     "sign_flip_test",
     "smallest_possible_p",
     "studentised_bootstrap",

@@ -69,6 +69,30 @@ def t_interval(differences: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(float(sample.mean() - half), float(sample.mean() + half), level, "Student's t over seeds")
 
 
+def seeds_to_exclude_zero(differences: ArrayLike, level: float = 0.95, most: int = 100) -> int | None:
+    """The smallest number of seeds whose `t_interval` excludes 0 if mean and standard deviation stay as they are.
+
+    They will not stay exactly: with as many new seeds the odds of excluding 0 are about even, and odds of four to one
+    ask for about twice as many.
+
+    Args:
+        differences: One paired difference per seed, shape (n,), n >= 2.
+        level: Nominal coverage, in (0, 1).
+        most: The largest number to consider, at least 2.
+
+    Returns:
+        A number in [2, most], or None if `most` seeds are not enough.
+
+    Raises:
+        ValueError: If fewer than two differences are given, or `level` is out of range.
+    """
+    sample, tail = as_sample(differences, least=2), _tail(level)
+    seeds = np.arange(2, most + 1)
+    half_widths = stats.t.ppf(1 - tail, seeds - 1) * sample.std(ddof=1) / np.sqrt(seeds)
+    enough = half_widths < abs(sample.mean())
+    return int(seeds[enough][0]) if enough.any() else None
+
+
 def studentised_bootstrap(differences: ArrayLike, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Interval:
     """Bootstrap-t interval for the mean (Efron & Tibshirani 1993, chapter 12.5).
 
