@@ -45,34 +45,33 @@ def measure(job: tuple[str, int, int]) -> list[float]:
     Epochs.on_train_epoch_end = read_at_end
     register_groups()
     overrides = [f"strategy={strategy}", f"trainer.max_epochs={epochs}", f"data.steps_per_epoch={steps}"]
-    overrides += ["start.max_epochs=1", "logger=none"] if needs_source(strategy) else ["logger=none"]
-    overrides += ["target_labels=1"] if needs_labels(strategy) else []
+    overrides += ["logger=none", *needs(strategy)]
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(conf_folder()), version_base="1.3"):
         run(compose("train", as_additions(overrides)), Path(folder), overrides)
     # A source model that was trained on the way has its epochs in front.
     return sizes[-epochs:]
 
 
-def needs_source(strategy: str) -> bool:
-    from landbridge.groups import conf_folder
-
-    return "/start: source" in (conf_folder() / "strategy" / f"{strategy}.yaml").read_text()
-
-
-def needs_labels(strategy: str) -> bool:
+def needs(strategy: str) -> list[str]:
+    """Return the settings without which a strategy does not train."""
     from omegaconf import OmegaConf
 
     from landbridge.groups import conf_folder
     from landbridge.signatures import locate
+    from landbridge.strategies.look_back import WithSourceHead
 
     node = OmegaConf.load(conf_folder() / "strategy" / f"{strategy}.yaml")
-    return "target" in locate(node.get("strategy", node)["_target_"]).needs
+    method = locate(node.get("strategy", node)["_target_"])
+    from_source = method.continues_source or issubclass(method, WithSourceHead)
+    labels = ["target_labels=1"] if "target" in method.needs else []
+    return labels + (["start=source", "start.max_epochs=1"] if from_source else [])
 
 
 def main() -> None:
     from landbridge.groups import conf_folder
 
-    names = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
+    # A soup takes no steps, and is made of runs that there are.
+    names = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml") if path.stem != "soup")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strategies", nargs="+", default=names)
     parser.add_argument("--epochs", type=int, default=30)
