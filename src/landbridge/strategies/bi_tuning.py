@@ -43,6 +43,7 @@ class BiTuning(TwoViews):
     """
 
     needs: ClassVar = frozenset({"target"})
+    looks: ClassVar = {"target": ("target", "weak"), KEYS: ("target", "weak")}
     queued_features: Tensor
     queued_projections: Tensor
     oldest: Tensor
@@ -82,10 +83,10 @@ class BiTuning(TwoViews):
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode one view of the target as it is trained on, and one as keys."""
-        one, other = (self.view("weak", "target", batch["target"]) for _ in range(2))
+        views = self.look(batch)
         with torch.no_grad():
-            keys = self.encode(KEYS, other)
-        return super().encode_streams(batch | {"target": one}) | {KEYS: keys}
+            keys = self.encode(KEYS, views.pop(KEYS))
+        return super().encode_streams(views) | {KEYS: keys}
 
     def loss(self, target: Output, target_keys: Output) -> dict[str, Tensor]:
         """Classify target samples; contrast them with keys of their own class and of others."""
