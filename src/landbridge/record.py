@@ -155,7 +155,7 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
 
     Args:
         config: the resolved configuration.
-        data: fingerprints of the domains that the run uses, and of files that it starts from.
+        data: fingerprints of the domains that the run uses, and of files that its start and its strategy read.
         ignored: config groups that have no effect on the run's strategy.
     """
     decisive = {
