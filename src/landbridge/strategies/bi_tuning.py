@@ -73,8 +73,9 @@ class BiTuning(TwoViews):
     def train(self, mode: bool = True) -> "BiTuning":
         """Set the mode of all modules; of the key network, the same stages stay in evaluation mode."""
         super().train(mode)
-        self.key_network.backbone.train_stages(self.trainable, mode)
-        self.key_network.requires_grad_(False)
+        if mode:
+            self.key_network.backbone.train_stages(self.trainable)
+            self.key_network.requires_grad_(False)
         return self
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
