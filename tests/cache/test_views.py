@@ -159,7 +159,7 @@ def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
     assert set(chosen.flatten().tolist()) == set(range(draws))
     assert (chosen != chosen[0]).any(dim=0).float().mean() > 0.8  # 1 - 1 / 81 of them, if draws are independent
     # Rows of a batch that straddles two passes, or of another process, are the same.
-    parts = [list(Order({"source": size}, 10, 3, 0, rank, 2, {"source": draws})) for rank in range(2)]
+    parts = [list(Order({"source": size}, 10, 3, 0, rank, 2, draws={"source": draws})) for rank in range(2)]
     plain = list(Order({"source": size}, 20, 3, 0, draws={"source": draws}))
     for whole, *of in zip(plain, *parts, strict=True):
         assert torch.equal(whole["source"], torch.cat([part["source"] for part in of]))

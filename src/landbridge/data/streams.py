@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
@@ -125,6 +126,7 @@ class Order(Sampler[dict[str, Tensor]]):
         seed: of the shuffling.
         rank: which process this is.
         world: how many processes there are.
+        epochs: that read samples; batches of later ones are empty. None: all.
         draws: for streams with known views, how many draws there are of each; one is chosen for every sample of a pass.
     """
 
@@ -136,6 +138,7 @@ class Order(Sampler[dict[str, Tensor]]):
         seed: int,
         rank: int = 0,
         world: int = 1,
+        epochs: int | None = None,
         draws: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.sizes = dict(sizes)
@@ -144,6 +147,7 @@ class Order(Sampler[dict[str, Tensor]]):
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.epochs = epochs
         self.draws = draws
         self.epoch = 0
         self._passes: dict[str, tuple[int, Tensor]] = {}
@@ -156,6 +160,9 @@ class Order(Sampler[dict[str, Tensor]]):
         return self.steps
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        if self.epochs is not None and self.epoch >= self.epochs:
+            yield from repeat(dict.fromkeys(self.sizes, torch.arange(0)), self.steps)
+            return
         for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
             yield {name: self._batch(name, size, step) for name, size in self.sizes.items()}
 

@@ -67,6 +67,8 @@ class TransferData(LightningDataModule):
         self.target_labels = target_labels
         #: How many processes train side by side; each reads its own part of a global batch.
         self.processes = 1
+        #: How many epochs read training samples; in later ones, batches are empty. None: all.
+        self.reading_epochs: int | None = None
         self.target_size = len(target.splits["train"].inputs)
         self._steps_per_epoch = steps_per_epoch
         # What is built here is all that training holds: inputs, and those labels that the setting shows.
@@ -123,7 +125,11 @@ class TransferData(LightningDataModule):
         sizes = {name: len(stream.inputs) for name, stream in self.streams.items()}
         rank = self.trainer.global_rank if self.trainer else 0
         draws = {name: views.draws for name, views in self.known_views.items()}
-        order = Order(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes, draws)
+        order = Order(
+            *(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes),
+            epochs=self.reading_epochs,
+            draws=draws,
+        )
         streams = {name: replace(each, views=self.known_views.get(name)) for name, each in self.streams.items()}
         return self._loader(Joint(streams), streams.values(), order)
 
