@@ -132,6 +132,14 @@ def test_the_fingerprint_changes_with_every_setting_but_the_incidental_ones(conf
         assert (other == own) == leaf.startswith(INCIDENTAL), leaf
 
 
+def test_of_the_cache_just_the_views_change_results_and_none_are_as_good_as_no_cache(config):
+    def of(**cache):
+        return fingerprint({**config, "cache": {"_target_": "landbridge.cache.Activations", **cache}}, DATA)
+
+    assert of(path="elsewhere", size=1) == fingerprint({**config, "cache": None}, DATA) == of()
+    assert len({of(), of(views=1), of(views=2, path="elsewhere"), of(views=2)}) == 3
+
+
 def test_the_fingerprint_does_not_depend_on_the_order_of_keys(config):
     assert fingerprint(dict(reversed(config.items())), dict(reversed(DATA.items()))) == fingerprint(config, DATA)
 

@@ -13,7 +13,7 @@ from landbridge.data.domain import Domain, require_same_classes, require_same_ki
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
+from landbridge.freezing import Depth, Freezing
 from landbridge.network import Network
 from landbridge.schedules import Constant
 from landbridge.signatures import locate, read_signature
@@ -33,7 +33,8 @@ def begin_network(cfg: DictConfig, start: Start, target: Domain) -> tuple[Networ
         partly = any(name.startswith("backbone.") for name in loaded.initialised)
         log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
     if cfg.get("tuning"):
-        build(cfg.tuning).apply(network.backbone)
+        freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
+        build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
     return network, loaded
 
 

@@ -38,7 +38,8 @@ LIBRARIES = (
 
 # Parts of the configuration that change where and how fast a run happens, and not what comes out.
 INCIDENTAL: Mapping[str, tuple[str, ...]] = {
-    "": ("name", "logger", "cache"),
+    "": ("name", "logger"),
+    "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),
     # Where files lie; what is in them is in the domains' own fingerprints.
@@ -154,7 +155,7 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
 
     Args:
         config: the resolved configuration.
-        data: fingerprints of the domains that the run uses, and of files that it starts from.
+        data: fingerprints of the domains that the run uses, and of files that its start and its strategy read.
         ignored: config groups that have no effect on the run's strategy.
     """
     decisive = {
@@ -164,6 +165,8 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
         for group, node in config.items()
         if group not in INCIDENTAL[""] and group not in ignored
     }
+    if not decisive.get("cache"):
+        decisive.pop("cache", None)
     if "source" not in data:
         decisive.pop("source", None)
     text = json.dumps([decisive, data], sort_keys=True)

@@ -67,8 +67,10 @@ def run(
         with clock("data"):
             domains = open_domains(cfg, "source" in streams or start.needs_source, start)
         record.data = {role: domain.summary() for role, domain in domains.items()}
+        strategy_type = strategy_class(cfg)
         contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
-        record.fingerprint = fingerprint(config, contents, strategy_class(cfg).ignores)
+        contents |= strategy_type.contents(config["strategy"])
+        record.fingerprint = fingerprint(config, contents, strategy_type.ignores)
         if finished := place.finished():
             return finished
         if checkpoint := place.checkpoint():

@@ -254,6 +254,7 @@ class Source(Start):
         }
         for key, value in changes.items():
             own[key] = value
+        own["cache"].pop("views", None)
         # One process: a process group of one would stay for the run itself, which may want more.
         own["trainer"].update(devices=1, strategy="auto")
         for setting in ("num_nodes", "sync_batchnorm"):

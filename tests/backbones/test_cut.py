@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 
 from dusk import DuskNet
-from landbridge.backbones.backbone import Backbone
+from landbridge.backbones.backbone import Backbone, Sequence
 from landbridge.backbones.cut import CannotCut
 from landbridge.backbones.pretrained import Timm
 from landbridge.backbones.small import MLP, DigitsCNN
@@ -117,6 +117,20 @@ def test_a_forward_pass_that_depends_on_the_mode_before_the_cut_is_refused():
     with pytest.raises(CannotCut, match="differs between training and evaluation"):
         net.segment(2, 5)
     assert all(module.training for module in net.modules())
+
+
+def test_parts_without_parameters_are_no_stages_and_cutting_leaves_none_out():
+    torch.manual_seed(0)
+    parts = {"flat": nn.Flatten(), "one": nn.Linear(4, 5), "act": nn.Tanh(), "two": nn.Linear(5, 3), "end": nn.Tanh()}
+    net, x = Sequence(parts, None, 3), torch.randn(2, 2, 2)
+    assert net.stages == ("one", "two")
+    for depth in (1, 2):
+        net.train_stages(range(depth, 2))
+        assert [p.requires_grad for p in net.parameters()] == [False] * 2 + [depth == 1] * 2
+        assert [part.training for part in net.children()] == [False] * 3 + [depth == 1] * 2
+        half = net.segment(0, depth)((x,))
+        assert half[0].shape == (2, {1: 5, 2: 3}[depth])
+        assert torch.equal(net.finish(Activation(depth, half)), net(x))
 
 
 def test_a_backbone_that_says_nothing_of_cuts_runs_whole():

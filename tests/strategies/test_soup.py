@@ -99,6 +99,19 @@ def test_lora_runs_are_merged_and_soups_and_failed_runs_are_left_out(soup, sweep
     assert record.epochs[0]["ingredients"] == ["0.0001", "0.003", "lora"]
 
 
+def test_a_soup_of_other_contents_is_another_run(soup, sweep):
+    first, _ = soup()
+    again, _ = soup()
+    assert again.fingerprint == first.fingerprint
+    shutil.copy(sweep / "0.0001" / "last.ckpt", sweep / "0.03" / "last.ckpt")
+    with pytest.raises(LandbridgeError, match="holds the record of another run"):
+        soup()
+    other, _ = soup(folder="other")
+    shutil.rmtree(sweep / "0.03")
+    fewer, _ = soup(folder="fewer")
+    assert len({each.fingerprint for each in (first, other, fewer)}) == 3
+
+
 def changed(sweep, **changes):
     path = sweep / "0.003" / "record.json"
     content = json.loads(path.read_text())

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dusk import assert_exact_statistics
+from landbridge.data.streams import Order
 from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 
@@ -57,6 +58,17 @@ def test_the_ends_are_the_models_themselves_and_the_middle_lies_between(curve, t
     ends = [{k: v for k, v in record.epochs[epoch]["scores"].items() if k != "last"} for epoch in (1, 4)]
     assert ends[0] == ends[1]
     assert [row["losses"] for row in record.epochs[2:]] == [{}, {}, {}]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_on_the_curve_no_training_batch_is_read(workers, curve, monkeypatch, tmp_path):
+    curve(folder="source")  # which is trained here
+    read = []
+    size = Order._batch
+    monkeypatch.setattr(Order, "_batch", lambda *step: read.append(step[1]) or size(*step))
+    record, _ = curve(f"data.workers={workers}", folder="straight")
+    assert read == ["target"] * 2 * 2  # two epochs of two steps
+    assert len(record.epochs) == 5
 
 
 def test_statistics_in_the_middle_are_those_of_the_mix(curve):

@@ -10,6 +10,7 @@ from dusk import DuskNet
 from landbridge.backbones.backbone import Sequence
 from landbridge.backbones.pretrained import Timm
 from landbridge.backbones.small import GREY_28
+from landbridge.cache.prefix import prefix_keys
 from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 from landbridge.network import Network
@@ -123,10 +124,34 @@ def test_only_what_is_tuned_moves_in_the_stages_that_train(tuning, tiny, tmp_pat
     assert moved == {"network.head.weight", "network.head.bias"} | biases
     trained = 3 * 8 + 3 + sum(p.numel() for n, p in after.items() if n.startswith("adversary") or "critic" in n)
     added = [name for name in after if f".bottleneck.1{ADDED.get(tuning)}" in name]
-    own = sum(after[name].numel() for name in added) + 8 * len(biases)
+    own = sum(after[name].numel() for name in added if not name.endswith("lora_scale")) + 8 * len(biases)
     assert record.cost["trainable_parameters"] == trained + own
     ups = [name for name in added if ".lora_B" in name or ".up." in name]
     assert all(bool(after[name].any()) for name in ups)  # they begin at 0
+
+
+@pytest.mark.parametrize("tuning", ["lora", "adapters"])
+def test_frozen_stages_are_left_as_they_are(tuning, tiny, tmp_path):
+    plain, net = network(), network()
+    TUNINGS[tuning]().apply(net.backbone, stages={1})
+    added = [name for name, _ in net.named_parameters() if ADDED[tuning] in name]
+    assert added
+    assert all(name.startswith("backbone.bottleneck.") for name in added)
+    assert prefix_keys(net.backbone, {}, 1) == prefix_keys(plain.backbone, {}, 1)
+    # Nothing is left to add to where nothing trains.
+    TUNINGS[tuning]().apply(plain.backbone, stages=())
+    assert plain.state_dict().keys() == network().state_dict().keys()
+    plain.backbone.train_stages({0, 1})
+    assert not any(p.requires_grad for p in plain.backbone.parameters())
+
+    # Whatever the seed with which it is initialised, and beside runs that tune all.
+    torch.save({"state_dict": {f"network.{n}": v for n, v in plain.state_dict().items()}}, tmp_path / "start.ckpt")
+    begin = ["start=checkpoint", f"start.path={tmp_path / 'start.ckpt'}", "freeze.depth=1", "data.steps_per_epoch=3"]
+    store = ["cache=activations", f"cache.path={tmp_path / 'store'}"]
+    for number, setting in enumerate((["tuning=full"], [f"tuning={tuning}"], [f"tuning={tuning}", "seed=1"])):
+        cost = tiny(*begin, *store, *setting, folder=str(number)).cost["cache"]
+        assert (cost["computed"] == 0) == (number > 0)
+        assert cost["depth"] == 1
 
 
 @pytest.mark.parametrize("tuning", ["lora", "adapters"])

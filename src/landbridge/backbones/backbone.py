@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -95,7 +95,7 @@ class Backbone(nn.Module, ABC):
         """Look anew, when next asked, which modules there are: for whatever adds or replaces some."""
         vars(self).pop("stages_of_module", None)
 
-    def train_stages(self, trainable: Collection[int], mode: bool = True) -> None:
+    def train_stages(self, trainable: Collection[int]) -> None:
         """Let some stages train and hold the others still.
 
         A stage that stands still takes no gradient and is in evaluation mode, so that its BatchNorm statistics and its
@@ -103,7 +103,6 @@ class Backbone(nn.Module, ABC):
 
         Args:
             trainable: indices of the stages that train.
-            mode: False puts the trainable stages in evaluation mode as well, without freezing them.
         """
         stage_of = self.stage_of_parameter()
         for name, parameter in self.named_parameters():
@@ -114,7 +113,7 @@ class Backbone(nn.Module, ABC):
                 parameter.grad = None
         for module, stages in self.stages_of_module.items():
             rests = stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
-            module.training = mode and not rests
+            module.training = not rests
 
     @cached_property
     def stages_of_module(self) -> dict[nn.Module, frozenset[int]]:
@@ -137,6 +136,8 @@ class Backbone(nn.Module, ABC):
 class Sequence(Backbone):
     """A backbone whose stages are its named parts, run one after the other.
 
+    A part without parameters is no stage: it belongs to that of the part before it.
+
     Args:
         parts: modules in order; the last gives features (b, `features`).
         spec: what its inputs look like; None for vectors.
@@ -150,6 +151,7 @@ class Sequence(Backbone):
         self.parts = tuple(parts)
         for name, part in parts.items():
             self.add_module(name, part)
+        self._stages = _grouped(parts)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode inputs (b, ...) as features (b, `features`)."""
@@ -158,20 +160,33 @@ class Sequence(Backbone):
         return x
 
     def between(self, first: int, last: int) -> Segment:
-        """Return what runs the parts from `first` on, until `last`."""
+        """Return what runs the stages from `first` on, until `last`."""
 
         def run(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             (x,) = tensors
-            for name in self.parts[first:last]:
+            for name in chain(*self._stages[first:last]):
                 x = self.get_submodule(name)(x)
             return (x,)
 
         return run
 
     def stage_of_parameter(self) -> dict[str, int]:
-        """Map each parameter to the part it lies in."""
-        order = {name: stage for stage, name in enumerate(self.parts)}
+        """Map each parameter to the stage that its part is or belongs to."""
+        order = {name: stage for stage, parts in enumerate(self._stages) for name in parts}
         return {name: order[name.split(".")[0]] for name, _ in self.named_parameters()}
+
+
+def _grouped(parts: Mapping[str, nn.Module]) -> list[list[str]]:
+    """Group the names of parts into stages: each begins with a part that has parameters, but for the first."""
+    stages: list[list[str]] = [[]]
+    begun = False
+    for name, part in parts.items():
+        has_parameters = next(part.parameters(), None) is not None
+        if has_parameters and begun:
+            stages.append([])
+        begun = begun or has_parameters
+        stages[-1].append(name)
+    return stages
 
 
 def _paths(name: str) -> list[str]:

@@ -2,10 +2,9 @@
 
 import logging
 import math
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,44 +12,59 @@ from typing import Annotated, Any
 import torch
 from annotated_types import Gt
 from pytorch_lightning import Trainer
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from landbridge.backbones.cut import CannotCut
+from landbridge.cache.draw import BATCH, Draw, draw_views
+from landbridge.cache.forward import Forward
 from landbridge.cache.off import Cache
 from landbridge.cache.prefix import decoded_key, entry_key, frozen_throughout, prefix_keys, stands_still
 from landbridge.cache.store import Entry, Store
-from landbridge.data.activations import Activation
 from landbridge.data.activations import Activations as Known
 from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream
 from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
+from landbridge.strategies.two_views import TwoViews
 
 log = logging.getLogger(__name__)
 
 # Precisions in which weights are what they are; the others convert them when training starts.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
+Make = Callable[[], Iterator[tuple[Tensor, ...]]]
+
 
 class Activations(Cache):
     """What the stages that freeze throughout make of every sample, kept on disk and mapped into memory.
 
-    Photographs are kept decoded besides. Results are the same with and without.
+    Photographs are kept decoded besides. Results are the same with and without, but for `views`.
 
     Args:
         path: folder in which entries are kept; several runs and processes may share it.
         size: gigabytes that all entries together may have. Those used least recently go first.
+        views: how often each random view of a training sample is drawn, for strategies that augment images; each draw
+            is an entry of its own, and each pass over a stream chooses one for every sample, by seed and pass. None
+            draws anew in every step and runs all stages on it: results differ, and so does the run's fingerprint.
+
+    Raises:
+        LandbridgeError: there is no place for the views that are asked for.
     """
 
-    def __init__(self, path: str = "~/.cache/landbridge/activations", size: Annotated[float, Gt(0)] = 20.0) -> None:
+    def __init__(
+        self,
+        path: str = "~/.cache/landbridge/activations",
+        size: Annotated[float, Gt(0)] = 20.0,
+        views: Annotated[int, Gt(0)] | None = None,
+    ) -> None:
         self.store = Store(Path(path).expanduser(), size * 1e9)
+        self.views = views
         self.depth = 0
         self.counts = {"found": 0, "computed": 0, "bytes": 0}
         self.seconds = 0.0
         self._entries: dict[tuple[int, int], Entry | None] = {}
+        self._in_use: list[Entry] = []
 
     def serve(
         self,
@@ -63,6 +77,7 @@ class Activations(Cache):
         """Let streams read activations in the place of inputs, as far as the first stages stand still throughout."""
         self.data, self.trainer, self.config = data, trainer, backbone
         self.backbone = strategy.network.backbone
+        self.forward = Forward(self.backbone, data.spec, trainer)
         self.splits = [(split, {each: row for row, each in enumerate(split.hashes())}) for split in splits]
         self.depth = self._depth(strategy)
         self.keys = prefix_keys(self.backbone, self.config, self.depth)
@@ -70,6 +85,11 @@ class Activations(Cache):
             reads = data.steps_per_epoch * data.batch_size * data.processes * (trainer.max_epochs or 1)
             depth = 0 if strategy.reads_inputs else self.depth
             data.read_known(partial(self._known, depth, reads=reads), self._known_at_boundary)
+            if self.views and isinstance(strategy, TwoViews):
+                if self.depth:
+                    data.known_views = draw_views(strategy, data, self.views, self._drawn)
+                else:
+                    log.warning("cache.views: no stage stands still throughout, so that views are drawn in every step")
         data.known = self._known_after_training
 
     def report(self) -> dict[str, Any]:
@@ -84,26 +104,12 @@ class Activations(Cache):
             return 0
         if 0 < depth < len(stages):
             try:
-                self._try(depth)
+                spec = self.data.spec
+                self.forward.try_cut(depth, (spec.channels, *spec.size) if spec else self.splits[0][0].shape)
             except CannotCut as error:
                 log.warning("cache: the frozen stages of this backbone are run anew in every epoch: %s", error)
                 return 0
         return depth
-
-    def _try(self, depth: int) -> None:
-        """See that the backbone says the same of two inputs whether it is cut or whole."""
-        spec = self.data.spec
-        shape = (spec.channels, *spec.size) if spec else self.splits[0][0].shape
-        # Noise of its own, so that the random numbers that training draws stay the same.
-        first = Activation(0, (torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)),))
-        with self._evaluating():
-            (whole,) = self._run(first, len(self.backbone.stages))
-            half = Activation(depth, self._run(first, depth))
-            if any(not isinstance(each, Tensor) or len(each) != len(whole) for each in half.tensors):
-                raise CannotCut("not all that its stages hand on is one row a sample")
-            (parts,) = self._run(half, len(self.backbone.stages))
-        if not torch.allclose(whole, parts, rtol=1e-3, atol=1e-3 * float(whole.abs().max())):
-            raise CannotCut("stage by stage, it does not compute what it computes as a whole")
 
     # Looking up ------------------------------------------------------------------------------------------------------
 
@@ -145,13 +151,15 @@ class Activations(Cache):
         entry = self.store.find(key, rows)
         if entry is None and reads < rows:
             return None
-        self.counts["computed" if entry is None else "found"] += 1
-        if entry is None:
-            try:
-                entry = self.store.fetch(key, rows, partial(self._compute, number, depth))
-            except OSError as error:
-                log.warning("cache: %s has no place for what %d stages compute: %s", self.store.root, depth, error)
-                return None
+        try:
+            return self._take(key, rows, entry, partial(self._compute, number, depth))
+        except OSError as error:
+            log.warning("cache: %s has no place for what %d stages compute: %s", self.store.root, depth, error)
+            return None
+
+    def _take(self, key: str, rows: int, found: Entry | None, make: Make) -> Entry:
+        self.counts["computed" if found is None else "found"] += 1
+        entry = found or self.store.fetch(key, rows, make)
         self.counts["bytes"] += entry.bytes
         return entry
 
@@ -159,48 +167,51 @@ class Activations(Cache):
         spec = self.data.spec
         if not depth and spec:
             return decoded_key(inputs, spec)
-        how = f"{self.trainer.strategy.root_device.type} {self.trainer.precision}"
-        return entry_key(self.keys[depth], inputs, spec, how)
+        return entry_key(self.keys[depth], inputs, spec, self.forward.how)
+
+    def _drawn(self, stream: Stream, draw: Draw) -> Known:
+        """Return what is known of one draw of a view at the boundary; it is computed if need be.
+
+        Raises:
+            LandbridgeError: there is no place for it, and without it results would be others.
+        """
+        began = time.perf_counter()
+        inputs, rows = stream.inputs, len(stream.inputs)
+        key = partial(draw.key, inputs=inputs, spec=self.data.spec, how=self.forward.how)
+
+        def compute() -> Iterator[tuple[Tensor, ...]]:
+            known = self._nearest(lambda depth: key(self.keys[depth]), rows, self.depth)
+            loader = self.data.in_order("cache", replace(stream, activations=known or stream.activations), BATCH)
+            return self.forward.over(loader, self.depth, draw.augmenting(inputs, self.forward.device))
+
+        place = key(self.keys[self.depth])
+        try:
+            entry = self._take(place, rows, self.store.find(place, rows), compute)
+        except OSError as error:
+            raise LandbridgeError(f"cache.views={self.views}: no place in {self.store.root}: {error}") from error
+        self._in_use.append(entry)
+        self.seconds += time.perf_counter() - began
+        return Known(self.depth, entry.tensors, torch.arange(rows))
 
     # Computing -------------------------------------------------------------------------------------------------------
 
     def _compute(self, number: int, depth: int) -> Iterator[tuple[Tensor, ...]]:
-        """Yield the activations of a whole split, batch by batch."""
-        stream = Stream(self.splits[number][0], self.data.spec, activations=self._nearest(number, depth))
-        loader = self.data.in_order("cache", stream)
-        silent = not sys.stderr.isatty()
-        with self._evaluating():
-            for batch in track(loader, "cache", console=Console(stderr=True), transient=True, disable=silent):
-                yield self._run(batch["x"], depth)
-
-    def _nearest(self, number: int, depth: int) -> Known | None:
-        """Return what is known of a split at the nearest shallower boundary; of files, at least the decoded images."""
+        """Return the activations of a whole split, batch by batch; of files, those of the decoded images."""
         inputs, _ = self.splits[number]
-        rows = torch.arange(len(inputs))
+        known = self._nearest(partial(self._key, inputs), len(inputs), depth)
+        if known is None and depth and (decoded := self._entry(number, 0)):
+            known = Known(0, decoded.tensors, torch.arange(len(inputs)))
+        return self.forward.over(self.data.in_order("cache", Stream(inputs, self.data.spec, activations=known)), depth)
+
+    def _nearest(self, key: Callable[[int], str], rows: int, depth: int) -> Known | None:
+        """Return what is known of samples at the nearest boundary before some depth.
+
+        Args:
+            key: of the samples at a depth.
+            rows: how many there are.
+            depth: of the boundary that is to be computed.
+        """
         for shallower in range(depth - 1, 0, -1):
-            if entry := self.store.find(self._key(inputs, shallower), len(inputs)):
-                return Known(shallower, entry.tensors, rows)
-        entry = self._entry(number, 0) if depth else None
-        return entry and Known(0, entry.tensors, rows)
-
-    def _run(self, x: Tensor | Activation, depth: int) -> tuple[Tensor, ...]:
-        """Run a batch through the stages that it has not been through, until some depth."""
-        x = x.to(self.trainer.strategy.root_device)
-        if isinstance(x, Tensor):
-            if not depth:
-                return (x,)
-            spec = self.data.spec
-            x = Activation(0, (spec.render(x) if spec else x,))
-        with torch.inference_mode(), self.trainer.precision_plugin.forward_context():
-            return self.backbone.segment(x.depth, depth)(x.tensors)
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Put the backbone in evaluation mode on the device that trains, and back to its modes after that."""
-        modes = {module: module.training for module in self.backbone.modules()}
-        self.backbone.eval().to(self.trainer.strategy.root_device)
-        try:
-            yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
+            if entry := self.store.find(key(shallower), rows):
+                return Known(shallower, entry.tensors, torch.arange(rows))
+        return None

@@ -1,6 +1,5 @@
 """What `run` asks of a cache, and the cache that does nothing."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,9 @@ from landbridge.data.transfer import TransferData
 from landbridge.strategies.base import Strategy
 
 
-class Cache(ABC):
-    """Gives a run what it would otherwise compute again."""
+class Cache:
+    """Gives a run what it would otherwise compute again; this one knows nothing."""
 
-    @abstractmethod
     def serve(
         self,
         strategy: Strategy,
@@ -40,13 +38,3 @@ class Cache(ABC):
 
 class Off(Cache):
     """Computes everything anew."""
-
-    def serve(
-        self,
-        strategy: Strategy,
-        data: TransferData,
-        splits: Sequence[Inputs],
-        trainer: Trainer,
-        backbone: Mapping[str, Any],
-    ) -> None:
-        """Do nothing."""

@@ -1,6 +1,6 @@
 """Activations: what the first stages of a backbone have made of inputs, in the place of the inputs themselves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,8 +31,17 @@ class Activation:
         """Pin its memory; a DataLoader asks for this."""
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def take(self, rows: Tensor) -> "Activation":
+        """Return some of its samples, in the order of `rows` (n,)."""
+        return self._each(lambda tensor: _gather(tensor, rows))
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Activation":
         return Activation(self.depth, tuple(change(tensor) for tensor in self.tensors))
+
+
+def joined(parts: Sequence[Activation]) -> Activation:
+    """Put batches that have been through the same stages one after the other."""
+    return Activation(parts[0].depth, tuple(map(torch.cat, zip(*(part.tensors for part in parts), strict=True))))
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,44 @@ class Activations:
         Args:
             indices: int64 positions (b,).
         """
+        batch = self.take(indices)
+        return batch if self.depth else batch.tensors[0]
+
+    def take(self, indices: Tensor) -> Activation:
+        """Read a batch, also of inputs as what has been through no stage."""
         rows = self.rows[indices]
-        tensors = tuple(_gather(tensor, rows) for tensor in self.tensors)
-        return Activation(self.depth, tensors) if self.depth else tensors[0]
+        return Activation(self.depth, tuple(_gather(tensor, rows) for tensor in self.tensors))
+
+
+@dataclass(frozen=True)
+class KnownViews:
+    """What frozen stages make of random views of some samples.
+
+    Attributes:
+        of: by the name of a view, its draws, equally many of each.
+    """
+
+    of: Mapping[str, Sequence[Activations]]
+
+    @property
+    def draws(self) -> int:
+        """How many draws there are of every view."""
+        return len(next(iter(self.of.values())))
+
+    def read(self, indices: Tensor, draw: Tensor) -> dict[str, Activation]:
+        """Read a batch of every view.
+
+        Args:
+            indices: int64 positions of samples (b,).
+            draw: which one of each (b,).
+        """
+        where = [torch.nonzero(draw == number).squeeze(1) for number in range(self.draws)]
+        back = torch.cat(where).argsort()
+        parts = {
+            name: [known.take(indices[here]) for known, here in zip(draws, where, strict=True)]
+            for name, draws in self.of.items()
+        }
+        return {name: joined(each).take(back) for name, each in parts.items()}
 
 
 def _gather(tensor: Tensor, rows: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ Pictures = Literal["digits", "photographs"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Limits of random changes; every sample gets its own, from torch's global generator of the device.
+    """Limits of random changes; every sample gets its own.
 
     Attributes:
         rotation: largest angle either way, in degrees.
@@ -39,11 +39,12 @@ class Augmentation:
     noise: float = 0.0
     erase: float = 0.0
 
-    def __call__(self, raw: Tensor) -> Tensor:
+    def __call__(self, raw: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Change a batch of images.
 
         Args:
             raw: uint8 images (b, c, h, w).
+            generator: of the same device; None takes torch's global one.
 
         Returns:
             float32 images (b, c, h, w) with values from 0 to 255, on the same device.
@@ -51,20 +52,23 @@ class Augmentation:
         x = raw.float() / 255
         size, device = len(x), x.device
 
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(shape, device=device, generator=generator)
+
         def draw(limit: float) -> Tensor:
-            return limit * (2 * torch.rand(size, device=device) - 1)
+            return limit * (2 * uniform(size) - 1)
 
         if self.rotation or self.shift or self.zoom or self.flip:
             angle = draw(math.radians(self.rotation))
             factor = torch.exp(draw(math.log1p(self.zoom)))
-            mirror = torch.rand(size, device=device) < 0.5 if self.flip else torch.zeros_like(angle, dtype=torch.bool)
+            mirror = uniform(size) < 0.5 if self.flip else torch.zeros_like(angle, dtype=torch.bool)
             x = warp(x, angle, factor, torch.stack([draw(self.shift), draw(self.shift)], dim=1), mirror)
         if self.brightness or self.contrast or self.saturation:
             x = recolour(x, 1 + draw(self.brightness), 1 + draw(self.contrast), 1 + draw(self.saturation))
         if self.noise:
-            x = x + _per_image(self.noise * torch.rand(size, device=device)) * torch.randn_like(x)
+            x = x + _per_image(self.noise * uniform(size)) * torch.empty_like(x).normal_(generator=generator)
         if self.erase:
-            x = erase(x, torch.rand(size, 2, device=device), self.erase)
+            x = erase(x, uniform(size, 2), self.erase)
         return 255 * x.clamp(0, 1)
 
 

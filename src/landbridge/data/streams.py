@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from landbridge.data.activations import Activation, Activations
+from landbridge.data.activations import Activation, Activations, KnownViews
 from landbridge.data.inputs import Inputs, InputSpec
 from landbridge.data.labels import HIDDEN, Budget
 from landbridge.errors import LandbridgeError
@@ -21,7 +23,7 @@ STREAMS = {
     "target_unlabelled": "target samples without labels",
 }
 
-#: `x`, inputs or their activation; `index`; and `y`, where there are labels.
+#: `x`, inputs or their activation or, by name, those of their random views; `index`; and `y`, where there are labels.
 Batch = dict[str, Any]
 
 
@@ -59,25 +61,33 @@ class Stream:
         spec: what the backbone wants (None for vectors).
         labels: class indices of the samples, or None for an unlabelled stream.
         activations: what frozen stages make of the samples, or the samples decoded, where that is known already.
+        views: what frozen stages make of random views of the samples, to be read in their place.
     """
 
     inputs: Inputs
     spec: InputSpec | None
     labels: Tensor | None = None
     activations: Activations | None = None
+    views: KnownViews | None = None
 
     @property
     def in_files(self) -> bool:
         """Whether samples have to be decoded."""
-        return self.activations is None and 0 in self.inputs.shape
+        return not self.activations and not self.views and 0 in self.inputs.shape
 
     def read(self, indices: Tensor) -> Batch:
         """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
 
-        `x` is the activation where that is known, and the input everywhere else.
+        `x` is the activation where that is known, and the input everywhere else. Where views are known, it is theirs by
+        name, and an index of i + kn asks for draw k of sample i of n.
         """
-        x: Tensor | Activation
-        x = self.activations.read(indices) if self.activations else self.inputs.read(indices, self.spec)
+        x: Tensor | Activation | dict[str, Activation]
+        if self.views:
+            size = len(self.inputs)
+            draw, indices = indices // size, indices % size
+            x = self.views.read(indices, draw)
+        else:
+            x = self.activations.read(indices) if self.activations else self.inputs.read(indices, self.spec)
         batch = {"x": x, "index": indices}
         if self.labels is not None:
             batch["y"] = self.labels[indices]
@@ -116,10 +126,20 @@ class Order(Sampler[dict[str, Tensor]]):
         seed: of the shuffling.
         rank: which process this is.
         world: how many processes there are.
+        epochs: that read samples; batches of later ones are empty. None: all.
+        draws: for streams with known views, how many draws there are of each; one is chosen for every sample of a pass.
     """
 
     def __init__(
-        self, sizes: Mapping[str, int], batch_size: int, steps: int, seed: int, rank: int = 0, world: int = 1
+        self,
+        sizes: Mapping[str, int],
+        batch_size: int,
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        epochs: int | None = None,
+        draws: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.sizes = dict(sizes)
         self.batch_size = batch_size
@@ -127,6 +147,8 @@ class Order(Sampler[dict[str, Tensor]]):
         self.seed = seed
         self.rank = rank
         self.world = world
+        self.epochs = epochs
+        self.draws = draws
         self.epoch = 0
         self._passes: dict[str, tuple[int, Tensor]] = {}
 
@@ -138,6 +160,9 @@ class Order(Sampler[dict[str, Tensor]]):
         return self.steps
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        if self.epochs is not None and self.epoch >= self.epochs:
+            yield from repeat(dict.fromkeys(self.sizes, torch.arange(0)), self.steps)
+            return
         for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
             yield {name: self._batch(name, size, step) for name, size in self.sizes.items()}
 
@@ -155,7 +180,10 @@ class Order(Sampler[dict[str, Tensor]]):
         if known is None or known[0] != number:
             # The name is part of the seed, so that a stream's order does not depend on which others there are.
             generator = np.random.default_rng([self.seed, number, *name.encode()])
-            known = self._passes[name] = (number, torch.from_numpy(generator.permutation(size)))
+            order = generator.permutation(size)
+            if name in self.draws:
+                order = order + size * generator.integers(self.draws[name], size=size)
+            known = self._passes[name] = (number, torch.from_numpy(order))
         return known[1]
 
 

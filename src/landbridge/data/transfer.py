@@ -11,7 +11,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from landbridge.data.activations import Activations
+from landbridge.data.activations import Activations, KnownViews
 from landbridge.data.augment import VIEWS, Views
 from landbridge.data.domain import Domain
 from landbridge.data.inputs import Inputs, InputSpec
@@ -67,6 +67,8 @@ class TransferData(LightningDataModule):
         self.target_labels = target_labels
         #: How many processes train side by side; each reads its own part of a global batch.
         self.processes = 1
+        #: How many epochs read training samples; in later ones, batches are empty. None: all.
+        self.reading_epochs: int | None = None
         self.target_size = len(target.splits["train"].inputs)
         self._steps_per_epoch = steps_per_epoch
         # What is built here is all that training holds: inputs, and those labels that the setting shows.
@@ -82,6 +84,8 @@ class TransferData(LightningDataModule):
             "target_unlabelled": lambda: Stream(train["target"].inputs, input),
         }
         self.streams = {name: build[name]() for name in sorted(streams)}
+        #: What is known of random views of a stream: training reads it in the place of the stream.
+        self.known_views: dict[str, KnownViews] = {}
         #: How images of each stream can be augmented.
         self.views: dict[str, Views] = {
             name: VIEWS[domains[name.removesuffix("_unlabelled")].pictures] for name in self.streams
@@ -120,8 +124,14 @@ class TransferData(LightningDataModule):
         """Batches of all training streams side by side: `{stream: {"x", "index"[, "y"]}}`."""
         sizes = {name: len(stream.inputs) for name, stream in self.streams.items()}
         rank = self.trainer.global_rank if self.trainer else 0
-        order = Order(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes)
-        return self._loader(Joint(self.streams), self.streams.values(), order)
+        draws = {name: views.draws for name, views in self.known_views.items()}
+        order = Order(
+            *(sizes, self.batch_size, self.steps_per_epoch, self.seed, rank, self.processes),
+            epochs=self.reading_epochs,
+            draws=draws,
+        )
+        streams = {name: replace(each, views=self.known_views.get(name)) for name, each in self.streams.items()}
+        return self._loader(Joint(streams), streams.values(), order)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """The validation inputs of each domain, without labels, in the order of `validation`."""

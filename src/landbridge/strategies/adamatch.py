@@ -8,7 +8,8 @@ from annotated_types import Ge, Le
 from torch import Tensor
 from torch.func import functional_call
 
-from landbridge.data.streams import Batch
+from landbridge.data.activations import Activation, joined
+from landbridge.data.streams import STREAMS, Batch
 from landbridge.losses import adamatch
 from landbridge.strategies.output import Output
 from landbridge.strategies.two_views import TwoViews
@@ -36,6 +37,10 @@ class AdaMatch(TwoViews):
 
     needs: ClassVar = frozenset({"source", "target_unlabelled"})
     optional: ClassVar = frozenset({"target"})
+    looks: ClassVar = {
+        **{stream: (stream, "weak") for stream in STREAMS},
+        **{f"{stream}_strong": (stream, "strong") for stream in STREAMS},
+    }
 
     def __init__(
         self, tau: Annotated[float, Ge(0), Le(1)] = 0.9, weight: Annotated[float, Ge(0)] = 1.0, **base: Any
@@ -51,22 +56,24 @@ class AdaMatch(TwoViews):
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode both views of all streams as one batch, and mix the source's logits with those it has alone."""
-        views = {name: self.view("weak", name, stream) for name, stream in batch.items()}
-        views |= {f"{name}_strong": self.view("strong", name, stream) for name, stream in batch.items()}
-        images = {name: self.spec.render(view["x"]) for name, view in views.items()}
+        views = self.look(batch)
+        images = {name: self._rendered(view["x"]) for name, view in views.items()}
         sizes = [len(each) for each in images.values()]
-        parts = [part.float().split(sizes) for part in self.network(torch.cat(list(images.values())))]
+        parts = [part.float().split(sizes) for part in self.network(_together(list(images.values())))]
         outputs = {
             name: Output(name, features, logits, view["index"], view.get("y"))
             for (name, view), features, logits in zip(views.items(), *parts, strict=True)
         }
         # On copies of the buffers, so that the statistics that count are those of both domains together.
         copies = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        source = torch.cat([images["source"], images["source_strong"]])
+        source = _together([images["source"], images["source_strong"]])
         alone = functional_call(self.network, copies, (source,))[1].float().chunk(2)
         for name, logits in zip(("source", "source_strong"), alone, strict=True):
             outputs[name].logits = mix(outputs[name].logits, logits, torch.rand_like(logits))
         return outputs
+
+    def _rendered(self, x: Tensor | Activation) -> Tensor | Activation:
+        return self.spec.render(x) if isinstance(x, Tensor) else x
 
     def loss(
         self,
@@ -84,6 +91,10 @@ class AdaMatch(TwoViews):
             "classify_strong": self.classify(source_strong, target_strong),
             "agree": self.weight * self.warmup * agree,
         }
+
+
+def _together(parts: list[Any]) -> Tensor | Activation:
+    return torch.cat(parts) if isinstance(parts[0], Tensor) else joined(parts)
 
 
 def mix(together: Tensor, alone: Tensor, share: Tensor) -> Tensor:

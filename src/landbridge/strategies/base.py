@@ -83,6 +83,11 @@ class Strategy(Trainable):
         #: What else the record says of an epoch.
         self.note: dict[str, Any] = {}
 
+    @classmethod
+    def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Return fingerprints of the files that its settings name, by what they are."""
+        return {}
+
     @abstractmethod
     def loss(self, *args: Any, **streams: Any) -> dict[str, Tensor]:
         """Return the terms of the loss, each a scalar; their sum is minimised.

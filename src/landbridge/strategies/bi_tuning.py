@@ -43,6 +43,7 @@ class BiTuning(TwoViews):
     """
 
     needs: ClassVar = frozenset({"target"})
+    looks: ClassVar = {"target": ("target", "weak"), KEYS: ("target", "weak")}
     queued_features: Tensor
     queued_projections: Tensor
     oldest: Tensor
@@ -72,8 +73,9 @@ class BiTuning(TwoViews):
     def train(self, mode: bool = True) -> "BiTuning":
         """Set the mode of all modules; of the key network, the same stages stay in evaluation mode."""
         super().train(mode)
-        self.key_network.backbone.train_stages(self.trainable, mode)
-        self.key_network.requires_grad_(False)
+        if mode:
+            self.key_network.backbone.train_stages(self.trainable)
+            self.key_network.requires_grad_(False)
         return self
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
@@ -82,10 +84,10 @@ class BiTuning(TwoViews):
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode one view of the target as it is trained on, and one as keys."""
-        one, other = (self.view("weak", "target", batch["target"]) for _ in range(2))
+        views = self.look(batch)
         with torch.no_grad():
-            keys = self.encode(KEYS, other)
-        return super().encode_streams(batch | {"target": one}) | {KEYS: keys}
+            keys = self.encode(KEYS, views.pop(KEYS))
+        return super().encode_streams(views) | {KEYS: keys}
 
     def loss(self, target: Output, target_keys: Output) -> dict[str, Tensor]:
         """Classify target samples; contrast them with keys of their own class and of others."""

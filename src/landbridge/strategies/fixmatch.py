@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from landbridge.data.activations import Activation
-from landbridge.data.streams import Batch
+from landbridge.data.streams import STREAMS, Batch
 from landbridge.losses import fixmatch
 from landbridge.strategies.output import Output
 from landbridge.strategies.two_views import TwoViews
@@ -39,6 +39,10 @@ class FixMatch(TwoViews):
 
     needs: ClassVar = frozenset({"source", "target_unlabelled"})
     optional: ClassVar = frozenset({"target"})
+    looks: ClassVar = {
+        **{stream: (stream, "weak") for stream in STREAMS},
+        "target_strong": ("target_unlabelled", "strong"),
+    }
 
     def __init__(
         self,
@@ -59,9 +63,7 @@ class FixMatch(TwoViews):
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode weak views of all streams, and strong ones of the unlabelled target."""
-        views = {name: self.view("weak", name, stream) for name, stream in batch.items()}
-        strong = self.view("strong", "target_unlabelled", batch["target_unlabelled"])
-        return super().encode_streams(views | {"target_strong": strong})
+        return super().encode_streams(self.look(batch))
 
     def loss(
         self, source: Output, target_unlabelled: Output, target_strong: Output, target: Output | None = None

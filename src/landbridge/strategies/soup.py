@@ -1,13 +1,15 @@
 """Averages of the models of a sweep."""
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from landbridge.backbones.weights import read_weights
+from landbridge.backbones.weights import content_of, read_weights
 from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record
 from landbridge.selection import accuracy
@@ -44,9 +46,21 @@ class Soup(ClosedForm):
         self.folder = Path(folder).expanduser()
         self.how = how
 
+    @classmethod
+    def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Return a fingerprint of the runs in the folder: their places under it, and what their checkpoints hold."""
+        folder = Path(settings["folder"]).expanduser()
+        chosen = {path.parent: record.selection.get("checkpoint") for path, record in _finished(folder)}
+        runs = [
+            (str(run.relative_to(folder)), content_of(run / name))
+            for run, name in chosen.items()
+            if name and (run / name).is_file()  # solving refuses the others
+        ]
+        return {"ingredients": hashlib.blake2b(json.dumps(runs).encode(), digest_size=16).hexdigest()}
+
     def solve(self) -> None:
         """Cook."""
-        paths = {path.parent: self._checkpoint(path.parent, record) for path, record in self._runs()}
+        paths = {path.parent: self._checkpoint(path.parent, record) for path, record in _finished(self.folder)}
         if not paths:
             raise LandbridgeError(f"strategy.folder: no finished run lies under {self.folder}")
         kept = self._uniform(paths) if self.how == "uniform" else self._greedy(paths)
@@ -89,14 +103,6 @@ class Soup(ClosedForm):
         if ingredients > 1:
             renew_statistics(self)
 
-    def _runs(self) -> Iterator[tuple[Path, Record]]:
-        """Yield the finished runs under the folder, but for other soups, and where their records lie."""
-        for path in sorted(self.folder.rglob(RECORD)):
-            record = Record.read(path)
-            soup = record.config.get("strategy", {}).get("_target_", "").endswith(f".{type(self).__name__}")
-            if record.status == "done" and not soup:
-                yield path, record
-
     def _checkpoint(self, run: Path, record: Record) -> Path:
         """Return the checkpoint that a run has chosen, or refuse the run."""
         refusal = None
@@ -129,3 +135,12 @@ class Soup(ClosedForm):
             raise LandbridgeError(f"strategy.folder: {path} holds another architecture, first at {unlike[0]}")
         self.network.load_state_dict(state)
         return as_vector(self.network.state_dict())
+
+
+def _finished(folder: Path) -> Iterator[tuple[Path, Record]]:
+    """Yield the finished runs under a folder, but for other soups, and where their records lie."""
+    for path in sorted(folder.rglob(RECORD)):
+        record = Record.read(path)
+        soup = record.config.get("strategy", {}).get("_target_", "").endswith(f".{Soup.__name__}")
+        if record.status == "done" and not soup:
+            yield path, record

@@ -1,6 +1,7 @@
-"""The base of strategies that look at every image twice: once hardly changed, and once much."""
+"""The base of strategies that look at random views of images: hardly changed, or much."""
 
 from abc import ABC
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from landbridge.data.streams import Batch
@@ -9,9 +10,11 @@ from landbridge.strategies.base import Strategy
 
 
 class TwoViews(Strategy, ABC):
-    """A strategy that demands the same prediction for a weakly and a strongly augmented image.
+    """A strategy that learns from weakly or strongly augmented images.
 
-    What is changed follows from what a domain's images show; see `landbridge.data.augment`.
+    What is changed follows from what a domain's images show; see `landbridge.data.augment`. Views are drawn anew in
+    every step. With `cache.views=v` they are drawn v times before training, frozen stages run on them once, and every
+    pass over a stream chooses one draw for each sample: cheaper, less varied, and therefore with other results.
 
     Args:
         **base: see `Strategy`.
@@ -21,6 +24,8 @@ class TwoViews(Strategy, ABC):
     """
 
     reads_inputs: ClassVar = True
+    #: What it looks at in a step: by the name of a view, which stream it shows, and how that is augmented.
+    looks: ClassVar[Mapping[str, tuple[str, Literal["weak", "strong"]]]]
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
@@ -31,6 +36,15 @@ class TwoViews(Strategy, ABC):
                 "choose a strategy without augmentation, such as pseudo_label"
             )
         self.spec = spec
+
+    def look(self, batch: dict[str, Batch]) -> dict[str, Batch]:
+        """Return a batch with views by their names, in the place of the streams that they show or beside them."""
+        views = {}
+        for name, (of, kind) in self.looks.items():
+            if of in batch:
+                x = batch[of]["x"]
+                views[name] = batch[of] | {"x": x[name]} if isinstance(x, dict) else self.view(kind, of, batch[of])
+        return batch | views
 
     def view(self, kind: Literal["weak", "strong"], name: str, batch: Batch) -> Batch:
         """Return a stream's batch with its images augmented."""

@@ -43,6 +43,7 @@ class WiSEFT(TargetOnly):
         if stage == "fit":
             self.training_epochs = cast(int, self.trainer.max_epochs)
             self.trainer.fit_loop.max_epochs = self.training_epochs + self.points
+            self.data.reading_epochs = self.training_epochs
 
     def on_train_epoch_start(self) -> None:
         """Train or, once that is done, go to the epoch's point of the curve."""

@@ -1,6 +1,6 @@
 """Bottleneck adapters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
 from annotated_types import Gt
@@ -58,8 +58,8 @@ class Adapters(Tuning):
         self.width = width
         self.targets = targets
 
-    def apply(self, backbone: Backbone) -> None:
-        """Put an adapter behind every target, or go on with those that the start has brought.
+    def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
+        """Put an adapter behind every target in stages that train, or go on with those that the start has brought.
 
         Raises:
             LandbridgeError: a target is no linear or convolution layer.
@@ -67,7 +67,7 @@ class Adapters(Tuning):
         if not any(isinstance(module, Adapter) for module in backbone.modules()):
             names = [f".{name}" for name, _ in backbone.named_modules()]
             blocks = [end for end in BRANCH_ENDS if any(name.endswith(f".{end}") for name in names)]
-            for layer in pick_layers(backbone, KINDS, self.targets or blocks or None, "an adapter").values():
+            for layer in pick_layers(backbone, stages, KINDS, self.targets or blocks or None, "an adapter").values():
                 _add(layer, self.width)
         backbone.hold([name for name, _ in backbone.named_parameters() if ".adapter." not in name])
 

@@ -1,6 +1,6 @@
 """Low-rank adaptation, through the peft library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
 
 import torch
@@ -12,7 +12,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.tuning.tuning import Tuning, pick_layers
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
-A, B, SCALE = ".lora_A.default.weight", ".lora_B.default.weight", "backbone.lora_scale"
+A, B, SCALE = ".lora_A.default.weight", ".lora_B.default.weight", ".lora_scale"
 
 
 class LoRA(Tuning):
@@ -42,8 +42,8 @@ class LoRA(Tuning):
         self.dropout = dropout
         self.targets = targets
 
-    def apply(self, backbone: Backbone) -> None:
-        """Add a low-rank path to every target.
+    def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
+        """Add a low-rank path to every target in stages that train.
 
         Raises:
             LandbridgeError: peft is not installed, or a target is no plain linear or ungrouped convolution layer.
@@ -52,16 +52,18 @@ class LoRA(Tuning):
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
             raise LandbridgeError("tuning=lora needs the package peft: pip install 'landbridge[peft]'") from error
-        layers = pick_layers(backbone, KINDS, self.targets, "LoRA")
-        config = LoraConfig(
-            r=self.rank,
-            lora_alpha=self.alpha,  # type: ignore[arg-type]
-            lora_dropout=self.dropout,
-            target_modules="|".join(name.replace(".", r"\.") for name in layers),
-        )
-        inject_adapter_in_model(config, backbone)
-        # What was learned can be merged from the state alone, if that says by how much it counts.
-        backbone.register_buffer("lora_scale", torch.tensor(self.alpha / self.rank))
+        layers = pick_layers(backbone, stages, KINDS, self.targets, "LoRA")
+        if layers:
+            config = LoraConfig(
+                r=self.rank,
+                lora_alpha=self.alpha,  # type: ignore[arg-type]
+                lora_dropout=self.dropout,
+                target_modules="|".join(name.replace(".", r"\.") for name in layers),
+            )
+            inject_adapter_in_model(config, backbone)
+        for name in layers:
+            # What was learned can be merged from the state alone, if that says by how much it counts.
+            backbone.get_submodule(name).register_buffer("lora_scale", torch.tensor(self.alpha / self.rank))
         backbone.hold([name for name, _ in backbone.named_parameters() if ".lora_" not in name])
 
 
@@ -71,11 +73,12 @@ def merge_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Args:
         state: of a network, by name. One without low-rank paths comes back as it is.
     """
+    scales = [value.double() for name, value in state.items() if name.endswith(SCALE)]  # the same for all layers
     merged = {name.replace(".base_layer.", "."): value for name, value in state.items() if ".lora_" not in name}
     for name, up in state.items():
         if name.endswith(B):
             layer = name.removesuffix(B)
             weight, down = merged[f"{layer}.weight"], state[f"{layer}{A}"]
             change = (up.flatten(1).double() @ down.flatten(1).double()).view_as(weight)
-            merged[f"{layer}.weight"] = (weight.double() + state[SCALE].double() * change).to(weight.dtype)
+            merged[f"{layer}.weight"] = (weight.double() + scales[0] * change).to(weight.dtype)
     return merged

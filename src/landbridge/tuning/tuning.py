@@ -18,8 +18,13 @@ class Tuning(ABC):
     """
 
     @abstractmethod
-    def apply(self, backbone: Backbone) -> None:
-        """Change the backbone in place; what it computes stays the same."""
+    def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
+        """Change the backbone in place; what it computes stays the same.
+
+        Args:
+            backbone: to change.
+            stages: those that train in some epoch, to which alone anything is added; None: all.
+        """
 
 
 class BitFit(Tuning):
@@ -28,7 +33,7 @@ class BitFit(Tuning):
     Scales of normalisation layers do not train, and the statistics of BatchNorm stand still.
     """
 
-    def apply(self, backbone: Backbone) -> None:
+    def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
         """Hold all that is no bias."""
         held = [name for name, _ in backbone.named_parameters() if not name.endswith(("bias", "bias_v", "bias_k"))]
         if len(held) == sum(1 for _ in backbone.parameters()):
@@ -37,7 +42,11 @@ class BitFit(Tuning):
 
 
 def pick_layers(
-    backbone: Backbone, kinds: Collection[type[nn.Module]], targets: Sequence[str] | None, adding: str
+    backbone: Backbone,
+    stages: Collection[int] | None,
+    kinds: Collection[type[nn.Module]],
+    targets: Sequence[str] | None,
+    adding: str,
 ) -> dict[str, nn.Module]:
     """Pick the layers of a backbone that something is added to.
 
@@ -46,6 +55,7 @@ def pick_layers(
 
     Args:
         backbone: whose layers these are.
+        stages: in which they lie, for what is added to a frozen stage would never train; None: all.
         kinds: classes of layers.
         targets: ends of dotted names, such as `qkv` or `attn.proj`; None picks all that there are.
         adding: what is added, for messages.
@@ -73,7 +83,9 @@ def pick_layers(
     picked = {name: layers[name] for name in wanted if name not in unfit}
     if not picked:
         raise LandbridgeError(f"tuning: {type(backbone).__name__} has no layer that {adding} can be added to")
-    return picked
+    if stages is None:
+        return picked
+    return {name: layer for name, layer in picked.items() if backbone.stages_of_module[layer] <= set(stages)}
 
 
 def _unfit(layer: nn.Module, kinds: Collection[type[nn.Module]], called: set[nn.Module] | None) -> str | None:

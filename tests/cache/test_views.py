@@ -1,0 +1,197 @@
+"""Random views at the freezing boundary that are drawn before training."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dusk import DuskNet, dusk
+from landbridge.backbones.small import GREY_28
+from landbridge.cache.draw import Draw
+from landbridge.data.activations import Activations, KnownViews
+from landbridge.data.augment import VIEWS, Augmentation
+from landbridge.data.streams import Joint, Order, Stream
+from landbridge.epochs import Epochs
+from landbridge.errors import LandbridgeError
+from landbridge.strategies.two_views import TwoViews
+
+# Of FixMatch's streams with four labels a class: weak views of all, and strong ones of the unlabelled target.
+VIEWS_OF_FIXMATCH = 4
+
+
+@pytest.fixture
+def run(tiny, tmp_path):
+    """A function that runs a strategy whose first stage is frozen, with drawn views in a store of this test."""
+
+    def launch(strategy, *overrides, folder="run", views=2):
+        setting = ("target_labels=4", "freeze.depth=1", "trainer.max_epochs=3", "data.steps_per_epoch=3")
+        store = ("cache=activations", f"cache.path={tmp_path / 'store'}", f"cache.views={views}")
+        return tiny(f"strategy={strategy}", *setting, *store, *overrides, folder=folder)
+
+    return launch
+
+
+def state(folder):
+    return torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same(one, other):
+    assert all(value.equal(state(other)[name]) for name, value in state(one).items())
+
+
+@pytest.mark.parametrize("strategy", ["fixmatch", "adamatch", "bi_tuning"])
+def test_a_run_repeats_itself_and_finds_all_its_views(strategy, run, tmp_path):
+    first = run(strategy, folder="first")
+    again = run(strategy, folder="again")
+    assert first.cost["cache"]["depth"] == 1
+    assert (again.cost["cache"]["computed"], again.cost["cache"]["found"]) == (0, first.cost["cache"]["computed"])
+    assert again.cost["cache"]["bytes"] == first.cost["cache"]["bytes"]
+    assert again.epochs[-1]["losses"] == first.epochs[-1]["losses"]
+    assert_same(tmp_path / "first", tmp_path / "again")
+
+
+@pytest.mark.parametrize("strategy", ["fixmatch", "bi_tuning"])
+def test_resumed_equals_uninterrupted(strategy, run, tmp_path):
+    straight = run(strategy, folder="straight")
+
+    def stop(self, trainer, *arguments):
+        if trainer.current_epoch == 1:
+            raise RuntimeError("the power went off")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Epochs, "on_train_batch_end", stop)
+        with pytest.raises(RuntimeError, match="power"):
+            run(strategy, folder="resumed")
+    assert run(strategy, folder="resumed").results == straight.results
+    assert_same(tmp_path / "straight", tmp_path / "resumed")
+
+
+def test_frozen_stages_do_not_run_in_training(run, monkeypatch):
+    ran = []
+    between = DuskNet.between
+    monkeypatch.setattr(DuskNet, "forward", lambda net, x: pytest.fail("a stage that stands still has run"))
+    monkeypatch.setattr(DuskNet, "segment", lambda net, *ends: ran.append(ends) or between(net, *ends))
+    monkeypatch.setattr("landbridge.cache.forward.Forward.try_cut", lambda *_: None)
+    run("fixmatch", folder="cold")
+    assert {(0, 1), (1, 2)} <= set(ran)
+    ran.clear()
+    run("fixmatch", "optimizer.lr=0.5", folder="warm")
+    assert set(ran) == {(1, 2)}
+
+
+def test_what_is_read_is_what_frozen_stages_make_of_a_drawn_view(run):
+    batches, known = [], {}
+    look = TwoViews.look
+
+    def seen(strategy, batch):
+        known["strategy"], known["data"] = strategy, strategy.data
+        batches.append(look(strategy, batch))
+        return batches[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TwoViews, "look", seen)
+        run("fixmatch")
+    read = {"source": 0, "target_strong": 0}
+    for name, (of, kind) in (("source", ("source", "weak")), ("target_strong", ("target_unlabelled", "strong"))):
+        strategy, data = known["strategy"], known["data"]
+        stage = strategy.network.backbone.eval().get_submodule("conv")
+        inputs = data.streams[of].inputs
+        for number in range(2):
+            draw = Draw(name, getattr(data.views[of], kind), number, seed=0)
+            augmented = draw.augmenting(inputs, torch.device("cpu"))(inputs.tensor)
+            with torch.no_grad():
+                expected = stage(strategy.spec.render(augmented))
+            for views in batches:
+                (x,) = views[name]["x"].tensors
+                rows = expected[views[name]["index"]]
+                read[name] += int(torch.isclose(x, rows, atol=1e-6).flatten(1).all(dim=1).sum())
+    assert read == dict.fromkeys(read, 16 * len(batches))
+
+
+def test_more_draws_and_a_deeper_boundary_go_on_from_what_is_there(run, tmp_path, monkeypatch):
+    first = run("fixmatch", folder="first").cost["cache"]
+    more = run("fixmatch", folder="more", views=3).cost["cache"]
+    assert (more["found"], more["computed"]) == (first["computed"], VIEWS_OF_FIXMATCH)
+    assert run("fixmatch", "seed=1", folder="seed").cost["cache"]["found"] == 0
+
+    monkeypatch.setattr(Augmentation, "__call__", lambda *_: pytest.fail("it has been augmented before"))
+    run("fixmatch", "freeze.depth=all", folder="deeper")
+    monkeypatch.undo()
+    run("fixmatch", "freeze.depth=all", f"cache.path={tmp_path / 'other'}", folder="straight")
+    for name, value in state(tmp_path / "deeper").items():
+        torch.testing.assert_close(value, state(tmp_path / "straight")[name])
+
+
+def test_drawn_views_make_another_run_than_fresh_ones(run, tiny):
+    drawn = run("fixmatch")
+    overrides = ("target_labels=4", "freeze.depth=1", "trainer.max_epochs=3", "data.steps_per_epoch=3")
+    fresh = tiny("strategy=fixmatch", *overrides, folder="fresh")
+    assert drawn.fingerprint != fresh.fingerprint
+    assert drawn.epochs[-1]["losses"] != fresh.epochs[-1]["losses"]
+
+
+def test_where_nothing_is_frozen_views_are_drawn_in_every_step_and_that_is_said(run, tiny, tmp_path, caplog):
+    run("fixmatch", "freeze.depth=0", folder="asked")
+    assert "cache.views: no stage stands still throughout" in caplog.text
+    tiny("strategy=fixmatch", "target_labels=4", "trainer.max_epochs=3", "data.steps_per_epoch=3", folder="plain")
+    assert_same(tmp_path / "asked", tmp_path / "plain")
+
+
+def test_without_room_for_its_views_a_run_fails(run):
+    with pytest.raises(LandbridgeError, match=r"cache\.views=2: no place in .*wanted"):
+        run("fixmatch", "cache.size=1e-9")
+
+
+# ---- what is read
+
+
+def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
+    size, draws = 60, 3
+    order = Order({"source": size}, 20, steps=3, seed=0, draws={"source": draws})
+    plain = Order({"source": size}, 20, steps=3, seed=0)
+    chosen = torch.zeros(5, size, dtype=torch.long)
+    for epoch in range(5):
+        order.set_epoch(epoch)
+        plain.set_epoch(epoch)
+        positions = torch.cat([batch["source"] for batch in order])
+        assert torch.equal(positions % size, torch.cat([batch["source"] for batch in plain]))
+        chosen[epoch, positions % size] = positions // size
+    assert set(chosen.flatten().tolist()) == set(range(draws))
+    assert (chosen != chosen[0]).any(dim=0).float().mean() > 0.8  # 1 - 1 / 81 of them, if draws are independent
+    # Rows of a batch that straddles two passes, or of another process, are the same.
+    parts = [list(Order({"source": size}, 10, 3, 0, rank, 2, draws={"source": draws})) for rank in range(2)]
+    plain = list(Order({"source": size}, 20, 3, 0, draws={"source": draws}))
+    for whole, *of in zip(plain, *parts, strict=True):
+        assert torch.equal(whole["source"], torch.cat([part["source"] for part in of]))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_batch_has_the_rows_of_its_draws(channels_last):
+    inputs, labels = dusk("noon").splits["train"].inputs, torch.arange(36) % 3
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    draws = [torch.randn(36, 4, 3, 3).to(memory_format=layout) for _ in range(3)]
+    known = KnownViews({"weak": [Activations(1, [each], torch.arange(36)) for each in draws]})
+    stream = Stream(inputs, GREY_28, labels, views=known)
+    positions = torch.tensor([5, 5 + 36, 3 + 72, 35, 0])
+    batch = Joint({"source": stream})[{"source": positions}]["source"]
+    assert batch["index"].tolist() == [5, 5, 3, 35, 0]
+    assert torch.equal(batch["y"], labels[batch["index"]])
+    (x,) = batch["x"]["weak"].tensors
+    assert torch.equal(x, torch.stack([draws[0][5], draws[1][5], draws[2][3], draws[0][35], draws[0][0]]))
+    assert x.is_contiguous(memory_format=layout)
+
+
+def test_draws_differ_in_all_that_names_them_and_leave_torchs_random_numbers_alone():
+    inputs = dusk("noon").splits["train"].inputs
+    device = torch.device("cpu")
+    first = Draw("weak", VIEWS["digits"].strong, 0, seed=0)
+    before = torch.get_rng_state()
+    images = first.augmenting(inputs, device)(inputs.tensor)
+    assert torch.equal(images, first.augmenting(inputs, device)(inputs.tensor))
+    assert torch.equal(before, torch.get_rng_state())
+    others = [replace(first, **change) for change in ({"number": 1}, {"seed": 1}, {"view": "strong"})]
+    others.append(replace(first, augmentation=replace(first.augmentation, rotation=16)))
+    for other in others:
+        assert other.key("", inputs, None, "") != first.key("", inputs, None, "")
+        assert not torch.equal(other.augmenting(inputs, device)(inputs.tensor), images)
+    assert first.key("a", inputs, None, "") != first.key("b", inputs, None, "")
