@@ -17,7 +17,7 @@ from landbridge.start import Start
 def identity(config: dict[str, Any]) -> str:
     """Check a configuration, and hash what determines the result of its run.
 
-    The data are not opened: where they lie stands for what is in them. The run itself then compares the real
+    Data and weights are not opened: where they lie stands for what is in them. The run itself then compares the real
     fingerprint.
 
     Args:
@@ -31,6 +31,8 @@ def identity(config: dict[str, Any]) -> str:
     start: Start = build(cfg.start)
     roles = ["source"] if "source" in streams_of(cfg, start) or start.needs_source else []
     places = {role: json.dumps([config[role].get(key) for key in INCIDENTAL[role]]) for role in [*roles, "target"]}
+    if path := config["start"].get("path"):
+        places["start"] = str(path)
     return fingerprint(config, places, strategy_class(cfg).ignores)[:12]
 
 
