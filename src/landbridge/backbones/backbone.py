@@ -73,7 +73,7 @@ class Backbone(nn.Module, ABC):
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """Names of the stages: the shortest paths that lead to parameters of no other stage, without the way to all."""
-        stage_of = self.stage_of_parameter()
+        stage_of = self.stage_of
         below: dict[str, set[int]] = {}
         for name, stage in stage_of.items():
             for path in _paths(name):
@@ -93,7 +93,13 @@ class Backbone(nn.Module, ABC):
 
     def forget_modules(self) -> None:
         """Look anew, when next asked, which modules there are: for whatever adds or replaces some."""
-        vars(self).pop("stages_of_module", None)
+        for known in ("stage_of", "stages_of_module"):
+            vars(self).pop(known, None)
+
+    @cached_property
+    def stage_of(self) -> dict[str, int]:
+        """The stage of each parameter, asked once: training asks in every epoch."""
+        return self.stage_of_parameter()
 
     def train_stages(self, trainable: Collection[int]) -> None:
         """Let some stages train and hold the others still.
@@ -104,9 +110,8 @@ class Backbone(nn.Module, ABC):
         Args:
             trainable: indices of the stages that train.
         """
-        stage_of = self.stage_of_parameter()
         for name, parameter in self.named_parameters():
-            trains = stage_of[name] in trainable and name not in self.held
+            trains = self.stage_of[name] in trainable and name not in self.held
             parameter.requires_grad_(trains)
             if not trains:
                 # An optimizer would still move it by a gradient left from before.
@@ -121,12 +126,11 @@ class Backbone(nn.Module, ABC):
 
         A module without parameters, such as an activation or dropout, belongs to the stage of what stands before it.
         """
-        stage_of = self.stage_of_parameter()
         stages: dict[nn.Module, frozenset[int]] = {}
         last = frozenset({0})
         for name, module in self.named_modules():
             prefix = f"{name}." if name else ""
-            inside = frozenset(stage_of[prefix + inner] for inner, _ in module.named_parameters())
+            inside = frozenset(self.stage_of[prefix + inner] for inner, _ in module.named_parameters())
             if len(inside) == 1:
                 last = inside
             stages[module] = inside or last

@@ -76,7 +76,7 @@ class Timm(Backbone):
     def between(self, first: int, last: int) -> Segment:
         """Return what runs the stages from `first` on, until `last`."""
         if (first, last) not in self._parts:
-            stage_of = {name.removeprefix("model."): stage for name, stage in self.stage_of_parameter().items()}
+            stage_of = {name.removeprefix("model."): stage for name, stage in self.stage_of.items()}
             cut = Cut(self.model, self.stages_of_module, stage_of, len(self.stages))
             self._parts[first, last] = cut.between(first, last)
         part = self._parts[first, last]

@@ -33,7 +33,7 @@ def stands_still(strategy: Strategy, depth: int) -> bool:
         return False
     strategy.train()
     backbone = strategy.network.backbone
-    stage_of = backbone.stage_of_parameter()
+    stage_of = backbone.stage_of
     learns = any(stage_of[name] < depth for name, each in backbone.named_parameters() if each.requires_grad)
     moves = any(module.training for module, stages in backbone.stages_of_module.items() if max(stages) < depth)
     return not learns and not moves
@@ -52,7 +52,7 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
         stages = backbone.stages_of_module[module]
         parts[max(stages)].append((f"{name} {type(module).__qualname__}({module.extra_repr()})", None))
         parts[min(stages)] += [(f"{name}.{buffer}", each) for buffer, each in module.named_buffers(recurse=False)]
-    stage_of = backbone.stage_of_parameter()
+    stage_of = backbone.stage_of
     for name, parameter in backbone.named_parameters():
         parts[stage_of[name]].append((name, parameter))
     digest = hashlib.blake2b(digest_size=16)

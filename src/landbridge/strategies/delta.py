@@ -131,7 +131,7 @@ def fitted_head(features: Tensor, y: Tensor, classes: int, decay: float = 1e-2) 
 
 def stage_ends(backbone: Backbone, stages: frozenset[int]) -> dict[int, nn.Module]:
     """Return the module whose output is a stage's: the last of the largest that hold parameters of that stage alone."""
-    stage_of = backbone.stage_of_parameter()
+    stage_of = backbone.stage_of
     ends: dict[int, nn.Module] = {}
     below: tuple[str, ...] = ()
     for path, module in backbone.named_modules():

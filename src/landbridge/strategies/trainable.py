@@ -161,7 +161,7 @@ class Trainable(LightningModule, ABC):
         backbone = self.network.backbone
         return {
             f"network.backbone.{name}": self.backbone_lr_scale * self.layer_decay ** (len(backbone.stages) - stage)
-            for name, stage in backbone.stage_of_parameter().items()
+            for name, stage in backbone.stage_of.items()
         }
 
     def _lr_factor(self) -> float:
