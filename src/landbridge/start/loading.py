@@ -1,0 +1,61 @@
+"""Weights fill a module where names and shapes match, and a report says what was loaded and what was not."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from landbridge.errors import LandbridgeError
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a start loaded, by name.
+
+    Attributes:
+        origin: where the weights come from.
+        loaded: entries of the network that were filled.
+        skipped: entries of the file that the network has no place for, or whose shape differs.
+        initialised: entries of the network that keep their fresh initialisation.
+    """
+
+    origin: str
+    loaded: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    initialised: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """Say in a line how much was loaded."""
+        fresh = f" ({', '.join(self.initialised[:4])}{', ...' if len(self.initialised) > 4 else ''})"
+        return (
+            f"start: {len(self.loaded)} tensors loaded from {self.origin}, {len(self.skipped)} skipped, "
+            f"{len(self.initialised)} newly initialised{fresh if self.initialised else ''}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report for the record: counts, and the names of what was not loaded."""
+        return asdict(self) | {"loaded": len(self.loaded)}
+
+
+def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> LoadReport:
+    """Fill a module with the entries that match it by name and shape.
+
+    Raises:
+        LandbridgeError: nothing matches.
+    """
+    own = module.state_dict()
+    matching = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if not any(name in dict(module.named_parameters()) for name in matching):
+        theirs, ours = next(iter(state), "nothing"), next(iter(own), "nothing")
+        raise LandbridgeError(
+            f"start: no entry of {origin} matches this network by name and shape "
+            f"(the file begins with '{theirs}', the network with '{ours}')"
+        )
+    module.load_state_dict(matching, strict=False)
+    return LoadReport(
+        origin,
+        loaded=list(matching),
+        skipped=[name for name in state if name not in matching],
+        initialised=[name for name in own if name not in matching],
+    )
