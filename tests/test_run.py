@@ -315,6 +315,22 @@ def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(tiny, tmp_path):
     assert moment > 9
 
 
+def test_a_checkpoint_under_two_names_is_not_written_into(tiny, tmp_path):
+    overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4"]
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 3, KeyboardInterrupt())
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            tiny(*overrides)
+    selected = tmp_path / "run" / SELECTED
+    before = selected.read_bytes()
+    # As where the power fails after the one name is given and before the other is.
+    (tmp_path / "run" / f"{LAST}.part").hardlink_to(selected)
+    record = tiny(*overrides)
+    assert len(record.epochs) == 4
+    assert selected.read_bytes() == before
+    assert torch.load(tmp_path / "run" / LAST, weights_only=True)["epoch"] == 3
+
+
 # ---- loggers
 
 

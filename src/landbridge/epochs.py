@@ -194,7 +194,12 @@ def _gather(outputs: dict[str, list[Output]], what: str) -> dict[str, Tensor]:
 
 def _copy(origin: Path, destination: Path) -> None:
     draft = destination.with_name(f"{destination.name}.part")
-    shutil.copyfile(origin, draft)
+    draft.unlink(missing_ok=True)
+    try:
+        # Lightning too puts a new file in the place of an old one, and never writes into it.
+        draft.hardlink_to(origin)
+    except OSError:
+        shutil.copyfile(origin, draft)
     draft.replace(destination)
 
 
