@@ -23,7 +23,7 @@ PAIR = ("mnist_5k", "uci_digits")
 RATES = ["0.0003", "0.001", "0.003", "0.01"]
 BY_RATE = [[f"optimizer.lr={rate}"] for rate in RATES]
 BY_STAGE = [[f"freeze.stages={stage}"] for stage in (1, 2, 3, 4)]
-#: For what has no setting to tune, or chooses it itself on the visible validation labels.
+#: For what takes no steps: its defaults, or what it chooses itself on the visible validation labels.
 ONCE: list[list[str]] = [[]]
 STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=30", "optimizer.fused=true"]
 ULMFIT = [
