@@ -4,6 +4,7 @@ import contextlib
 import csv
 import itertools
 import json
+import resource
 import shutil
 import struct
 from collections.abc import Iterator
@@ -199,13 +200,16 @@ def test_a_failure_before_training_is_recorded(tiny, tmp_path):
     assert "must have the same classes" in record.reason
 
 
-def test_a_full_disk_is_named(tiny, monkeypatch):
-    def full(origin: Path, destination: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(LandbridgeError, match=r"cannot keep a checkpoint in .*: No space left on device"):
-        tiny("selection=source_val")
+def test_a_full_disk_is_named(tiny, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Room for a record, and not for a checkpoint.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
+    try:
+        with pytest.raises(LandbridgeError, match=r"cannot keep a checkpoint in .*: File too large"):
+            tiny("selection=source_val")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "File too large" in (Record.read(tmp_path / "run").reason or "")
 
 
 # ---- again in the same folder
