@@ -7,6 +7,7 @@ import json
 import resource
 import shutil
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -375,7 +376,11 @@ def wandb_records(path: Path) -> Iterator[Any]:
         if 32768 - at % 32768 < 7:
             at += 32768 - at % 32768
             continue
+        if at + 7 > len(content):  # wandb is still writing
+            return
         _, size, kind = struct.unpack("<IHB", content[at : at + 7])
+        if at + 7 + size > len(content):
+            return
         part += content[at + 7 : at + 7 + size]
         at += 7 + size
         if kind in (1, 4):  # whole, or the last part
@@ -386,6 +391,11 @@ def wandb_records(path: Path) -> Iterator[Any]:
 def wandb_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Return configuration, summary and exit code of the one run that a folder must hold."""
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    # A process of wandb's own writes the file; it may still do so when the run has ended.
+    deadline = time.monotonic() + 30
+    while not any(message.WhichOneof("record_type") == "exit" for message in wandb_records(path)):
+        assert time.monotonic() < deadline, "wandb never wrote that the run ended"
+        time.sleep(0.05)
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     code = -1
