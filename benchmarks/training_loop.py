@@ -1,23 +1,28 @@
-"""Steps per second of runs against hand-written PyTorch loops with the same network, batches, losses and steps.
+"""Milliseconds per step of runs against hand-written PyTorch loops with the same network, batches, losses and steps.
 
 Both run interleaved in one process, several times; the ratio of the medians is printed. 1.00 means that landbridge and
-Lightning cost nothing. Validation and checkpoints at the end of an epoch are no part of either.
+Lightning cost nothing. Between them stands the same loss in the barest LightningModule, without callbacks, loggers and
+progress bar: what Lightning costs. Validation and checkpoints at the end of an epoch are no part of any.
 
     python benchmarks/training_loop.py [--strategies dann shot] [--repeats 7] [--epochs 3]
 """
 
 import argparse
+import logging
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
+from torch.utils.data import DataLoader, Dataset
 
 from landbridge.backbones.small import DigitsCNN
 from landbridge.data.digits import mnist_5k, uci_digits
@@ -86,33 +91,103 @@ TIMED = {name: type(f"Timed_{name}", (Timed, method), {}) for name, (method, *_)
 globals().update({each.__name__: each for each in TIMED.values()})
 
 
-def hand_written(name: str, source: tuple[Tensor, Tensor], target: Tensor, steps: int) -> float:
-    """Train as one would in a script, and return the seconds of the loop."""
-    torch.manual_seed(0)
-    _, width, loss_of = METHODS[name]
-    model = Hand(width)
-    if name == "shot":
-        model.head.requires_grad_(False)
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
-    began = time.perf_counter()
-    order_s, order_t, at_s, at_t = torch.randperm(len(source[0])), torch.randperm(len(target)), 0, 0
-    for step in range(steps):
-        if at_s + BATCH > len(order_s):
-            order_s, at_s = torch.randperm(len(source[0])), 0
-        if at_t + BATCH > len(order_t):
-            order_t, at_t = torch.randperm(len(target)), 0
-        chosen_s, chosen_t = order_s[at_s : at_s + BATCH], order_t[at_t : at_t + BATCH]
-        at_s, at_t = at_s + BATCH, at_t + BATCH
-        f_t = model.backbone((target[chosen_t].float() / 255 - 0.5) / 0.5)
+class Script:
+    """What is common to the hand-written loop and the bare module: data, network, optimizer and loss.
+
+    Args:
+        name: of the method.
+        source: images and labels.
+        target: images.
+        steps: in all.
+    """
+
+    def __init__(self, name: str, source: tuple[Tensor, Tensor], target: Tensor, steps: int) -> None:
+        torch.manual_seed(0)
+        self.name, self.source, self.target, self.steps = name, source, target, steps
+        _, width, self.loss_of = METHODS[name]
+        self.model = Hand(width)
+        if name == "shot":
+            self.model.head.requires_grad_(False)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], lr=1e-3)
+
+    def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        order_s, order_t = torch.randperm(len(self.source[0])), torch.randperm(len(self.target))
+        at_s = at_t = 0
+        for _ in range(self.steps):
+            if at_s + BATCH > len(order_s):
+                order_s, at_s = torch.randperm(len(self.source[0])), 0
+            if at_t + BATCH > len(order_t):
+                order_t, at_t = torch.randperm(len(self.target)), 0
+            chosen_s, chosen_t = order_s[at_s : at_s + BATCH], order_t[at_t : at_t + BATCH]
+            at_s, at_t = at_s + BATCH, at_t + BATCH
+            yield self.source[0][chosen_s], self.source[1][chosen_s], self.target[chosen_t]
+
+    def loss(self, batch: tuple[Tensor, Tensor, Tensor], step: int) -> Tensor:
+        x_s, y, x_t = batch
+        model = self.model
+        f_t = model.backbone((x_t.float() / 255 - 0.5) / 0.5)
         f_s, g_s = f_t, f_t
-        if name != "shot":
-            f_s = model.backbone((source[0][chosen_s].float() / 255 - 0.5) / 0.5)
+        if self.name != "shot":
+            f_s = model.backbone((x_s.float() / 255 - 0.5) / 0.5)
             g_s = model.head(f_s)
-        loss = loss_of(model, f_s, g_s, source[1][chosen_s], f_t, model.head(f_t), step / steps)
+        return self.loss_of(model, f_s, g_s, y, f_t, model.head(f_t), step / self.steps)
+
+
+def by_hand(script: Script) -> float:
+    """Train as one would in a script, and return the seconds of the loop."""
+    optimizer = script.optimizer()
+    began = time.perf_counter()
+    for step, batch in enumerate(script.batches()):
+        loss = script.loss(batch, step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return time.perf_counter() - began
+
+
+class Bare(LightningModule):
+    """The same, as little as Lightning asks for."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__()
+        self.script, self.model = script, script.model
+        self.seconds = 0.0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.script.optimizer()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return self.script.loss(batch, batch_idx)
+
+    def on_train_start(self) -> None:
+        self.seconds -= time.perf_counter()
+
+    def on_train_end(self) -> None:
+        self.seconds += time.perf_counter()
+
+
+class Batches(Dataset[Any]):
+    """The script's batches, one an item."""
+
+    def __init__(self, script: Script) -> None:
+        self.batches, self.steps = script.batches(), script.steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Any:
+        return next(self.batches)
+
+
+def in_lightning(script: Script) -> float:
+    """Train the bare module, and return the seconds of its steps."""
+    bare = Bare(script)
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(accelerator="cpu", max_epochs=1, **off)  # type: ignore[arg-type]
+    trainer.fit(bare, DataLoader(Batches(script), batch_size=None))
+    return bare.seconds
 
 
 def landbridge_run(name: str, epochs: int, cache: str) -> tuple[float, int]:
@@ -140,20 +215,26 @@ def main() -> None:
     x_s, x_t = (split.inputs.read(torch.arange(len(split.inputs)), None) for split in (source, target))
     labels = source.labels.open("benchmark")
 
-    print(f"steps per second, median of {arguments.repeats} interleaved repeats, {torch.get_num_threads()} threads")
-    print(f"{'':8}{'landbridge':>12}{'by hand':>12}{'ratio':>8}   pair by pair")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    print(
+        f"milliseconds per step, median of {arguments.repeats} interleaved repeats, {torch.get_num_threads()} threads"
+    )
+    print(f"{'':8}{'by hand':>10}{'Lightning':>12}{'ratio':>8}{'landbridge':>12}{'ratio':>8}   pair by pair")
     with tempfile.TemporaryDirectory() as cache:
         for name in arguments.strategies:
-            ours, theirs = [], []
+            rows = []
             landbridge_run(name, 1, cache)
             for _ in range(arguments.repeats):
                 seconds, steps = landbridge_run(name, arguments.epochs, cache)
-                ours.append(steps / seconds)
-                theirs.append(steps / hand_written(name, (x_s, labels), x_t, steps))
-            rate, reference = statistics.median(ours), statistics.median(theirs)
-            pairs = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+                loops = [loop(Script(name, (x_s, labels), x_t, steps)) for loop in (by_hand, in_lightning)]
+                rows.append([1e3 * each / steps for each in (*loops, seconds)])
+            hand, bare, ours = (statistics.median(column) for column in zip(*rows, strict=True))
+            pairs = sorted(row[2] / row[0] for row in rows)
             spread = f"{pairs[0]:.3f} to {pairs[-1]:.3f}"
-            print(f"{name:8}{rate:12.1f}{reference:12.1f}{rate / reference:8.3f}   {spread}", flush=True)
+            print(
+                f"{name:8}{hand:10.2f}{bare:12.2f}{bare / hand:8.3f}{ours:12.2f}{ours / hand:8.3f}   {spread}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
