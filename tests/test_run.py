@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -18,7 +19,8 @@ import yaml
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
-from landbridge.epochs import LAST, SELECTED, Epochs
+from landbridge.checkpoints import LAST, SELECTED
+from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record
 from landbridge.run import run
@@ -293,8 +295,11 @@ def test_a_damaged_checkpoint_starts_anew(damage, tiny, tmp_path, monkeypatch, c
     assert equal(weights(tmp_path / "run"), weights(tmp_path / "straight"))
 
 
-def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(tiny, tmp_path):
-    overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=3"]
+@pytest.mark.parametrize(("every", "moments_in_all"), [(0, 9), (3, 7), (1000, 5)])
+def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(every, moments_in_all, tiny, tmp_path, monkeypatch):
+    # The clock ticks whenever it is asked, once or twice an epoch: 3 writes some epochs, 1000 the last one alone.
+    monkeypatch.setattr("landbridge.checkpoints.time", SimpleNamespace(monotonic=itertools.count().__next__))
+    overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4", f"checkpoint_every={every}"]
     straight = tiny(*overrides, folder="straight")
     replace = Path.replace
     moment, cut_off = 0, True
@@ -317,7 +322,30 @@ def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(tiny, tmp_path):
         for name in (LAST, SELECTED):
             assert equal(weights(tmp_path / folder, name), weights(tmp_path / "straight", name)), folder
         moment += 1
-    assert moment > 9
+    assert moment > moments_in_all
+
+
+def test_an_epoch_that_waits_in_memory_is_written_as_it_was(tiny, tmp_path):
+    overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4", "strategy=dann", "averaging=ema"]
+    for every in (0, 1000):
+        tiny(*overrides, f"checkpoint_every={every}", folder=str(every))
+    for name in (LAST, SELECTED):
+        at_once, waited = (torch.load(tmp_path / every / name, weights_only=True) for every in ("0", "1000"))
+        assert at_once.keys() == waited.keys()
+        assert at_once["epoch"] == waited["epoch"] == (1 if name == SELECTED else 3)
+        for part in ("state_dict", "optimizer_states", "current_model_state"):
+            torch.testing.assert_close(at_once[part], waited[part], rtol=0, atol=0)
+
+
+def test_short_epochs_are_not_held_up_by_the_disk(tiny, tmp_path, monkeypatch):
+    written = []
+    save = Trainer.save_checkpoint
+    monkeypatch.setattr(Trainer, "save_checkpoint", lambda self, *args: written.append(save(self, *args)))
+    for every, number in ((0, 5), (1000, 1)):
+        written.clear()
+        record = tiny("trainer.max_epochs=5", f"checkpoint_every={every}", folder=str(every))
+        assert len(record.epochs) == 5
+        assert len(written) == number
 
 
 def test_a_checkpoint_under_two_names_is_not_written_into(tiny, tmp_path):

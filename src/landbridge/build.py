@@ -84,6 +84,7 @@ FACTS: Mapping[str, Any] = {
     "target_labels": Annotated[int, Ge(0)] | Literal["all"],
     "transductive": bool,
     "terms": TermSettings | None,
+    "checkpoint_every": Annotated[float, Ge(0)],
 }
 
 

@@ -2,7 +2,6 @@
 
 import math
 import random
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +13,11 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
+from landbridge.checkpoints import LAST, SELECTED, Checkpoints
 from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
 from landbridge.selection import RULES, Evidence, Rule
 from landbridge.strategies.output import Output
-
-LAST = "last.ckpt"
-SELECTED = "selected.ckpt"
 
 
 def allowed_rules(data: TransferData, rule: Rule) -> list[Rule]:
@@ -62,16 +59,23 @@ class Epochs(Checkpoint):
         data: what may be seen.
         folder: where checkpoints go: `last.ckpt`, and `selected.ckpt` where the rule prefers another epoch. For an
             oracle every epoch is kept until the final evaluation has chosen.
+        every: seconds in which one checkpoint is enough; see `Checkpoints`.
         report: called with all rows so far at the end of each epoch, on the first process only.
     """
 
     def __init__(
-        self, rule: Rule, data: TransferData, folder: Path, report: Callable[[list[dict[str, Any]]], None]
+        self,
+        rule: Rule,
+        data: TransferData,
+        folder: Path,
+        every: float,
+        report: Callable[[list[dict[str, Any]]], None],
     ) -> None:
         self.rule = rule
         self.rules = allowed_rules(data, rule)
         self.data = data
         self.folder = folder
+        self.checkpoints = Checkpoints(folder, 0 if rule.oracle else every)
         self.report = report
         #: One row an epoch: its losses, its score under every rule, its seconds.
         self.rows: list[dict[str, Any]] = []
@@ -130,23 +134,14 @@ class Epochs(Checkpoint):
             # What cannot be scored, since outputs are not finite, is the worst.
             scores = [-math.inf if math.isnan(score) else score for score in scores]
             self.selected = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
-        self._save(trainer)
+        self.checkpoints.keep(trainer, self._kept_as(trainer.current_epoch))
         if trainer.is_global_zero:
             self.report(self.rows)
 
-    def _save(self, trainer: Trainer) -> None:
-        draft = self.folder / f"{LAST}.part"
-        try:
-            trainer.save_checkpoint(draft)
-            if trainer.is_global_zero:
-                # A run that is killed here repeats the epoch, so what it chooses from must never be older than `last`.
-                if self.rule.oracle:
-                    _copy(draft, self.folder / epoch_checkpoint(trainer.current_epoch))
-                elif self.selected == trainer.current_epoch and self.rule.name != "last":
-                    _copy(draft, self.folder / SELECTED)
-                draft.replace(self.folder / LAST)
-        except OSError as error:
-            raise LandbridgeError(f"cannot keep a checkpoint in {self.folder}: {error.strerror or error}") from error
+    def _kept_as(self, epoch: int) -> str | None:
+        if self.rule.oracle:
+            return epoch_checkpoint(epoch)
+        return SELECTED if self.selected == epoch and self.rule.name != "last" else None
 
     # State: a resumed run continues with the same rows and the same random numbers -----------------------------------
 
@@ -190,17 +185,6 @@ def _gather(outputs: dict[str, list[Output]], what: str) -> dict[str, Tensor]:
     return {
         role: torch.cat([getattr(each, what) for each in batches]).float().cpu() for role, batches in outputs.items()
     }
-
-
-def _copy(origin: Path, destination: Path) -> None:
-    draft = destination.with_name(f"{destination.name}.part")
-    draft.unlink(missing_ok=True)
-    try:
-        # Lightning too puts a new file in the place of an old one, and never writes into it.
-        draft.hardlink_to(origin)
-    except OSError:
-        shutil.copyfile(origin, draft)
-    draft.replace(destination)
 
 
 def _random_state() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 
-from landbridge.epochs import LAST
+from landbridge.checkpoints import LAST
 from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record
 

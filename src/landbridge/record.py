@@ -38,7 +38,7 @@ LIBRARIES = (
 
 # Parts of the configuration that change where and how fast a run happens, and not what comes out.
 INCIDENTAL: Mapping[str, tuple[str, ...]] = {
-    "": ("name", "logger"),
+    "": ("name", "logger", "checkpoint_every"),
     "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),

@@ -87,7 +87,7 @@ def run(
             record.cost |= clock.cost()
             place.write()
 
-        epochs = Epochs(build(cfg.selection), data, folder, keep)
+        epochs = Epochs(build(cfg.selection), data, folder, cfg.checkpoint_every, keep)
         tags = [record.choices.get("strategy", cfg.strategy._target_), *(domain.name for domain in domains.values())]
         with logging_to(cfg.get("logger"), folder, config, tags) as logger:
             averaging = [build(cfg.averaging)] if cfg.get("averaging") else []

@@ -92,6 +92,7 @@ def valid() -> dict[str, Any]:
         "seed": 0,
         "target_labels": "all",
         "transductive": False,
+        "checkpoint_every": 5,
         "method": {
             "_target_": f"{HERE}.Adversarial",
             "critic": {

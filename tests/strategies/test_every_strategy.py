@@ -12,7 +12,8 @@ import pytest
 import torch
 from hydra.utils import get_class
 
-from landbridge.epochs import LAST, SELECTED, Epochs
+from landbridge.checkpoints import LAST, SELECTED
+from landbridge.epochs import Epochs
 from landbridge.groups import conf_folder
 from landbridge.record import Record
 from landbridge.strategies.look_back import WithSourceHead

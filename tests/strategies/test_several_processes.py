@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from landbridge.epochs import LAST
+from landbridge.checkpoints import LAST
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
 from landbridge.run import run

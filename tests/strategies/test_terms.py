@@ -4,7 +4,7 @@ from hydra.utils import get_class
 from small_problem import batches, gradients, loss, make, output, parts
 
 from landbridge.check import check
-from landbridge.epochs import LAST
+from landbridge.checkpoints import LAST
 from landbridge.errors import LandbridgeError
 from landbridge.groups import conf_folder
 from landbridge.losses import bss, information_maximisation

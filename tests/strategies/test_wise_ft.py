@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from dusk import assert_exact_statistics
+from landbridge.checkpoints import Checkpoints
 from landbridge.data.streams import Order
 from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
@@ -25,14 +26,14 @@ def curve(tiny, tmp_path):
 
     def launch(*overrides, folder="run"):
         seen = []
-        keep = Epochs._save
+        keep = Checkpoints.keep
 
-        def kept(self, trainer):
+        def kept(self, trainer, preferred):
             seen.append({f"network.{k}": v.clone() for k, v in trainer.lightning_module.network.state_dict().items()})
-            keep(self, trainer)
+            keep(self, trainer, preferred)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Epochs, "_save", kept)
+            patch.setattr(Checkpoints, "keep", kept)
             record = tiny(
                 *("strategy=wise_ft", "strategy.points=3", "start.max_epochs=2", f"start.cache={tmp_path / 'cache'}"),
                 *("trainer.max_epochs=2", "target_labels=2", "optimizer.lr=0.03", *overrides),

@@ -65,7 +65,7 @@ class Trainable(LightningModule, ABC):
         # Lightning notes the name of each hook that it calls, dozens in a step, and a module looks every time whether
         # that is a parameter: together they would cost more than a small network's loss.
         if name == "_current_fx_name":
-            self.__dict__[name] = value
+            object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
