@@ -78,8 +78,12 @@ class Samples:
 
     def write(self, folder: Path) -> None:
         """Write all that was kept, whole or not at all."""
-        for moment, features in (("before", self._before), ("after", self._after)):
-            for role, coordinates in _principal(features).items():
+        before = _principal(self._before)
+        # A head on frozen stages leaves the features what they were.
+        same = all(features.equal(self._before[role]) for role, features in self._after.items())
+        after = before if same else _principal(self._after)
+        for moment, both in (("before", before), ("after", after)):
+            for role, coordinates in both.items():
                 self._kept[f"{role}_{moment}"] = coordinates.numpy().astype(np.float16)
         draft = folder / f".{SAMPLES}"
         with draft.open("wb") as file:

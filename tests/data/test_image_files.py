@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, Resize
 
+from landbridge.data import content as hashing
 from landbridge.data.image_files import FileInputs, decode
 from landbridge.data.inputs import InputSpec
 from landbridge.data.streams import InOrder, Stream
@@ -213,6 +214,23 @@ def test_hashes_are_of_the_content_and_taken_once(folder, tmp_path):
     for file in folder:
         Path(file).unlink()
     assert len(inputs.select(torch.tensor([0, 1])).hashes()) == 2
+
+
+def test_a_file_is_read_again_only_if_it_may_have_changed(tmp_path, monkeypatch):
+    path, read = tmp_path / "image.png", []
+    monkeypatch.setattr(hashing, "_hash", lambda path: read.append(path) or Path(path).read_text())
+    path.write_text("one")
+    assert [hashing.content_hashes([str(path)]) for _ in range(2)] == [["one"], ["one"]]
+    assert len(read) == 2  # it has just been written, and may be written again without a trace
+    monkeypatch.setattr(hashing, "SETTLED_NS", -(10**12))
+    assert [hashing.content_hashes([str(path), str(path)]) for _ in range(3)] == [["one", "one"]] * 3
+    assert len(read) == 3
+    path.write_text("two")
+    assert hashing.content_hashes([str(path)]) == ["two"]
+    times = path.stat()
+    path.write_text("six")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as tools do that keep the time of what they copy
+    assert hashing.content_hashes([str(path)]) == ["six"]
 
 
 def test_a_file_that_cannot_be_opened_is_named_when_it_is_hashed(folder, tmp_path):

@@ -1,17 +1,14 @@
 """Images that stay in their files until a batch needs them."""
 
-import hashlib
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from landbridge.data.content import content_hashes
 from landbridge.data.inputs import Inputs, InputSpec
 from landbridge.errors import LandbridgeError
 
@@ -54,16 +51,13 @@ class FileInputs(Inputs):
         return FileInputs([self.paths[index] for index in chosen], hashes)
 
     def hashes(self) -> list[str]:
-        """Return a hash of each file's bytes; every file is read once for it.
+        """Return a hash of each file's bytes; see `content_hashes`.
 
         Raises:
             LandbridgeError: a file cannot be opened.
         """
         if self._hashes is None:
-            # By the handful: handing a small file to a thread costs as much as reading it.
-            handfuls = [self.paths[first : first + 64] for first in range(0, len(self.paths), 64)]
-            with ThreadPoolExecutor() as threads:
-                self._hashes = list(chain.from_iterable(threads.map(_content_hashes, handfuls)))
+            self._hashes = content_hashes(self.paths)
         return self._hashes
 
 
@@ -120,15 +114,3 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise ValueError("pixels of 32 bits have no known range: save it with 8 or 16 bits")
     return image.convert("RGBA") if "transparency" in image.info else image
-
-
-def _content_hashes(paths: Sequence[str]) -> list[str]:
-    return [_content_hash(path) for path in paths]
-
-
-def _content_hash(path: str) -> str:
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError as error:
-        raise LandbridgeError(f"{path}: cannot be read ({error.strerror})") from error
