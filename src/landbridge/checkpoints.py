@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,10 @@ class Checkpoints:
                 raise LandbridgeError(f"cannot keep a checkpoint in {self.folder}: {reason}") from error
             self._written = time.monotonic()
         elif preferred:
-            # What `save_checkpoint` would write, as it is now.
+            # What `save_checkpoint` would write, as it is now. Its hundreds of weights need not be searched for.
             content = trainer._checkpoint_connector.dump_checkpoint()
-            self._waiting = apply_to_collection(content, Tensor, lambda tensor: tensor.detach().to("cpu", copy=True))
+            weights = {name: _copied(value) for name, value in content.pop("state_dict").items()}
+            self._waiting = apply_to_collection(content, Tensor, _copied) | {"state_dict": weights}
 
     def _write(self, trainer: Trainer, preferred: str | None) -> None:
         draft = self.folder / f"{LAST}.part"
@@ -69,6 +71,10 @@ class Checkpoints:
             if preferred:
                 _copy(draft, self.folder / preferred)
             draft.replace(self.folder / LAST)
+
+
+def _copied(value: Any) -> Any:
+    return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else deepcopy(value)
 
 
 def _copy(origin: Path, destination: Path) -> None:

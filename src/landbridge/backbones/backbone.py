@@ -7,6 +7,7 @@ from itertools import chain, takewhile
 from pathlib import Path
 
 from torch import Tensor, nn
+from torch.nn import Parameter
 
 from landbridge.backbones.cut import CannotCut, Segment
 from landbridge.data.activations import Activation
@@ -93,7 +94,7 @@ class Backbone(nn.Module, ABC):
 
     def forget_modules(self) -> None:
         """Look anew, when next asked, which modules there are: for whatever adds or replaces some."""
-        for known in ("stage_of", "stages_of_module"):
+        for known in ("stage_of", "stages_of_module", "_parameters_with_stage"):
             vars(self).pop(known, None)
 
     @cached_property
@@ -110,8 +111,8 @@ class Backbone(nn.Module, ABC):
         Args:
             trainable: indices of the stages that train.
         """
-        for name, parameter in self.named_parameters():
-            trains = self.stage_of[name] in trainable and name not in self.held
+        for parameter, stage, held in self._parameters_with_stage:
+            trains = stage in trainable and not held
             parameter.requires_grad_(trains)
             if not trains:
                 # An optimizer would still move it by a gradient left from before.
@@ -119,6 +120,11 @@ class Backbone(nn.Module, ABC):
         for module, stages in self.stages_of_module.items():
             rests = stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
             module.training = not rests
+
+    @cached_property
+    def _parameters_with_stage(self) -> list[tuple[Parameter, int, bool]]:
+        """Each parameter, its stage, and whether it is held: training asks whenever it changes the mode."""
+        return [(each, self.stage_of[name], name in self.held) for name, each in self.named_parameters()]
 
     @cached_property
     def stages_of_module(self) -> dict[nn.Module, frozenset[int]]:
