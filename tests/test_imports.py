@@ -23,7 +23,7 @@ FLOORS = (
     {"backbones", "freezing", "schedules", "selection"},
     {"data"},
     {"losses", "statistics", "transferability", "record", "groups", "choices", "clock", "signatures", "values"},
-    {"nearest", "errors", "endings", "allocator", "__init__"},
+    {"checkpoints", "nearest", "errors", "endings", "allocator", "__init__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Someone can lift these out and use them.

@@ -105,7 +105,7 @@ def test_a_record_that_lacks_entries_gets_their_defaults(tmp_path):
 
 DATA = {"source": "s", "target": "t"}
 INCIDENTAL = (
-    *("name", "logger", "cache", "data.workers"),
+    *("name", "logger", "checkpoint_every", "cache", "data.workers"),
     *("trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 )
 

@@ -337,6 +337,14 @@ def test_an_epoch_that_waits_in_memory_is_written_as_it_was(tiny, tmp_path):
             torch.testing.assert_close(at_once[part], waited[part], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("strategy", ["nearest_mean", "adabn"])
+def test_a_strategy_that_ends_by_itself_leaves_its_epoch(strategy, tiny, tmp_path):
+    source = ["start=source", f"start.cache={tmp_path}"] if strategy == "adabn" else ["target_labels=2"]
+    record = tiny(f"strategy={strategy}", *source, "trainer.max_epochs=5", "checkpoint_every=1000")
+    assert len(record.epochs) == 1
+    assert (tmp_path / "run" / record.selection["checkpoint"]).exists()
+
+
 def test_short_epochs_are_not_held_up_by_the_disk(tiny, tmp_path, monkeypatch):
     written = []
     save = Trainer.save_checkpoint

@@ -4,7 +4,7 @@ import shutil
 import time
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning import Trainer
@@ -19,13 +19,13 @@ SELECTED = "selected.ckpt"
 class Checkpoints:
     """Writes checkpoints, each whole or not at all.
 
-    A run that is killed repeats the epochs after the last one written. What the rule chooses from is therefore never
-    older on the disk than `last.ckpt`.
+    A run that is killed repeats the epochs after the last one written. `selected.ckpt` is therefore never older than
+    the choice that `last.ckpt` notes.
 
     Args:
         folder: where they go.
         every: seconds in which one is enough. An epoch that ends sooner after the last one written waits in memory if
-            the rule prefers it. The end of training is always written; 0 writes every epoch.
+            the rule prefers it. The last epoch is always written; 0 writes every epoch.
     """
 
     def __init__(self, folder: Path, every: float) -> None:
@@ -44,9 +44,11 @@ class Checkpoints:
         Raises:
             LandbridgeError: there is no place for it.
         """
-        ended = trainer.current_epoch + 1 == trainer.max_epochs
+        ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         due = ended or time.monotonic() - self._written >= self.every
-        if trainer.strategy.broadcast(due):
+        # Processes must agree: each of them takes part in putting a checkpoint together.
+        due, preferred = trainer.strategy.broadcast((due, preferred))
+        if due:
             try:
                 self._write(trainer, preferred)
             except OSError as error:
@@ -54,23 +56,29 @@ class Checkpoints:
                 raise LandbridgeError(f"cannot keep a checkpoint in {self.folder}: {reason}") from error
             self._written = time.monotonic()
         elif preferred:
-            # What `save_checkpoint` would write, as it is now. Its hundreds of weights need not be searched for.
+            # What `save_checkpoint` would write.
             content = trainer._checkpoint_connector.dump_checkpoint()
-            weights = {name: _copied(value) for name, value in content.pop("state_dict").items()}
-            self._waiting = apply_to_collection(content, Tensor, _copied) | {"state_dict": weights}
+            self._waiting = _as_it_is(content) if trainer.is_global_zero else {}
 
     def _write(self, trainer: Trainer, preferred: str | None) -> None:
-        draft = self.folder / f"{LAST}.part"
-        if self._waiting and not preferred:
-            trainer.strategy.save_checkpoint(self._waiting, draft)
-            if trainer.is_global_zero:
-                draft.replace(self.folder / SELECTED)
-        self._waiting = None
-        trainer.save_checkpoint(draft)
+        last, selected = (self.folder / f"{name}.part" for name in (LAST, SELECTED))
+        waits = self._waiting is not None and not preferred
+        if waits:
+            trainer.strategy.save_checkpoint(cast(dict[str, Any], self._waiting), selected)
+        trainer.save_checkpoint(last)
         if trainer.is_global_zero:
             if preferred:
-                _copy(draft, self.folder / preferred)
-            draft.replace(self.folder / LAST)
+                _copy(last, self.folder / preferred)
+            elif waits:
+                selected.replace(self.folder / SELECTED)
+            last.replace(self.folder / LAST)
+        self._waiting = None
+
+
+def _as_it_is(content: dict[str, Any]) -> dict[str, Any]:
+    """Copy a checkpoint's content; the search for tensors is slow where there are hundreds, as among the weights."""
+    weights = {name: _copied(value) for name, value in content.pop("state_dict").items()}
+    return apply_to_collection(content, Tensor, _copied) | {"state_dict": weights}
 
 
 def _copied(value: Any) -> Any:

@@ -44,7 +44,7 @@ def run(
     """Run one transfer and leave its record.
 
     A folder that holds a finished run of the same fingerprint is returned as it is; a run that was interrupted there
-    goes on from its last epoch.
+    goes on from its last checkpoint.
 
     Args:
         cfg: the composed configuration.

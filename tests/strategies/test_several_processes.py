@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from landbridge.checkpoints import LAST
+from landbridge.checkpoints import LAST, SELECTED
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
 from landbridge.run import run
@@ -42,6 +42,7 @@ SHARDED = {
     # All of its layers stand still; on CPUs, torch refuses to synchronise any that does not.
     "linear_probe": ("trainer.sync_batchnorm=true",),
 }
+WAITS = ("selection._target_=test_run.Second", "checkpoint_every=1000", "trainer.max_epochs=3")
 DICE = (NORMS, "optimizer._target_=dusk.Dice", "trainer.max_epochs=3")
 TOGETHER = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8")
 PARTS = ("trainer.strategy._target_=dusk.ShardedOnCPU", "trainer.devices=2", "data.batch_size=8")
@@ -67,6 +68,9 @@ def folder(tmp_path_factory, compose):
     commands += [
         (f"sharded/{name}", overrides(name, *EQUAL[name], *PARTS, *more), False) for name, more in SHARDED.items()
     ]
+    run(compose("experiment=tiny", *overrides("source_only", *WAITS)), folder / "one" / "waits")
+    for where, several in {"two": TOGETHER, "sharded": PARTS}.items():
+        commands.append((f"{where}/waits", overrides("source_only", *WAITS, *several), False))
     commands.append(("apart", overrides("coral", *TOGETHER), False))
     source = ("start=source", "start.max_epochs=1", f"start.cache={folder / 'cache'}")
     commands.append(("from_source", overrides("shot", *source, *TOGETHER), False))
@@ -115,8 +119,8 @@ def launch(folder: Path, commands: list[dict[str, Any]]) -> None:
     assert codes == [0, 0], "\n".join(log.read_text()[-3000:] for log in logs)
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / LAST, weights_only=True)["state_dict"]
+def weights(folder: Path, name: str = LAST) -> dict[str, torch.Tensor]:
+    return torch.load(folder / name, weights_only=True)["state_dict"]
 
 
 def losses(folder: Path) -> list[dict[str, float]]:
@@ -134,6 +138,14 @@ def test_two_processes_compute_what_one_does_of_the_global_batch(where, strategy
     results = [Record.read(each).results["target"] for each in (one, two)]
     assert results[0]["n"] == results[1]["n"] == 12  # D8
     assert results[0]["accuracy"] == results[1]["accuracy"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("where", ["two", "sharded"])
+def test_an_epoch_that_waits_in_memory_is_kept_by_several_processes_too(where, folder):
+    assert torch.load(folder / where / "waits" / SELECTED, weights_only=True)["epoch"] == 1
+    kept = [weights(folder / each / "waits", SELECTED) for each in ("one", where)]
+    torch.testing.assert_close(*kept, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.long

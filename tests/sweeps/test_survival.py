@@ -76,7 +76,8 @@ def told(record: Record) -> tuple:
 
 
 def test_killed_at_random_and_resumed_it_equals_an_uninterrupted_sweep(start, sweep, tmp_path):
-    grid = ("seed=range(12)", "strategy=dann", "trainer.max_epochs=3", "data.steps_per_epoch=3")
+    # Long enough that there is always a job to kill.
+    grid = ("seed=range(12)", "strategy=dann", "trainer.max_epochs=12", "data.steps_per_epoch=3")
     code, _ = sweep(*grid, "hydra.sweep.dir=straight")
     assert code == 0
 

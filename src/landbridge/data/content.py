@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -12,7 +12,7 @@ from landbridge.errors import LandbridgeError
 # A file that has just been written may be written again without a change of its times.
 SETTLED_NS = 2_000_000_000
 
-# By path, the hash of a file's content, and the stamp that the file had when it was read.
+# By path, the hash of a file's content, and the stamp that the file had when it was read: half a kilobyte a file.
 _known: dict[str, tuple[tuple[int, ...], str]] = {}
 
 
@@ -24,17 +24,30 @@ def content_hashes(paths: Sequence[str]) -> list[str]:
     Raises:
         LandbridgeError: a file cannot be read.
     """
-    stamps = {path: _stamp(path) for path in paths}
-    fresh = [path for path, stamp in stamps.items() if path not in _known or _known[path][0] != stamp]
-    # By the handful: handing a small file to a thread costs as much as reading it.
-    handfuls = [fresh[first : first + 64] for first in range(0, len(fresh), 64)]
-    with ThreadPoolExecutor() as threads:
-        read = dict(zip(fresh, chain.from_iterable(threads.map(_read, handfuls)), strict=True))
     settled = time.time_ns() - SETTLED_NS
-    for path, content in read.items():
-        if max(stamps[path][-2:]) < settled:
-            _known[path] = stamps[path], content
-    return [read[path] if path in read else _known[path][1] for path in paths]
+    with ThreadPoolExecutor() as threads:
+        found = list(chain.from_iterable(threads.map(_found, _handfuls(paths))))
+        fresh = list({path: None for path, (_, content) in zip(paths, found, strict=True) if content is None})
+        read = dict(zip(fresh, chain.from_iterable(threads.map(_read, _handfuls(fresh))), strict=True))
+    for path, (stamp, content) in zip(paths, found, strict=True):
+        if content is None and max(stamp[-2:]) < settled:
+            _known[path] = stamp, read[path]
+    return [content or read[path] for path, (_, content) in zip(paths, found, strict=True)]
+
+
+def _handfuls(paths: Sequence[str]) -> Iterator[Sequence[str]]:
+    # Handing a small file to a thread costs as much as reading it.
+    return (paths[first : first + 64] for first in range(0, len(paths), 64))
+
+
+def _found(paths: Sequence[str]) -> list[tuple[tuple[int, ...], str | None]]:
+    """Return the stamp of each file, and the hash of its content where that is known."""
+    found = []
+    for path in paths:
+        stamp = _stamp(path)
+        before, content = _known.get(path, ((), ""))
+        found.append((stamp, content if stamp == before else None))
+    return found
 
 
 def _stamp(path: str) -> tuple[int, ...]:

@@ -173,7 +173,7 @@ class Command:
         return code
 
     def checkpoint(self) -> DelayedSubmission:
-        """Stop the command, whose last epoch is on disk; submitit queues what is returned."""
+        """Stop the command, whose last checkpoint is on disk; submitit queues what is returned."""
         if self.process:
             self.process.terminate()
             deadline = time.monotonic() + GRACE
