@@ -7,8 +7,9 @@ import pytest
 from made_records import made, write
 from scipy import stats
 
+from landbridge.report.cells import Comparison
 from landbridge.report.collect import collect
-from landbridge.report.compare import Comparison, compare
+from landbridge.report.compare import compare
 from landbridge.report.runs import Method, Pair
 
 SEEDS = range(7)

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from landbridge.report.alternatives import LEAST_SEEDS, End, better_rule, cheaper, open_ends
+from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.compare import Cell, Comparison
 from landbridge.report.numbers import gain_text, interval_text, percent, plural, points
 from landbridge.report.rules import RuleRow
 from landbridge.statistics import seeds_needed, seeds_to_exclude_zero
@@ -117,7 +117,7 @@ def _more_seeds(comparison: Comparison) -> Advice | None:
     says += f". If true gains and spreads are as seen, {enough} seeds decide {decided} of them at about even odds"
     if beyond := len(undecided) - len(wanted):
         says += f"; {beyond} stay undecided with {MOST_SEEDS}"
-    first = min(seed for cell in undecided for seed in cell.shared_seeds)
+    first = min(seed for cell in undecided for seed in cell.paired)
     return Advice(f"{says}.", f"seed=range({first},{first + enough})" if first else f"seed=range({enough})")
 
 

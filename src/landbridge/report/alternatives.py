@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from landbridge.report.compare import Cell, differences
+from landbridge.report.cells import Cell
+from landbridge.report.compare import differences
 from landbridge.report.curves import number
 from landbridge.report.rules import RuleRow
 from landbridge.report.runs import Method, Pair

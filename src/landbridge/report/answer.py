@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.compare import Cell, Comparison
 from landbridge.report.numbers import interval_text, plural, points
 from landbridge.statistics import gap_name, negative_transfer_ratio
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from landbridge.report.compare import Cell
+from landbridge.report.cells import Cell
 from landbridge.report.curves import Axis, Curve, Trade
 from landbridge.report.numbers import interval_text, points, score_text, share
 from landbridge.report.svg import Plot, Scale, colour, dash, padded

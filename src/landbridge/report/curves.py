@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from landbridge.report.compare import Cell
+from landbridge.report.cells import Cell
 from landbridge.report.runs import Pair
 from landbridge.statistics import t_interval
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from landbridge.report.compare import Cell
+from landbridge.report.cells import Cell
 from landbridge.statistics import Interval
 
 

@@ -12,8 +12,9 @@ from markupsafe import Markup
 from landbridge.report import charts, curves, tables
 from landbridge.report.advice import Advice, advise
 from landbridge.report.answer import Answer, answer, compared
+from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.compare import Cell, Comparison, compare
+from landbridge.report.compare import compare
 from landbridge.report.details import Detail, detail
 from landbridge.report.numbers import gain_text, points, score_text
 from landbridge.report.ranking import Ranks, rank

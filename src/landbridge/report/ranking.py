@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from landbridge.report.compare import Comparison
+from landbridge.report.cells import Comparison
 from landbridge.report.runs import Method, Pair
 from landbridge.statistics import Friedman, average_ranks, friedman_test, nemenyi_critical_difference
 

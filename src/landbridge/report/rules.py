@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from landbridge.report.compare import Cell
+from landbridge.report.cells import Cell
 from landbridge.report.runs import Pair, Run
 from landbridge.statistics import Interval, t_interval
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from landbridge.report.compare import Cell, Comparison
+from landbridge.report.cells import Cell, Comparison
 from landbridge.report.numbers import count, gain_text, interval_text, megabytes, percent, points, score_text, seconds
 from landbridge.report.rules import RuleRow
 from landbridge.report.runs import Run
