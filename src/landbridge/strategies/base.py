@@ -102,7 +102,7 @@ class Strategy(Trainable):
 
     def classify(self, *labelled: Output | None) -> Tensor:
         """Cross-entropy of labelled streams, each stream's mean counted once."""
-        return sum((cross_entropy(stream.logits, stream.y) for stream in labelled if stream), start=torch.zeros(()))
+        return reduce(operator.add, (cross_entropy(stream.logits, stream.y) for stream in labelled if stream))
 
     def encode(self, name: str, batch: Batch) -> Output:
         """Run one stream's batch through the network on its own, so that batch statistics stay per stream.
