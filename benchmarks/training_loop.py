@@ -62,7 +62,7 @@ METHODS: dict[str, tuple[type[Strategy], int, Loss]] = {
         lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + m.confuse(joint(fs, gs), joint(ft, gt), t),
     ),
     "dan": (DAN, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + mmd2(fs, ft, estimator="unbiased")),
-    "mcc": (MCC, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + mcc(gt)),
+    "mcc": (MCC, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + dann_ramp(t) * mcc(gt)),
     "shot": (
         SHOT,
         0,
