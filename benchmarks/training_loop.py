@@ -184,8 +184,14 @@ class Batches(Dataset[Any]):
 def in_lightning(script: Script) -> float:
     """Train the bare module, and return the seconds of its steps."""
     bare = Bare(script)
-    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-    trainer = Trainer(accelerator="cpu", max_epochs=1, **off)  # type: ignore[arg-type]
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(bare, DataLoader(Batches(script), batch_size=None))
     return bare.seconds
 
