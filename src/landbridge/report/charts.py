@@ -84,7 +84,7 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
         plot.path([place(point.x, point.mean) for point in curve.points], f"curve {colour(i)}", dash(i), curve.label)
         for point in curve.points:
             where = axis.ticks[point.x] if axis else f"{point.x:.1f} s"
-            interval = None if point.low is None else (point.low, point.high)
+            interval = None if point.low is None or point.high is None else (point.low, point.high)
             tip = f"{curve.label}, {where}: {share(point.mean)} {interval_text(interval, share, point.n)}"
             plot.mark(*place(point.x, point.mean), colour(i), tip, i // 8 % 5, 3)
         if not named:

@@ -131,9 +131,9 @@ def frontier(cells: Iterable[Cell]) -> dict[Pair, list[Trade]]:
     """Return target against source score of every method, pair by pair; none exceeds those that are `best` in both."""
     trades: dict[Pair, list[Trade]] = {}
     for cell in cells:
-        sources = [run.source_score for run in cell.runs.values()]
-        if cell.pair.source and not cell.oracle and None not in sources:
-            trade = Trade(cell, float(np.mean(sources)), cell.mean)  # type: ignore[arg-type]
+        sources = [run.source_score for run in cell.runs.values() if run.source_score is not None]
+        if cell.pair.source and not cell.oracle and len(sources) == len(cell.runs):
+            trade = Trade(cell, float(np.mean(sources)), cell.mean)
             trades.setdefault(cell.pair, []).append(trade)
     for row in trades.values():
         for one in row:

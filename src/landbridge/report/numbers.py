@@ -23,13 +23,13 @@ def points(value: float) -> str:
 
 
 def interval_text(
-    interval: Interval | tuple[float, float | None] | None, write: Callable[[float], str] = percent, n: int = 1
+    interval: Interval | tuple[float, float] | None, write: Callable[[float], str] = percent, n: int = 1
 ) -> str:
     """Write an interval in brackets, or say how few seeds there are."""
     if interval is None:
         return f"(n={n})"
     low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
-    return f"[{write(low)}, {write(high)}]"  # type: ignore[arg-type]
+    return f"[{write(low)}, {write(high)}]"
 
 
 def score_text(cell: Cell) -> str:
