@@ -251,7 +251,8 @@ def test_standing_still_means_no_gradient_and_evaluation_mode(tiny, compose):
     for depth, still in ((1, True), (2, False)):
         strategy.train = lambda: strategy.network.backbone.train_stages({1})
         assert stands_still(strategy, depth) is still
-    strategy.train = lambda: strategy.network.backbone.requires_grad_(False).train()
+    strategy.network.backbone.train_stages({0, 1})
+    strategy.train = lambda: strategy.network.backbone.requires_grad_(False)
     assert not stands_still(strategy, 1)
 
 

@@ -27,6 +27,8 @@ class Backbone(nn.Module, ABC):
     features: int
     #: Names of parameters that train in no epoch, whatever their stage.
     held: frozenset[str] = frozenset()
+    #: Modules of stages that stand still.
+    _at_rest: Collection[nn.Module] = ()
 
     @abstractmethod
     def stage_of_parameter(self) -> dict[str, int]:
@@ -113,13 +115,25 @@ class Backbone(nn.Module, ABC):
         """
         for parameter, stage, held in self._parameters_with_stage:
             trains = stage in trainable and not held
-            parameter.requires_grad_(trains)
+            if parameter.requires_grad != trains:
+                parameter.requires_grad_(trains)
             if not trains:
                 # An optimizer would still move it by a gradient left from before.
                 parameter.grad = None
-        for module, stages in self.stages_of_module.items():
-            rests = stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
-            module.training = not rests
+        self._at_rest = {
+            module
+            for module, stages in self.stages_of_module.items()
+            if stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
+        }
+        self.train()
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Set the mode of all modules but those that stand still, which stay in evaluation mode."""
+        for module in self.modules():
+            trains = mode and module not in self._at_rest
+            if module.training != trains:
+                module.training = trains
+        return self
 
     @cached_property
     def _parameters_with_stage(self) -> list[tuple[Parameter, int, bool]]:
