@@ -120,6 +120,7 @@ def run(
                 chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
                 if path:
                     tested.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
+                cache.require_unchanged()
                 knows = "source" in domains and start.brings_head and loaded and not loaded.initialised
                 before = model_at_start(cfg, start, domains["target"]) if knows else None
                 tester = test_trainer(trainer, tested)

@@ -90,7 +90,16 @@ class Activations(Cache):
                     data.known_views = draw_views(strategy, data, self.views, self._drawn)
                 else:
                     log.warning("cache.views: no stage stands still throughout, so that views are drawn in every step")
-        data.known = self._known_after_training
+        data.known = self._known_at_boundary
+
+    def require_unchanged(self) -> None:
+        """Refuse to answer for stages that training has changed.
+
+        Raises:
+            LandbridgeError: it has, though they were frozen.
+        """
+        if prefix_keys(self.backbone, self.config, self.depth) != self.keys:
+            raise LandbridgeError("cache: stages that were frozen have changed in training: run it with cache=off")
 
     def report(self) -> dict[str, Any]:
         """Return how many entries were found and computed, the bytes in all of them, and the seconds it took."""
@@ -112,11 +121,6 @@ class Activations(Cache):
         return depth
 
     # Looking up ------------------------------------------------------------------------------------------------------
-
-    def _known_after_training(self, inputs: Inputs) -> Known | None:
-        if prefix_keys(self.backbone, self.config, self.depth) != self.keys:
-            raise LandbridgeError("cache: stages that were frozen have changed in training: run it with cache=off")
-        return self._known_at_boundary(inputs)
 
     def _known_at_boundary(self, inputs: Inputs) -> Known | None:
         return self._known(self.depth, inputs)

@@ -31,6 +31,9 @@ class Cache:
             backbone: the backbone's configuration.
         """
 
+    def require_unchanged(self) -> None:
+        """Refuse to answer for stages that training has changed; see `Activations`."""
+
     def report(self) -> dict[str, Any]:
         """Return what it did, for the record's cost."""
         return {}
