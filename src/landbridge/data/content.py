@@ -1,6 +1,7 @@
 """Hashes of files' contents: each file is read once in a process, however many runs ask for it."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ def _found(paths: Sequence[str]) -> list[tuple[tuple[int, ...], str | None]]:
 
 def _stamp(path: str) -> tuple[int, ...]:
     try:
-        status = Path(path).stat()
+        status = os.stat(path)  # noqa: PTH116 (a path as an object takes as long to make as its file to look up)
     except OSError as error:
         raise LandbridgeError(f"{path}: cannot be read ({error.strerror})") from error
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
