@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from landbridge import record as records
 from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record, environment, fingerprint, peak_memory_bytes
 
@@ -176,6 +177,7 @@ def test_the_environment_names_versions_and_hardware():
 
 def test_an_environment_without_git_is_described_too(monkeypatch):
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(records, "_git_revision", records._git_revision.__wrapped__)
     assert environment()["git"] is None
 
 

@@ -1,6 +1,7 @@
 """Lightning as a run uses it: trainers, loggers, progress on a terminal and silence in a pipe."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
@@ -49,6 +51,9 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
             f"trainer.precision={precision} keeps the weights themselves in low precision, where losses that compare "
             f"domains cancel; nearest: {precision.removesuffix('-true')}-mixed"
         )
+    if not torch.cuda.is_available():
+        # Lightning asks for a check that looks for a driver on the disk anew in every step of an optimizer.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
     try:
         return build(

@@ -9,6 +9,7 @@ import resource
 import subprocess
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -177,15 +178,9 @@ def environment() -> dict[str, Any]:
     """Describe what a run runs on: library versions, git revision, hardware."""
     import torch
 
-    versions = {}
-    for library in LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            versions[library] = None
     return {
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": dict(_versions()),
         "git": _git_revision(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -205,6 +200,18 @@ def peak_memory_bytes() -> dict[str, int]:
     return peaks
 
 
+@cache
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            versions[library] = None
+    return versions
+
+
+@cache
 def _git_revision() -> str | None:
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

@@ -3,8 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 
@@ -27,6 +29,12 @@ class Evidence:
     labels: Mapping[str, Tensor]
     inputs: Callable[[Tensor], Tensor] | None = None
     predict: Callable[[Tensor], Tensor] | None = None
+
+    @cached_property
+    def finite(self) -> dict[str, bool]:
+        """Whether all outputs for a domain are finite, asked once for all rules."""
+        both = {role: (self.logits[role], self.features[role]) for role in self.logits}
+        return {role: all(bool(torch.isfinite(each).all()) for each in outputs) for role, outputs in both.items()}
 
 
 class Rule(ABC):

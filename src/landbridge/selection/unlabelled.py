@@ -24,7 +24,7 @@ class Unlabelled(Rule):
         """The rule's value; nan where an output is not finite."""
         logits, features = evidence.logits["target"], evidence.features["target"]
         chosen = sample(len(logits), self.most)
-        return self.value(logits[chosen], features[chosen]) if _finite(logits, features) else math.nan
+        return self.value(logits[chosen], features[chosen]) if evidence.finite["target"] else math.nan
 
     @abstractmethod
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -146,7 +146,7 @@ class MixVal(Rule):
         assert evidence.inputs is not None, "the evidence lacks inputs"
         assert evidence.predict is not None, "the evidence lacks a way to predict"
         logits = evidence.logits["target"]
-        if not _finite(logits):
+        if not evidence.finite["target"]:
             return math.nan
         return scores.mixval(evidence.inputs(sample(len(logits), self.most)), evidence.predict, self.seed, self.share)
 
@@ -173,7 +173,7 @@ class DEV(Rule):
         """Negated risk, unbounded; nan where an output is not finite."""
         logits, features, labels = (each["source"] for each in (evidence.logits, evidence.features, evidence.labels))
         target = evidence.features["target"]
-        if not _finite(logits, features, target):
+        if not all(evidence.finite.values()):
             return math.nan
         chosen = sample(len(logits), self.most)
         shuffled = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(self.seed))]
@@ -187,7 +187,3 @@ def sample(n: int, most: int | None) -> Tensor:
     if most is None or n <= most:
         return torch.arange(n)
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
-
-
-def _finite(*outputs: Tensor) -> bool:
-    return all(bool(torch.isfinite(output).all()) for output in outputs)
