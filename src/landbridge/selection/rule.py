@@ -33,8 +33,11 @@ class Evidence:
     @cached_property
     def finite(self) -> dict[str, bool]:
         """Whether all outputs for a domain are finite, asked once for all rules."""
-        both = {role: (self.logits[role], self.features[role]) for role in self.logits}
-        return {role: all(bool(torch.isfinite(each).all()) for each in outputs) for role, outputs in both.items()}
+        finite: dict[str, bool] = {}
+        for outputs in (self.logits, self.features):
+            for role, each in outputs.items():
+                finite[role] = finite.get(role, True) and bool(torch.isfinite(each).all())
+        return finite
 
 
 class Rule(ABC):

@@ -1,5 +1,6 @@
 """The first selection rules: the last epoch, validation accuracy on either side, and the oracle."""
 
+import math
 from typing import ClassVar
 
 from torch import Tensor
@@ -16,6 +17,10 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     """
     shown = labels >= 0
     return float((logits[shown].argmax(1) == labels[shown]).float().mean())
+
+
+def _accuracy(evidence: Evidence, role: str) -> float:
+    return accuracy(evidence.logits[role], evidence.labels[role]) if evidence.finite[role] else math.nan
 
 
 class Last(Rule):
@@ -36,8 +41,8 @@ class SourceVal(Rule):
     sees: ClassVar = frozenset({"source_labels"})
 
     def score(self, evidence: Evidence) -> float:
-        """Accuracy in [0, 1]."""
-        return accuracy(evidence.logits["source"], evidence.labels["source"])
+        """Accuracy in [0, 1]; nan where an output is not finite."""
+        return _accuracy(evidence, "source")
 
 
 class TargetVal(Rule):
@@ -47,8 +52,8 @@ class TargetVal(Rule):
     sees: ClassVar = frozenset({"target_labels"})
 
     def score(self, evidence: Evidence) -> float:
-        """Accuracy in [0, 1]."""
-        return accuracy(evidence.logits["target"], evidence.labels["target"])
+        """Accuracy in [0, 1]; nan where an output is not finite."""
+        return _accuracy(evidence, "target")
 
 
 class Oracle(Rule):

@@ -22,9 +22,13 @@ class Unlabelled(Rule):
 
     def score(self, evidence: Evidence) -> float:
         """The rule's value; nan where an output is not finite."""
+        if not evidence.finite["target"]:
+            return math.nan
         logits, features = evidence.logits["target"], evidence.features["target"]
-        chosen = sample(len(logits), self.most)
-        return self.value(logits[chosen], features[chosen]) if evidence.finite["target"] else math.nan
+        if self.most is not None and len(logits) > self.most:
+            chosen = sample(len(logits), self.most)
+            logits, features = logits[chosen], features[chosen]
+        return self.value(logits, features)
 
     @abstractmethod
     def value(self, logits: Tensor, features: Tensor) -> float:
