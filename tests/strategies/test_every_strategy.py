@@ -26,6 +26,7 @@ EPOCHS = {
     "as_is": 0,
     "bn_adapt": 0,
     "knn": 1,
+    "linear_probes": 4,
     "logistic": 1,
     "nearest_mean": 1,
     "soup": 1,
@@ -48,6 +49,8 @@ def setting(compose, tiny, tmp_path):
         start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if from_source else []
         if strategy == "wise_ft":
             start.append("strategy.points=2")
+        if strategy == "linear_probes":
+            start.append("strategy.factors=[30.0]")
         if strategy == "soup":
             for seed in (0, 1):
                 tiny(f"seed={seed}", folder=f"sweep/{seed}")

@@ -24,6 +24,7 @@ from landbridge.strategies.gaussian_model import GaussianModel
 from landbridge.strategies.gmm_prototypes import GMMPrototypes
 from landbridge.strategies.jan import JAN
 from landbridge.strategies.l2_sp import L2SP
+from landbridge.strategies.linear_probes import LinearProbes
 from landbridge.strategies.logistic_regression import LogisticRegression
 from landbridge.strategies.lwf import LwF
 from landbridge.strategies.mcc import MCC
@@ -76,6 +77,7 @@ __all__ = [
     "GMMPrototypes",
     "GaussianModel",
     "LinearProbe",
+    "LinearProbes",
     "LogisticRegression",
     "LwF",
     "NearestMean",

@@ -140,7 +140,7 @@ class Trainable(LightningModule, ABC):
 
     def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
         groups: dict[float, list[Parameter]] = {}
-        scales = self._backbone_scales()
+        scales = self.lr_scales()
         for name, parameter in self.named_parameters():
             if parameter.requires_grad and name.startswith(prefixes):
                 scale = scales.get(name, 1.0)
@@ -156,8 +156,8 @@ class Trainable(LightningModule, ABC):
         scheduler = LambdaLR(optimizer, lambda _: self._lr_factor())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _backbone_scales(self) -> dict[str, float]:
-        """Map each parameter of the backbone to its learning rate relative to the head's."""
+    def lr_scales(self) -> dict[str, float]:
+        """Map parameters, by name, to their learning rates relative to the head's: by default, all of the backbone."""
         backbone = self.network.backbone
         return {
             f"network.backbone.{name}": self.backbone_lr_scale * self.layer_decay ** (len(backbone.stages) - stage)
