@@ -2,9 +2,10 @@
 
 Every method starts from the same source model (one a seed, supervised, on all labels of the source), sees the same
 target labels, takes the same number of steps, and is tuned by the same number of trials: four learning rates, or, for
-surgical fine-tuning, four stages at the default rate. What takes no steps has one trial, and says so in its verdict. A
-trial's epoch and, among the trials, the one that is tested are chosen on the visible labels of the target's validation
-split, never on test results. Runs that are finished in `--folder` are not repeated.
+surgical fine-tuning, four stages at the default rate. What takes no steps has one trial, as have linear probes side by
+side, which hold the four rates in one run; the verdict says so. A trial's epoch and, among the trials, the one that is
+tested are chosen on the visible labels of the target's validation split, never on test results. Runs that are finished
+in `--folder` are not repeated.
 
     python benchmarks/fine_tuning.py --seeds 6
 """
@@ -23,7 +24,7 @@ PAIR = ("mnist_5k", "uci_digits")
 RATES = ["0.0003", "0.001", "0.003", "0.01"]
 BY_RATE = [[f"optimizer.lr={rate}"] for rate in RATES]
 BY_STAGE = [[f"freeze.stages={stage}"] for stage in (1, 2, 3, 4)]
-#: For what takes no steps: its defaults, or what it chooses itself on the visible validation labels.
+#: For what takes no steps, or chooses itself on the visible validation labels.
 ONCE: list[list[str]] = [[]]
 STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=30", "optimizer.fused=true"]
 ULMFIT = [
@@ -41,6 +42,8 @@ METHODS = {
     "scratch": (["strategy=target_only"], BY_RATE, False),
     "fine_tune": (["strategy=fine_tune"], BY_RATE, True),
     "linear_probe": (["strategy=linear_probe"], BY_RATE, True),
+    # The same four rates, relative to the default one.
+    "linear_probes": (["strategy=linear_probes", "strategy.factors=[0.3,3,10]"], ONCE, True),
     "linear_then_full": (["strategy=fine_tune", "freeze=linear_then_full"], BY_RATE, True),
     "gradual (ULMFiT)": (["strategy=fine_tune", *ULMFIT], BY_RATE, True),
     "surgical": (["strategy=fine_tune", "freeze=surgical"], BY_STAGE, True),
