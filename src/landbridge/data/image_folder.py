@@ -15,7 +15,7 @@ from landbridge.data.domain import Domain, split_domain
 from landbridge.data.image_files import FileInputs
 from landbridge.errors import LandbridgeError
 
-EXTENSIONS = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 #: What the folders of given splits may be called.
 SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -133,9 +133,9 @@ def _images(folder: Path) -> list[str]:
         below[:] = [name for name in below if not name.startswith(".")]
         # Paths as objects would take longer to make than the folder to read.
         shown = (name for name in names if not name.startswith("."))
-        images += [f"{parent}{os.sep}{name}" for name in shown if f".{name.rpartition('.')[2].lower()}" in EXTENSIONS]
+        images += [f"{parent}{os.sep}{name}" for name in shown if name.lower().endswith(EXTENSIONS)]
     if not images:
-        raise LandbridgeError(f"{folder}: this class holds no image ({', '.join(sorted(EXTENSIONS))})")
+        raise LandbridgeError(f"{folder}: this class holds no image ({', '.join(EXTENSIONS)})")
     return sorted(images)
 
 
