@@ -184,6 +184,13 @@ def test_a_newly_thawed_stage_joins_at_the_rate_of_the_moment():
     assert [group["lr"] for group in built["optimizer"].param_groups] == pytest.approx([0.5 / 4, 0.5 / 2, 0.5])
 
 
+@pytest.mark.parametrize(("policy", "epoch"), [("gradual", 1), ("linear_then_full", 1)])
+def test_an_epoch_in_which_nothing_would_train_is_refused(policy, epoch, tiny, tmp_path):
+    start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
+    with pytest.raises(LandbridgeError, match=rf"freeze \w+: nothing trains in epoch {epoch}, .* SHOT holds the head"):
+        tiny("strategy=shot", f"freeze={policy}", "trainer.max_epochs=4", *start)
+
+
 # Two processes --------------------------------------------------------------------------------------------------------
 
 

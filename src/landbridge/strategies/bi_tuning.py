@@ -70,6 +70,11 @@ class BiTuning(TwoViews):
         self.register_buffer("oldest", torch.zeros(classes, dtype=torch.long))
         self._fresh: tuple[Tensor, Tensor, Tensor]
 
+    def on_train_start(self) -> None:
+        """Look anew at the key network's modules too: layers may have been replaced."""
+        super().on_train_start()
+        self.key_network.backbone.forget_modules()
+
     def train(self, mode: bool = True) -> "BiTuning":
         """Set the mode of all modules; of the key network, the same stages stay in evaluation mode."""
         super().train(mode)

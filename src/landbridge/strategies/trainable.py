@@ -135,8 +135,20 @@ class Trainable(LightningModule, ABC):
         self.train()
         self.network.backbone.train_stages(self.ever_trainable)
         configured = [self._configure(tuple(prefixes)) for prefixes in self.players()]
+        self._require_work()
         self.train()
         return configured if len(configured) > 1 else configured[0]
+
+    def _require_work(self) -> None:
+        """Refuse a policy under which all stages stand still in some epoch, where nothing else trains."""
+        stages, prefix = self.network.backbone.stages, "network.backbone."
+        idle = [epoch for epoch in range(self.freeze_policy.epochs) if not self.freeze_policy.trainable(epoch, stages)]
+        beyond = any(each.requires_grad for name, each in self.named_parameters() if not name.startswith(prefix))
+        if idle and not beyond:
+            raise LandbridgeError(
+                f"freeze {type(self.freeze_policy).__name__}: nothing trains in epoch {idle[0] + 1}, in which all "
+                f"stages stand still, for {type(self).__name__} holds the head still as well"
+            )
 
     def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
         groups: dict[float, list[Parameter]] = {}
