@@ -116,7 +116,10 @@ class Epochs(Checkpoint):
         )
         self._outputs = {}
         self._scores = {rule.name: rule.score(evidence) for rule in self.rules}
-        self.predictions.append(evidence.logits["target"].argmax(1).to(torch.int16))
+        logits = evidence.logits["target"]
+        # What is not finite predicts no class.
+        predicted = logits.argmax(1).where(logits.isfinite().all(1), -1)
+        self.predictions.append(predicted.to(torch.int16))
         pl_module.log_dict({f"val/{name}": score for name, score in self._scores.items() if name != "last"})
 
     def _predict(self, x: Tensor, pl_module: Any) -> Tensor:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from landbridge.selection import (
     MixVal,
     RankMe,
     SourceVal,
+    TargetVal,
     scores,
 )
 from landbridge.selection.density_ratio import density_ratios
@@ -102,6 +104,18 @@ def test_a_right_model_beats_a_collapsed_one(rule):
 @pytest.mark.parametrize("rule", [*NO_LABELS, DEV, MixVal])
 def test_outputs_that_are_not_finite_have_no_score(rule):
     assert math.isnan(rule().score(seen(lambda x: right(x) * torch.nan)))
+
+
+def test_accuracy_is_no_number_where_outputs_on_its_own_side_are_not_finite():
+    evidence = seen(right)
+    for role, rule, other in (("source", SourceVal(), TargetVal()), ("target", TargetVal(), SourceVal())):
+        broken = replace(
+            evidence,
+            logits=evidence.logits | {role: evidence.logits[role].index_fill(0, torch.tensor([3]), math.inf)},
+            labels=evidence.labels | {"target": blobs()[1]},
+        )
+        assert math.isnan(rule.score(broken))
+        assert other.score(broken) == 1
 
 
 # How each of them fails, as documented: a worse model gets the better score.

@@ -105,7 +105,8 @@ def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
     """
     curves: dict[Pair, list[Curve]] = {}
     for cell in cells:
-        rows = [run.record.epochs for run in cell.runs.values()]
+        # Epochs that take no step show versions of what was trained, and not how training went on.
+        rows = [[row for row in run.record.epochs if row["losses"]] for run in cell.runs.values()]
         rows = [each for each in rows if len(each) > 1 and all("oracle" in row["scores"] for row in each)]
         if not rows or not cell.pair.source:
             continue
