@@ -120,11 +120,11 @@ def run(
                 chosen, path = choose_epoch(epochs, domains["target"]) if strategy.trains else (None, None)
                 if path:
                     tested.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-                cache.require_unchanged()
                 knows = "source" in domains and start.brings_head and loaded and not loaded.initialised
                 before = model_at_start(cfg, start, domains["target"]) if knows else None
                 tester = test_trainer(trainer, tested)
                 record.results = test_domains(tested, data, domains, tester, samples, folder, before)
+                cache.require_unchanged()
             stamp = "oracle" if epochs.rule.oracle else "test"
             log_run(logger, record, folder, stamp, step=trainer.global_step)
         record.epochs = epochs.rows

@@ -93,10 +93,10 @@ class Activations(Cache):
         data.known = self._known_at_boundary
 
     def require_unchanged(self) -> None:
-        """Refuse to answer for stages that training has changed.
+        """Refuse to answer for stages that training or testing has changed.
 
         Raises:
-            LandbridgeError: it has, though they were frozen.
+            LandbridgeError: they have changed, though they were frozen.
         """
         if prefix_keys(self.backbone, self.config, self.depth) != self.keys:
             raise LandbridgeError("cache: stages that were frozen have changed in training: run it with cache=off")

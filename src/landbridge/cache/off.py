@@ -32,7 +32,7 @@ class Cache:
         """
 
     def require_unchanged(self) -> None:
-        """Refuse to answer for stages that training has changed; see `Activations`."""
+        """Refuse to answer for stages that have changed; see `Activations`."""
 
     def report(self) -> dict[str, Any]:
         """Return what it did, for the record's cost."""
