@@ -151,7 +151,7 @@ def main() -> None:
         chosen[name] = [choose(each) if len(each) > 1 else each[0] for each in runs]
     heading = (
         f"{source} → {target}, {arguments.labels} target labels a class; {arguments.seeds} paired seeds; "
-        f"{trials[names[0]]} trials of each method that takes steps, {' '.join(arguments.overrides)}."
+        f"{trials[names[0]]} trials of each method whose verdict does not say fewer, {' '.join(arguments.overrides)}."
     )
     text = "\n".join([heading, "", *rows(chosen, trials)])
     print(text)

@@ -35,9 +35,21 @@ def without_last(row):
     return {name: score for name, score in row["scores"].items() if name != "last"}
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_each_head_is_the_probe_of_its_rate(optimizer, probes, tiny, tmp_path):
-    further = (f"optimizer={optimizer}", "optimizer.weight_decay=0.1", "scheduler=cosine")
+CLIPPED = ("trainer.gradient_clip_val=0.05",)
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        ("optimizer=adam",),
+        ("optimizer=sgd",),
+        ("optimizer=sgd", *CLIPPED),
+        ("optimizer=sgd", *CLIPPED, "trainer.gradient_clip_algorithm=value"),
+    ],
+    ids=["adam", "sgd", "norm", "value"],
+)
+def test_each_head_is_the_probe_of_its_rate(further, probes, tiny, tmp_path):
+    further = (*further, "optimizer.weight_decay=0.1", "scheduler=cosine")
     record = probes(*further)
     assert [row["lr_factor"] for row in record.epochs] == [1, 1, *FACTORS, 1]
     for number, factor in enumerate((*FACTORS, 1)):
@@ -82,6 +94,22 @@ def test_a_head_that_diverges_is_the_worst_and_is_not_taken(probes):
     assert all(math.isfinite(loss) for row in record.epochs for loss in row["losses"].values())
 
 
+def test_the_configured_head_may_diverge_too(probes, tiny):
+    further = ("optimizer=sgd", "optimizer.weight_decay=0.1", "trainer.max_epochs=6")
+    record = probes(*further, "optimizer.lr=1e30", factors=[1e-32])
+    single = tiny("strategy=linear_probe", *SETTING, *further, "optimizer.lr=0.01", folder="single")
+    assert math.isnan(record.epochs[5]["scores"]["target_val"])
+    assert record.epochs[record.selection["epoch"]]["lr_factor"] == 1e-32
+    assert record.epochs[6]["scores"]["target_val"] == single.epochs[5]["scores"]["target_val"]
+
+
+def test_the_oracle_takes_what_is_not_finite_for_no_class(probes):
+    further = ("optimizer=sgd", "optimizer.weight_decay=0.1", "trainer.max_epochs=6", "selection=oracle")
+    record = probes(*further, factors=[1e30])
+    assert record.epochs[6]["scores"]["oracle"] == 0
+    assert record.epochs[record.selection["epoch"]]["lr_factor"] == 1
+
+
 @pytest.mark.parametrize("broken", [math.nan, math.inf, 1e38])
 def test_a_head_that_has_diverged_leaves_loss_and_gradients_finite(broken):
     alone, beside = make(LinearProbes, factors=[2.0]), make(LinearProbes, factors=[2.0, 3.0])
@@ -116,11 +144,7 @@ def test_interrupted_between_heads_it_goes_on_with_the_next(probes, tmp_path, mo
 
 @pytest.mark.parametrize(
     ("override", "message"),
-    [
-        ("terms=[entropy]", "cannot act"),
-        ("trainer.gradient_clip_val=1.0", "gradients of all its heads together"),
-        ("averaging=ema", "sets its weights itself"),
-    ],
+    [("terms=[entropy]", "cannot act"), ("averaging=ema", "sets its weights itself")],
 )
 def test_what_would_tie_the_heads_together_is_refused(override, message, probes):
     with pytest.raises(LandbridgeError, match=message):

@@ -34,6 +34,7 @@ EQUAL = {
     "shot": (GATHER, "start=checkpoint"),
     "adabn": (NORMS, "start=checkpoint"),
     "linear_probe": (NORMS, "start=checkpoint", "target_labels=all"),
+    "linear_probes": (NORMS, "start=checkpoint", "target_labels=all", "strategy.factors=[3.0]"),
 }
 SHARDED = {
     "l2_sp": (),

@@ -8,23 +8,26 @@ import torch
 from annotated_types import Gt, MinLen
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.optim import Optimizer
 
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.further_epochs import FurtherEpochs
 from landbridge.strategies.output import Output
 from landbridge.strategies.supervised import LinearProbe
 
-#: Logits of this size are no predictions any more.
-DIVERGED = 1e6
+#: Logits beyond this have diverged; sums over a batch of those below are finite still.
+DIVERGED = 1e30
 
 
 class LinearProbes(FurtherEpochs, LinearProbe):
     r"""Linear probes at several learning rates on the same batches: $\sum_r \mathrm{CE}(W_r f_t + b_r, y_t)$.
 
     Features come from a backbone that is frozen throughout, and no head's gradient reaches another. So each head learns
-    what `linear_probe` would at its rate, from the same initial weights: a sweep over the rate for the steps of one
-    run, as DINOv2 evaluates its features (Oquab et al., 2023, arXiv:2304.07193; there the heads also differ in the
-    layers that they look at, and the best of them is reported on the data that chose it).
+    what `linear_probe` would at its rate, from the same start: a sweep over the rate for the steps of one run, as
+    DINOv2 evaluates its features (Oquab et al., 2023, arXiv:2304.07193; there the heads also differ in the layers that
+    they look at, and the best of them is reported on the data that chose it). Mixed precision reaches the features and
+    the head of the configured rate; the logits of the others are in full precision.
 
     In epochs of training the network has the head of the configured rate. Further epochs, which take no step, put the
     other heads into the network, one by one, as they are when training is over, and at last that of the configured rate
@@ -36,7 +39,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         **base: see `Strategy`. Its freezing policy has no effect.
 
     Raises:
-        LandbridgeError: terms, or one norm for the gradients of all heads, would make a difference to single probes.
+        LandbridgeError: terms are configured, which would act on one of the heads.
     """
 
     def __init__(
@@ -55,15 +58,6 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         # Holds the network's own head while others are shown.
         self.own = deepcopy(self.network.head).requires_grad_(False)
 
-    def on_train_start(self) -> None:
-        """Refuse to clip the gradients of all heads as if they were one."""
-        super().on_train_start()
-        if self.trainer.gradient_clip_val:
-            raise LandbridgeError(
-                f"trainer.gradient_clip_val={self.trainer.gradient_clip_val}: LinearProbes would clip the gradients of "
-                "all its heads together; use linear_probe for each learning rate"
-            )
-
     def lr_scales(self) -> dict[str, float]:
         """Map each parameter of the other heads to its factor."""
         heads = zip(self.factors, self.others, strict=False)
@@ -73,14 +67,25 @@ class LinearProbes(FurtherEpochs, LinearProbe):
             for name, _ in head.named_parameters()
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip each head's gradient by itself, as a run of its own would."""
+        if gradient_clip_val:
+            clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
+            for head in (self.network.head, *self.others):
+                clip(head.parameters(), gradient_clip_val)
+
     def loss(self, target: Output) -> dict[str, Tensor]:
         """Cross-entropy of each head on the labelled target."""
         weight, bias = (torch.cat([getattr(head, of) for head in self.others]) for of in ("weight", "bias"))
-        logits = linear(target.features, weight, bias).unflatten(1, (len(self.others), -1)).flatten(0, 1)
-        # What has diverged gives no gradient, and loss and gradients stay finite for the others.
-        logits = torch.where(logits.abs() < DIVERGED, logits, 0.0)
-        others = cross_entropy(logits, target.y.repeat_interleave(len(self.others)), reduction="sum")
-        return {"classify": self.classify(target), "others": others / len(target.y)}
+        others = linear(target.features, weight, bias).unflatten(1, (len(self.others), -1)).flatten(0, 1)
+        losses = cross_entropy(_bounded(others), target.y.repeat_interleave(len(self.others)), reduction="sum")
+        own = cross_entropy(_bounded(target.logits), target.y)
+        return {"classify": own, "others": losses / len(target.y)}
 
     def noted(self, version: int | None) -> dict[str, Any]:
         """Name the learning rate, relative to the configured one."""
@@ -92,3 +97,8 @@ class LinearProbes(FurtherEpochs, LinearProbe):
             self.own.load_state_dict(self.network.head.state_dict())
         shown = [*self.others, self.own][version]
         self.network.head.load_state_dict(shown.state_dict())
+
+
+def _bounded(logits: Tensor) -> Tensor:
+    """Let what has diverged give no gradient, so that the loss and all gradients stay finite for the other heads."""
+    return torch.where(logits.abs() < DIVERGED, logits, 0.0)
