@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
@@ -55,7 +55,7 @@ def transfer_data(
 
 def strategy_class(cfg: DictConfig) -> type[Strategy]:
     """Return the class that the configured strategy names."""
-    return get_class(cfg.strategy._target_)  # type: ignore[return-value]
+    return cast(type[Strategy], get_class(cfg.strategy._target_))
 
 
 def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> frozenset[str]:

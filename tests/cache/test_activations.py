@@ -190,7 +190,7 @@ class Learner(SourceOnly):
 
 
 def test_a_frozen_stage_that_moves_does_not_go_unnoticed(cached):
-    with pytest.raises(LandbridgeError, match="stages that were frozen have changed in training"):
+    with pytest.raises(LandbridgeError, match="stages that were frozen have changed"):
         cached("freeze.depth=1", f"strategy._target_={__name__}.Restless")
 
 

@@ -99,7 +99,7 @@ class Activations(Cache):
             LandbridgeError: they have changed, though they were frozen.
         """
         if prefix_keys(self.backbone, self.config, self.depth) != self.keys:
-            raise LandbridgeError("cache: stages that were frozen have changed in training: run it with cache=off")
+            raise LandbridgeError("cache: stages that were frozen have changed: run it with cache=off")
 
     def report(self) -> dict[str, Any]:
         """Return how many entries were found and computed, the bytes in all of them, and the seconds it took."""

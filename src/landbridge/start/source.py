@@ -63,7 +63,8 @@ class Source(Start):
         self._model = folder / record.selection["checkpoint"]
 
     def _config(self, cfg: DictConfig) -> DictConfig:
-        own = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))  # pyright: ignore
+        config: Any = OmegaConf.to_container(cfg, resolve=True)
+        own = cast(DictConfig, OmegaConf.create(config))
         changes = {
             "name": "source_model",
             "target": own["source"],
@@ -72,7 +73,7 @@ class Source(Start):
             "transductive": False,
             "terms": None,
             "logger": None,
-            "strategy": {"_target_": get_class(cfg.strategy._target_).source_strategy},  # type: ignore[attr-defined]
+            "strategy": {"_target_": cast(Any, get_class(cfg.strategy._target_)).source_strategy},
             "freeze": {"_target_": "landbridge.freezing.Depth"},
             "tuning": None,
             "averaging": None,
