@@ -141,7 +141,7 @@ def main() -> None:
     run_all(list(jobs.values()), arguments.jobs, "trials")
 
     from landbridge.record import Record
-    from landbridge.trials import choose
+    from landbridge.sweeps.trials import choose
 
     records = {key: Record.read(Path(place)) for key, (_, place) in jobs.items()}
     trials = {name: len(METHODS[name][1]) for name in names}

@@ -27,12 +27,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from landbridge.backbones.pretrained import Timm
-from landbridge.build import build
+from landbridge.cli.config_sources import conf_folder, register_groups
+from landbridge.cli.overrides import as_additions
+from landbridge.config.build import build
 from landbridge.data.domain import Domain
-from landbridge.groups import as_additions, conf_folder, register_groups
+from landbridge.models.backbones.timm_models import Timm
 from landbridge.record import Record
-from landbridge.run import run
+from landbridge.run.run import run
 
 SIZE = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 128, 128]}}"
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)

@@ -29,9 +29,10 @@ def measure(job: tuple[str, int, int]) -> list[float]:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from landbridge.epochs import Epochs
-    from landbridge.groups import as_additions, conf_folder, register_groups
-    from landbridge.run import run
+    from landbridge.cli.config_sources import conf_folder, register_groups
+    from landbridge.cli.overrides import as_additions
+    from landbridge.run.epochs import Epochs
+    from landbridge.run.run import run
 
     torch.set_num_threads(1)
     sizes: list[float] = []
@@ -56,19 +57,18 @@ def needs(strategy: str) -> list[str]:
     """Return the settings without which a strategy does not train."""
     from omegaconf import OmegaConf
 
-    from landbridge.groups import conf_folder
-    from landbridge.signatures import locate
-    from landbridge.strategies.look_back import WithSourceHead
+    from landbridge.cli.config_sources import conf_folder
+    from landbridge.config.signatures import locate
 
     node = OmegaConf.load(conf_folder() / "strategy" / f"{strategy}.yaml")
-    method = locate(node.get("strategy", node)["_target_"])
-    from_source = method.continues_source or issubclass(method, WithSourceHead)
-    labels = ["target_labels=1"] if "target" in method.needs else []
+    requirements = locate(node.get("strategy", node)["_target_"]).requirements
+    from_source = requirements.source_model or requirements.source_classifier
+    labels = ["target_labels=1"] if "target" in requirements.streams else []
     return labels + (["start=source", "start.max_epochs=1"] if from_source else [])
 
 
 def main() -> None:
-    from landbridge.groups import conf_folder
+    from landbridge.cli.config_sources import conf_folder
 
     # A soup takes no steps, and is made of runs that there are.
     names = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml") if path.stem != "soup")

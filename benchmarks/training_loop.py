@@ -24,35 +24,38 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 from torch.utils.data import DataLoader, Dataset
 
-from landbridge.backbones.small import DigitsCNN
-from landbridge.data.digits import mnist_5k, uci_digits
-from landbridge.groups import as_additions, conf_folder, register_groups
+from landbridge.cli.config_sources import conf_folder, register_groups
+from landbridge.cli.overrides import as_additions
+from landbridge.data.sources.digits import mnist_5k, uci_digits
 from landbridge.losses import dann_ramp, domain_loss, information_maximisation, mcc, mmd2, reverse_gradient
-from landbridge.run import run
-from landbridge.strategies import CDAN, DAN, DANN, MCC, SHOT, Strategy
+from landbridge.models.backbones.small import DigitsCNN
+from landbridge.run.run import run
+from landbridge.strategies import CDAN, DANN, SHOT, Strategy, Supervised
 
 BATCH = 64
 
 
 class Hand(nn.Module):
-    """What a script would hold: a backbone, a head and, where it is used, a critic."""
+    """What a script would hold: a backbone, a head and, where it is used, a discriminator."""
 
     def __init__(self, critic_inputs: int = 0) -> None:
         super().__init__()
         self.backbone, self.head = DigitsCNN(), nn.Linear(64, 10)
         layers = [nn.Linear(critic_inputs or 1, 1024), nn.ReLU(True), nn.Linear(1024, 1024), nn.ReLU(True)]
-        self.critic = nn.Sequential(*layers, nn.Linear(1024, 1)) if critic_inputs else nn.Identity()
+        self.discriminator = nn.Sequential(*layers, nn.Linear(1024, 1)) if critic_inputs else nn.Identity()
 
     def confuse(self, source: Tensor, target: Tensor, progress: float) -> Tensor:
         scale = dann_ramp(progress)
-        return domain_loss(self.critic(reverse_gradient(source, scale)), self.critic(reverse_gradient(target, scale)))
+        return domain_loss(
+            self.discriminator(reverse_gradient(source, scale)), self.discriminator(reverse_gradient(target, scale))
+        )
 
 
 def joint(features: Tensor, logits: Tensor) -> Tensor:
     return (features.unsqueeze(2) * softmax(logits, 1).detach().unsqueeze(1)).flatten(1)
 
 
-# Each: the strategy, the width of its critic's input, and its loss as a script would write it.
+# Each: the strategy, the width of its discriminator's input, and its loss as a script would write it.
 Loss = Callable[[Hand, Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
 METHODS: dict[str, tuple[type[Strategy], int, Loss]] = {
     "dann": (DANN, 64, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + m.confuse(fs, ft, t)),
@@ -61,8 +64,8 @@ METHODS: dict[str, tuple[type[Strategy], int, Loss]] = {
         640,
         lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + m.confuse(joint(fs, gs), joint(ft, gt), t),
     ),
-    "dan": (DAN, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + mmd2(fs, ft, estimator="unbiased")),
-    "mcc": (MCC, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + dann_ramp(t) * mcc(gt)),
+    "dan": (Supervised, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + mmd2(fs, ft, estimator="unbiased")),
+    "mcc": (Supervised, 0, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + dann_ramp(t) * mcc(gt)),
     "shot": (
         SHOT,
         0,

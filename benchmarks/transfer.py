@@ -46,8 +46,9 @@ def run_one(job: tuple[Sequence[str], str]) -> str:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from landbridge.groups import as_additions, conf_folder, register_groups
-    from landbridge.run import run
+    from landbridge.cli.config_sources import conf_folder, register_groups
+    from landbridge.cli.overrides import as_additions
+    from landbridge.run.run import run
 
     torch.set_num_threads(1)
     register_groups()

@@ -15,9 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from landbridge.__main__ import main
-from landbridge.groups import as_additions, conf_folder, register_groups
+from landbridge.cli.config_sources import conf_folder, register_groups
+from landbridge.cli.overrides import as_additions
 from landbridge.record import Record
-from landbridge.run import run
+from landbridge.run.run import run
 from landbridge.sweeps import pool
 from landbridge.sweeps.helper import Helper
 
@@ -40,7 +41,7 @@ def compose():
         typed = as_additions([*arguments, *overrides])[len(arguments) :]
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             cfg = hydra.compose("train", [f"hydra.searchpath=[file://{config_dir},timm://models]", *typed])
-        OmegaConf.set_readonly(cfg, True)  # it is shared, and nothing may change it (C15)
+        OmegaConf.set_readonly(cfg, True)  # it is shared, and nothing may change it
         return cfg
 
     return composed

@@ -13,12 +13,12 @@ from pytorch_lightning.strategies import FSDPStrategy
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from landbridge.backbones.backbone import Sequence
-from landbridge.backbones.small import GREY_28
 from landbridge.data.domain import Domain, Split, domain_from_positions
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.backbones.small import GREY_28
+from landbridge.models.network import Network
 
 CLASSES = ("bar", "beam", "cross")
 
@@ -67,7 +67,7 @@ def lying(
     return Domain(name, CLASSES, {**honest.splits, **changed})
 
 
-class DuskNet(Sequence):
+class DuskNet(SequentialBackbone):
     """A convolution with BatchNorm, a dropout, and a bottleneck with BatchNorm."""
 
     def __init__(self, dropout: float = 0.3) -> None:
@@ -76,7 +76,7 @@ class DuskNet(Sequence):
         super().__init__({"conv": conv, "bottleneck": bottleneck}, GREY_28, 8)
 
 
-class PlainNet(Sequence):
+class PlainNet(SequentialBackbone):
     """A network in which no sample's outputs depend on others, nor on chance: neither BatchNorm nor dropout."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 # Each round asks for 64 MiB, touches all of it and gives it back: 16,384 pages.
 ROUNDS = """
 import resource
-from landbridge.allocator import keep_memory
+from landbridge.run.allocator import keep_memory
 kept = {keep}
 import torch
 for number in range(25):

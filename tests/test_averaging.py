@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dusk import assert_exact_statistics
-from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
+from landbridge.run.epochs import Epochs
 from landbridge.strategies.base import Strategy
 
 

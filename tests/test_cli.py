@@ -17,8 +17,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from landbridge.__main__ import main
+from landbridge.cli.overrides import as_additions, as_typed
 from landbridge.errors import LandbridgeError
-from landbridge.groups import as_additions, as_typed
 from landbridge.record import Record
 
 TESTS = Path(__file__).parent
@@ -77,7 +77,7 @@ def spent() -> float:
 
 
 @pytest.mark.parametrize("question", [("--cfg", "job"), ("--help",)])
-def test_questions_are_answered_at_once(question, command):  # T1
+def test_questions_are_answered_at_once(question, command):
     answer = command(*question, python=("-X", "importtime"))
     assert answer.returncode == 0
     assert "digits_cnn" in answer.stdout.lower() or "DigitsCNN" in answer.stdout

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from landbridge.evaluate import metrics
 from landbridge.record import OUTPUTS, read_arrays, unpack_correct
+from landbridge.run.evaluate import metrics
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
@@ -57,7 +57,7 @@ def test_certain_predictions_share_a_bin_with_nearly_certain_ones():
     assert metrics(logits, torch.tensor([1, 0]))["ece"] == pytest.approx(abs(1 - 1 - nearly) / 2)
 
 
-def test_accuracy_counts_samples_and_macro_f1_counts_classes():  # O7
+def test_accuracy_counts_samples_and_macro_f1_counts_classes():
     logits = torch.eye(2)[torch.zeros(10, dtype=torch.long)]
     found = metrics(logits, torch.tensor([0] * 9 + [1]))
     assert found["accuracy"] == pytest.approx(0.9)
@@ -89,7 +89,7 @@ def learned(tiny, tmp_path):
     return record, tmp_path / "run"
 
 
-def test_an_all_wrong_domain_does_not_mix_with_an_all_right_one(learned):  # O6
+def test_an_all_wrong_domain_does_not_mix_with_an_all_right_one(learned):
     record, folder = learned
     assert record.results["source"]["accuracy"] == 1.0
     assert record.results["target"]["accuracy"] == 0.0

@@ -3,7 +3,7 @@
 import pytest
 
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth, Gradual, LinearThenFull, Surgical
+from landbridge.training.freezing import Depth, Gradual, LinearThenFull, Surgical
 
 STAGES = ("stem", "layer1", "layer2", "head")
 

@@ -1,6 +1,7 @@
-"""The floors of the house, read from the source: who may import whom."""
+"""Which room may import which: the order stands in docs/architecture.md, and the imports are read from the source."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,68 +10,64 @@ import pytest
 import landbridge
 
 ROOT = Path(landbridge.__file__).parent
-
-# From the top. A module imports from its own floor and from those below.
-FLOORS = (
-    {"__main__"},
-    {"sweeps"},
-    {"run", "table", "trials"},
-    {"assemble"},
-    {"start", "evaluate", "samples", "cache", "report", "folder", "lightning", "dashboard", "check"},
-    {"averaging", "epochs", "build"},
-    {"strategies"},
-    {"network", "tuning"},
-    {"backbones", "freezing", "schedules", "selection"},
-    {"data"},
-    {"losses", "statistics", "transferability", "record", "groups", "choices", "clock", "signatures", "values"},
-    {"checkpoints", "nearest", "errors", "endings", "allocator", "__init__"},
-)
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-# Someone can lift these out and use them.
+PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+#: Rooms from the top down. A room imports only rooms that stand below it.
+ROOMS = re.findall(r"^(\w+) {2,}\S", PAGE.read_text().split("## Where things are")[1].split("```")[1], re.MULTILINE)
+# They can be used without the rest of landbridge.
 PURE = {"losses", "selection", "statistics", "transferability"}
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 
-def part(file: str) -> str:
-    """Return the name of a file's module or package, directly below `landbridge`."""
+def room(file: str) -> str:
+    """Return the name of a file's room: the folder or file directly below `landbridge`."""
     return file.split("/")[0].removesuffix(".py")
 
 
 def imports(file: str) -> Iterator[str]:
-    """Yield the dotted names that a file imports, wherever in it: `landbridge.record.Record` for a name in a module."""
+    """Yield the dotted names that a file imports, anywhere in it: `landbridge.record.Record` for a name in a module."""
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative imports hide the floor"
+            assert node.level == 0, f"{file}: a relative import hides the room"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def parts_imported(file: str) -> set[str]:
+def rooms_imported(file: str) -> set[str]:
     names = (name.split(".") for name in imports(file))
-    return {(path[1] if path[1] in FLOOR else "__init__") for path in names if path[0] == "landbridge" and path[1:]}
+    return {path[1] for path in names if path[0] == "landbridge" and path[1:] and path[1] in ROOMS}
+
+
+def test_the_page_lists_every_room():
+    assert len(ROOMS) == len(set(ROOMS))
+    assert {room(file) for file in FILES} - {"__init__"} == set(ROOMS)
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_an_import_never_runs_upwards(file):
-    assert part(file) in FLOOR, f"{file} has no floor: give it one in this test and in docs/architecture.md"
-    upwards = {name for name in parts_imported(file) if FLOOR[name] < FLOOR[part(file)]}
-    assert not upwards
+def test_no_import_runs_upwards(file):
+    if room(file) == "__init__":
+        assert not rooms_imported(file)
+        return
+    own = ROOMS.index(room(file))
+    assert not {name for name in rooms_imported(file) if ROOMS.index(name) < own}
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if part(file) in PURE])
+@pytest.mark.parametrize("file", [file for file in FILES if room(file) in PURE])
 def test_pure_functions_import_nothing_of_landbridge_but_one_another(file):
-    assert parts_imported(file) <= PURE
+    assert rooms_imported(file) <= PURE
 
 
-def test_nothing_that_trains_imports_the_evaluation():
-    assert {part(file) for file in FILES if "evaluate" in parts_imported(file)} <= {"run", "report"}
+def test_only_the_run_imports_the_final_evaluation():
+    def evaluates(file: str) -> bool:
+        return any(f"{name}.".startswith("landbridge.run.evaluate.") for name in imports(file))
+
+    assert [file for file in FILES if evaluates(file)] == ["run/run.py"]
 
 
-def test_configuration_becomes_code_in_one_place():  # C9, C13
+def test_configuration_becomes_objects_in_one_place():
     def instantiates(file: str) -> bool:
         tree = ast.parse((ROOT / file).read_text())
         names = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(tree)}
         return "instantiate" in names or any(name.endswith(".instantiate") for name in imports(file))
 
-    assert [file for file in FILES if instantiates(file)] == ["build.py"]
+    assert [file for file in FILES if instantiates(file)] == ["config/build.py"]

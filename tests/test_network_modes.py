@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from landbridge.backbones.backbone import Backbone
-from landbridge.backbones.pretrained import Timm
-from landbridge.backbones.small import MLP, DigitsCNN
+from landbridge.models.backbones.backbone import Backbone
+from landbridge.models.backbones.small import MLP, DigitsCNN
+from landbridge.models.backbones.timm_models import Timm
 from landbridge.strategies import TargetOnly
 
 SMALL = {"pretrained_cfg_overlay": {"input_size": [3, 64, 64]}}
@@ -142,7 +142,7 @@ class Watched(TargetOnly):
 @pytest.mark.parametrize(
     ("depth", "frozen"), [(0, ()), (1, ("backbone.conv",)), (2, ("backbone",)), ("all", ("backbone",))]
 )
-def test_training_keeps_frozen_stages_still_through_validation(depth, frozen, tiny):  # F2, F3, F6
+def test_training_keeps_frozen_stages_still_through_validation(depth, frozen, tiny):
     record = tiny(
         "strategy=target_only",
         "strategy._target_=test_network_modes.Watched",

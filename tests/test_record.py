@@ -2,18 +2,30 @@
 
 import copy
 import json
+import math
 import threading
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from landbridge import record as records
+from landbridge.config.signatures import locate, read_signature
 from landbridge.errors import LandbridgeError
-from landbridge.record import RECORD, Record, environment, fingerprint, peak_memory_bytes
+from landbridge.record import (
+    RECORD,
+    Record,
+    best_epoch,
+    environment,
+    fingerprint,
+    machine,
+    old_names,
+    peak_memory_bytes,
+)
+from landbridge.strategies.terms import TERMS
 
 FULL = Record(
     status="done",
@@ -102,6 +114,42 @@ def test_a_record_that_lacks_entries_gets_their_defaults(tmp_path):
     assert Record.read(tmp_path) == Record(status="failed")
 
 
+# ---- the best epoch and its score
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([1.0, 3.0, 2.0], 1),
+        ([3.0, 1.0, 3.0], 2),
+        ([0.5, 0.5, 0.5], 2),
+        ([math.nan, 1.0, math.nan], 1),
+        ([1.0, math.nan], 0),
+        ([math.nan, -5.0, math.nan], 1),
+        ([math.nan, math.nan], 1),
+        ([-math.inf, -5.0], 1),
+        ([0.0], 0),
+    ],
+)
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_the_best_epoch_is_the_later_one_of_equals_and_nan_is_the_worst_score(kind, scores, best):
+    assert best_epoch(kind(scores)) == best
+
+
+@pytest.mark.parametrize(
+    ("selection", "score"),
+    [
+        ({"rule": "im", "epoch": 0}, 0.9),
+        ({"rule": "im", "epoch": 1}, 0.2),
+        ({"rule": "last", "epoch": 1}, None),
+        ({}, None),
+    ],
+)
+def test_the_score_of_a_run_is_that_of_the_selected_epoch_under_its_rule(selection, score):
+    epochs = [{"scores": {"im": 0.9, "oracle": 0.1}}, {"scores": {"im": 0.2, "oracle": 0.8}}]
+    assert Record(selection=selection, epochs=epochs).score() == score
+
+
 # ---- the fingerprint
 
 DATA = {"source": "s", "target": "t"}
@@ -135,7 +183,9 @@ def test_the_fingerprint_changes_with_every_setting_but_the_incidental_ones(conf
 
 def test_of_the_cache_just_the_views_change_results_and_none_are_as_good_as_no_cache(config):
     def of(**cache):
-        return fingerprint({**config, "cache": {"_target_": "landbridge.cache.Activations", **cache}}, DATA)
+        return fingerprint(
+            {**config, "cache": {"_target_": "landbridge.activation_cache.ActivationCache", **cache}}, DATA
+        )
 
     assert of(path="elsewhere", size=1) == fingerprint({**config, "cache": None}, DATA) == of()
     assert len({of(), of(views=1), of(views=2, path="elsewhere"), of(views=2)}) == 3
@@ -177,7 +227,7 @@ def test_the_environment_names_versions_and_hardware():
 
 def test_an_environment_without_git_is_described_too(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(records, "_git_revision", records._git_revision.__wrapped__)
+    monkeypatch.setattr(machine, "_git_revision", machine._git_revision.__wrapped__)
     assert environment()["git"] is None
 
 
@@ -191,3 +241,45 @@ def test_peak_memory_is_in_bytes():
 def test_the_skeleton_that_scripts_rely_on():
     skeleton = {"schema", "status", "fingerprint", "overrides", "config", "selection", "results", "cost", "epochs"}
     assert skeleton <= asdict(Record()).keys()
+
+
+def test_a_record_with_old_names_is_read_with_the_new_ones(tmp_path):
+    old = {
+        "target": {
+            "_target_": "landbridge.data.altered.altered",
+            "domain": {"_target_": "landbridge.data.digits.mnist_5k"},
+        },
+        "start": {"_target_": "landbridge.start.Scratch"},
+        "strategy": {"_target_": "landbridge.strategies.DANN"},
+    }
+    Record(config=old).write(tmp_path)
+    config = Record.read(tmp_path).config
+    assert config["target"]["_target_"] == "landbridge.data.sources.altered.altered"
+    assert config["target"]["domain"]["_target_"] == "landbridge.data.sources.digits.mnist_5k"
+    assert config["start"]["_target_"] == "landbridge.models.start.Scratch"
+    assert config["strategy"]["_target_"] == "landbridge.strategies.DANN"
+
+
+@pytest.mark.parametrize("name", sorted(old_names.RENAMED.values()))
+def test_new_names_exist(name):
+    locate(name)
+
+
+def test_a_strategy_that_has_become_a_term_is_read_as_one():
+    def read(**node):
+        return old_names.with_new_names({"strategy": node})["strategy"]
+
+    base = "landbridge.strategies"
+    assert read(_target_=f"{base}.MCC", weight=1.0, temperature=2.5, gather=True) == {
+        "_target_": f"{base}.Supervised",
+        "gather": True,
+        "terms": {"mcc": {"ramp": "dann", "weight": 1.0, "temperature": 2.5}},
+    }
+    assert read(_target_=f"{base}.BSP", spectral_weight=0.1, weight=2.0) == {
+        "_target_": f"{base}.DANN",
+        "weight": 2.0,
+        "terms": {"bsp": {"weight": 0.1}},
+    }
+    for strategy, term, settings, renamed in old_names.NOW_TERMS.values():
+        locate(f"{base}.{strategy}")
+        assert {*settings, *renamed.values()} <= {*read_signature(TERMS[term]).hints}

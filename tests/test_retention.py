@@ -2,9 +2,9 @@
 
 import pytest
 
-from landbridge.evaluate import OUTPUTS
 from landbridge.record import Record, read_arrays
-from landbridge.table import print_record
+from landbridge.run.evaluate import OUTPUTS
+from landbridge.run.final_table import print_record
 
 
 @pytest.fixture

@@ -19,12 +19,12 @@ import yaml
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer
 
-from landbridge.checkpoints import LAST, SELECTED
-from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record
-from landbridge.run import run
-from landbridge.selection import Evidence, Rule
+from landbridge.run.checkpoints import LAST, SELECTED
+from landbridge.run.epochs import Epochs
+from landbridge.run.run import run
+from landbridge.selection import Rule, ValidationOutputs
 
 
 def weights(folder: Path, name: str = LAST) -> dict[str, torch.Tensor]:
@@ -60,7 +60,7 @@ def test_a_run_repeats_itself_to_the_bit_and_differs_by_seed(tiny, tmp_path):
     assert not equal(weights(tmp_path / "one"), weights(tmp_path / "other"))
 
 
-def test_the_configuration_is_kept_as_plain_values_and_never_changed(compose, tmp_path):  # C9, C15
+def test_the_configuration_is_kept_as_plain_values_and_never_changed(compose, tmp_path):
     cfg = compose("experiment=tiny")
     before = OmegaConf.to_container(cfg, resolve=True)
     OmegaConf.set_readonly(cfg, True)
@@ -97,7 +97,7 @@ class Second(Rule):
 
     name: ClassVar = "second"
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         return -abs(evidence.epoch - 1.0)
 
 
@@ -298,7 +298,7 @@ def test_a_damaged_checkpoint_starts_anew(damage, tiny, tmp_path, monkeypatch, c
 @pytest.mark.parametrize(("every", "moments_in_all"), [(0, 9), (3, 7), (1000, 5)])
 def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(every, moments_in_all, tiny, tmp_path, monkeypatch):
     # The clock ticks whenever it is asked, once or twice an epoch: 3 writes some epochs, 1000 the last one alone.
-    monkeypatch.setattr("landbridge.checkpoints.time", SimpleNamespace(monotonic=itertools.count().__next__))
+    monkeypatch.setattr("landbridge.run.checkpoints.time", SimpleNamespace(monotonic=itertools.count().__next__))
     overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4", f"checkpoint_every={every}"]
     straight = tiny(*overrides, folder="straight")
     replace = Path.replace
@@ -445,7 +445,7 @@ def wandb_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     return config, summary, code
 
 
-def test_each_run_is_a_wandb_run_of_its_own_even_a_failed_one(tiny, tmp_path):  # L1, L2
+def test_each_run_is_a_wandb_run_of_its_own_even_a_failed_one(tiny, tmp_path):
     pytest.importorskip("wandb")
     for seed in (0, 1):
         record = tiny("logger=wandb", f"seed={seed}", "name=mine", folder=str(seed))

@@ -8,9 +8,9 @@ from sklearn.decomposition import PCA
 from torch.nn.functional import softmax
 
 from dusk import DuskNet, dusk
-from landbridge.network import Network
+from landbridge.models.network import Network
 from landbridge.record import OUTPUTS, SAMPLES, read_arrays
-from landbridge.samples import DIRECTIONS, EMBEDDED, PICTURES, PIXELS, Samples
+from landbridge.run.samples import DIRECTIONS, EMBEDDED, PICTURES, PIXELS, Samples
 
 CPU = torch.device("cpu")
 
@@ -103,9 +103,9 @@ def test_strategies_with_networks_of_their_own_leave_samples_too(strategy, tiny,
 
 
 def test_vectors_have_embeddings_and_no_pictures(tmp_path):
-    from landbridge.backbones.small import MLP
     from landbridge.data.domain import split_domain
     from landbridge.data.inputs import TensorInputs
+    from landbridge.models.backbones.small import MLP
 
     torch.manual_seed(0)
     labels = torch.arange(60) % 3

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landbridge.schedules import Constant, Cosine, InverseDecay, SlantedTriangular
+from landbridge.training.schedules import Constant, Cosine, InverseDecay, SlantedTriangular
 
 PROGRESS = st.floats(0, 1)
 

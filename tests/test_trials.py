@@ -6,7 +6,7 @@ import pytest
 
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
-from landbridge.trials import choose
+from landbridge.sweeps.trials import choose
 
 
 def finished(score, test=0.5, epoch=1, rule="target_val", **changes):

@@ -9,8 +9,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from landbridge.endings import mistakes_in_short, told_in_short
-from landbridge.groups import as_additions, as_typed, conf_folder, register_groups
+from landbridge.cli.config_sources import conf_folder, register_groups
+from landbridge.cli.exit import mistakes_in_short, told_in_short
+from landbridge.cli.overrides import as_additions, as_typed
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
@@ -18,9 +19,9 @@ def task(cfg: DictConfig) -> float | None:
     """Run one transfer; the returned value is what a sweeper maximises or minimises."""
     from hydra.core.hydra_config import HydraConfig
 
-    from landbridge.allocator import keep_memory
-    from landbridge.run import run
-    from landbridge.table import print_record
+    from landbridge.run.allocator import keep_memory
+    from landbridge.run.final_table import print_record
+    from landbridge.run.run import run
 
     keep_memory()
     hydra_config = HydraConfig.get()

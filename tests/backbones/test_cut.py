@@ -8,12 +8,12 @@ from torch import nn
 from torch.func import functional_call
 
 from dusk import DuskNet
-from landbridge.backbones.backbone import Backbone, Sequence
-from landbridge.backbones.cut import CannotCut
-from landbridge.backbones.pretrained import Timm
-from landbridge.backbones.small import MLP, DigitsCNN
 from landbridge.data.activations import Activation
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import Backbone, SequentialBackbone
+from landbridge.models.backbones.small import MLP, DigitsCNN
+from landbridge.models.backbones.stage_graph import CannotCut
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
 
 SMALL = {"pretrained_cfg_overlay": {"input_size": (3, 64, 64)}}
 FAMILIES = {
@@ -122,7 +122,7 @@ def test_a_forward_pass_that_depends_on_the_mode_before_the_cut_is_refused():
 def test_parts_without_parameters_are_no_stages_and_cutting_leaves_none_out():
     torch.manual_seed(0)
     parts = {"flat": nn.Flatten(), "one": nn.Linear(4, 5), "act": nn.Tanh(), "two": nn.Linear(5, 3), "end": nn.Tanh()}
-    net, x = Sequence(parts, None, 3), torch.randn(2, 2, 2)
+    net, x = SequentialBackbone(parts, None, 3), torch.randn(2, 2, 2)
     assert net.stages == ("one", "two")
     for depth in (1, 2):
         net.train_stages(range(depth, 2))

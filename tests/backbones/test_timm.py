@@ -6,7 +6,7 @@ import torch
 from timm.data import resolve_data_config
 from timm.models import group_parameters
 
-from landbridge.backbones.pretrained import Timm
+from landbridge.models.backbones.timm_models import Timm
 
 STAGES = {
     "test_resnet": "conv1+bn1, layer1, layer2, layer3, layer4",
@@ -56,7 +56,7 @@ def test_options_reach_the_model():
     assert Timm("test_resnet", options={"drop_rate": 0.25}).model.drop_rate == 0.25
 
 
-def test_a_new_backbone_is_in_training_mode():  # F4
+def test_a_new_backbone_is_in_training_mode():
     assert all(module.training for module in Timm("test_vit").modules())
 
 

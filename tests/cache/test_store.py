@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from landbridge.cache.store import Store
+from landbridge.activation_cache.store import Store
 
 ROWS = 10
 GENEROUS = 1e6
@@ -192,12 +192,12 @@ def test_more_than_the_disk_has_is_refused_before_anything_is_written(tmp_path):
 def test_content_is_compared_with_checksums_once_a_process(store, monkeypatch):
     store.fetch("key", ROWS, batches)
     store.find("key", ROWS)
-    monkeypatch.setattr("landbridge.cache.entry._digests", lambda path: pytest.fail("compared again"))
+    monkeypatch.setattr("landbridge.activation_cache.entry._digests", lambda path: pytest.fail("compared again"))
     assert same(store.find("key", ROWS))
 
 
 def test_a_large_file_is_hashed_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("landbridge.cache.entry.BLOCK", 64)
+    monkeypatch.setattr("landbridge.activation_cache.entry.BLOCK", 64)
     store = Store(tmp_path, GENEROUS)
     store.fetch("key", ROWS, batches)
     raw = np.memmap(tmp_path / "key" / "1.bin", mode="r+")

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from dusk import DuskNet, dusk
-from landbridge.backbones.small import GREY_28
-from landbridge.cache.draw import Draw
-from landbridge.data.activations import Activations, KnownViews
+from landbridge.activation_cache.draw import Draw
+from landbridge.data.activations import CachedActivations, CachedViews
 from landbridge.data.augment import VIEWS, Augmentation
-from landbridge.data.streams import Joint, Order, Stream
-from landbridge.epochs import Epochs
+from landbridge.data.streams import JointBatches, Stream, StreamIndices
 from landbridge.errors import LandbridgeError
-from landbridge.strategies.two_views import TwoViews
+from landbridge.models.backbones.small import GREY_28
+from landbridge.run.epochs import Epochs
+from landbridge.strategies.self_training.two_views import TwoViews
 
 # Of FixMatch's streams with four labels a class: weak views of all, and strong ones of the unlabelled target.
 VIEWS_OF_FIXMATCH = 4
@@ -71,7 +71,7 @@ def test_frozen_stages_do_not_run_in_training(run, monkeypatch):
     between = DuskNet.between
     monkeypatch.setattr(DuskNet, "forward", lambda net, x: pytest.fail("a stage that stands still has run"))
     monkeypatch.setattr(DuskNet, "segment", lambda net, *ends: ran.append(ends) or between(net, *ends))
-    monkeypatch.setattr("landbridge.cache.forward.Forward.try_cut", lambda *_: None)
+    monkeypatch.setattr("landbridge.activation_cache.forward.Forward.try_cut", lambda *_: None)
     run("fixmatch", folder="cold")
     assert {(0, 1), (1, 2)} <= set(ran)
     ran.clear()
@@ -81,23 +81,23 @@ def test_frozen_stages_do_not_run_in_training(run, monkeypatch):
 
 def test_what_is_read_is_what_frozen_stages_make_of_a_drawn_view(run):
     batches, known = [], {}
-    look = TwoViews.look
+    with_views = TwoViews.with_views
 
     def seen(strategy, batch):
         known["strategy"], known["data"] = strategy, strategy.data
-        batches.append(look(strategy, batch))
+        batches.append(with_views(strategy, batch))
         return batches[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TwoViews, "look", seen)
+        patch.setattr(TwoViews, "with_views", seen)
         run("fixmatch")
     read = {"source": 0, "target_strong": 0}
     for name, (of, kind) in (("source", ("source", "weak")), ("target_strong", ("target_unlabelled", "strong"))):
         strategy, data = known["strategy"], known["data"]
         stage = strategy.network.backbone.eval().get_submodule("conv")
-        inputs = data.streams[of].inputs
+        inputs = data.streams.training[of].inputs
         for number in range(2):
-            draw = Draw(name, getattr(data.views[of], kind), number, seed=0)
+            draw = Draw(name, getattr(data.streams.augmentations[of], kind), number, seed=0)
             augmented = draw.augmenting(inputs, torch.device("cpu"))(inputs.tensor)
             with torch.no_grad():
                 expected = stage(strategy.spec.render(augmented))
@@ -132,7 +132,7 @@ def test_drawn_views_make_another_run_than_fresh_ones(run, tiny):
 
 def test_where_nothing_is_frozen_views_are_drawn_in_every_step_and_that_is_said(run, tiny, tmp_path, caplog):
     run("fixmatch", "freeze.depth=0", folder="asked")
-    assert "cache.views: no stage stands still throughout" in caplog.text
+    assert "cache.views: no stage is frozen throughout" in caplog.text
     tiny("strategy=fixmatch", "target_labels=4", "trainer.max_epochs=3", "data.steps_per_epoch=3", folder="plain")
     assert_same(tmp_path / "asked", tmp_path / "plain")
 
@@ -147,8 +147,8 @@ def test_without_room_for_its_views_a_run_fails(run):
 
 def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
     size, draws = 60, 3
-    order = Order({"source": size}, 20, steps=3, seed=0, draws={"source": draws})
-    plain = Order({"source": size}, 20, steps=3, seed=0)
+    order = StreamIndices({"source": size}, 20, steps=3, seed=0, draws={"source": draws})
+    plain = StreamIndices({"source": size}, 20, steps=3, seed=0)
     chosen = torch.zeros(5, size, dtype=torch.long)
     for epoch in range(5):
         order.set_epoch(epoch)
@@ -159,8 +159,8 @@ def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
     assert set(chosen.flatten().tolist()) == set(range(draws))
     assert (chosen != chosen[0]).any(dim=0).float().mean() > 0.8  # 1 - 1 / 81 of them, if draws are independent
     # Rows of a batch that straddles two passes, or of another process, are the same.
-    parts = [list(Order({"source": size}, 10, 3, 0, rank, 2, draws={"source": draws})) for rank in range(2)]
-    plain = list(Order({"source": size}, 20, 3, 0, draws={"source": draws}))
+    parts = [list(StreamIndices({"source": size}, 10, 3, 0, rank, 2, draws={"source": draws})) for rank in range(2)]
+    plain = list(StreamIndices({"source": size}, 20, 3, 0, draws={"source": draws}))
     for whole, *of in zip(plain, *parts, strict=True):
         assert torch.equal(whole["source"], torch.cat([part["source"] for part in of]))
 
@@ -170,10 +170,10 @@ def test_a_batch_has_the_rows_of_its_draws(channels_last):
     inputs, labels = dusk("noon").splits["train"].inputs, torch.arange(36) % 3
     layout = torch.channels_last if channels_last else torch.contiguous_format
     draws = [torch.randn(36, 4, 3, 3).to(memory_format=layout) for _ in range(3)]
-    known = KnownViews({"weak": [Activations(1, [each], torch.arange(36)) for each in draws]})
+    known = CachedViews({"weak": [CachedActivations(1, [each], torch.arange(36)) for each in draws]})
     stream = Stream(inputs, GREY_28, labels, views=known)
     positions = torch.tensor([5, 5 + 36, 3 + 72, 35, 0])
-    batch = Joint({"source": stream})[{"source": positions}]["source"]
+    batch = JointBatches({"source": stream})[{"source": positions}]["source"]
     assert batch["index"].tolist() == [5, 5, 3, 35, 0]
     assert torch.equal(batch["y"], labels[batch["index"]])
     (x,) = batch["x"]["weak"].tensors

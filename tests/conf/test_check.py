@@ -16,12 +16,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-import landbridge.check
-from landbridge.build import SLOTS, Slot
-from landbridge.check import check
-from landbridge.errors import LandbridgeError
-from landbridge.nearest import nearest
-from landbridge.values import UNKNOWN, StandIn, faults
+import landbridge.config.check
+from landbridge.config.check import check
+from landbridge.config.slots import SLOTS, Slot
+from landbridge.config.values import UNKNOWN, StandIn, faults
+from landbridge.errors import LandbridgeError, nearest
 
 HERE = __name__
 
@@ -82,7 +81,7 @@ def toy_slots():
     toy = {"method": Slot(f"{HERE}.Method", frozenset({"network"}))}
     toy |= {name: SLOTS[name] for name in ("optimizer", "trainer", "logger")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(landbridge.check, "SLOTS", toy)
+        patch.setattr(landbridge.config.check, "SLOTS", toy)
         yield
 
 
@@ -195,7 +194,7 @@ def test_what_the_root_needs_must_be_there(name: str):
     assert problems(without(name)) == {name: "is missing: landbridge needs it"}
 
 
-def test_an_experiment_without_its_package_line_is_explained():  # C5
+def test_an_experiment_without_its_package_line_is_explained():
     found = problems(valid() | {"experiment": {"seed": 7}})
     assert found == {"experiment": "an experiment file's first line must be `# @package _global_`"}
 
@@ -247,7 +246,7 @@ def test_facts_wrong(path: str, value: Any, message: str):
         ("torch.optim.Adamm", "torch.optim has no 'Adamm'; nearest: Adam"),
         ("torch.optm.Adam", "torch has no 'optm'; nearest: optim"),
         ("troch.optim.Adam", "there is no package 'troch'; nearest: torch"),
-        ("landbridge.chekc.X", "landbridge has no 'chekc'; nearest: check"),
+        ("landbridge.conifg.X", "landbridge has no 'conifg'; nearest: config"),
         ("torch.optim.Adam.stepp", "torch.optim.Adam has no 'stepp'; nearest: step"),
         ("torch.optim", "torch.optim is neither a class nor a function annotated with the class it returns"),
         ("os.system", "os.system is neither a class nor a function annotated with the class it returns"),
@@ -287,9 +286,7 @@ def test_an_abstract_class_is_refused():
         ("def f(:", "SyntaxError: invalid syntax"),
     ],
 )
-def test_a_broken_import_shows_its_cause(
-    source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):  # C7
+def test_a_broken_import_shows_its_cause(source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "broken_toy.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     found = problems(changed("method._target_", "broken_toy.Method"))
@@ -334,7 +331,7 @@ def test_nodes_inside_are_compared_with_the_annotation():
 # ---- names
 
 
-def test_kwargs_are_followed_to_the_bases():  # C10
+def test_kwargs_are_followed_to_the_bases():
     assert problems(changed("method.decay", 0.5)) == {}
     found = problems(changed("method.dekay", 0.5))
     assert found == {"method.dekay": "Adversarial has no such setting; nearest: decay"}
@@ -358,7 +355,7 @@ def test_what_run_supplies_must_not_be_set():
     assert found == {"trainer.default_root_dir": "is set by landbridge", "optimizer.params": "is set by landbridge"}
 
 
-def test_required_settings_must_be_there_unless_partial():  # C8
+def test_required_settings_must_be_there_unless_partial():
     assert problems(without("method.critic")) == {"method.critic": "is missing: Adversarial needs it"}
     assert problems(without("method.critic.hidden")) == {"method.critic.hidden": "is missing: Critic needs it"}
     assert problems(without("method.parts.first.hidden")).keys() == {"method.parts.first.hidden"}
@@ -367,7 +364,7 @@ def test_required_settings_must_be_there_unless_partial():  # C8
     assert problems(config) == {}
 
 
-def test_partial_nodes_are_checked_like_others():  # C8
+def test_partial_nodes_are_checked_like_others():
     found = problems(changed("method.maker.momentun", 0.5))
     assert found == {"method.maker.momentun": "SGD has no such setting; nearest: momentum"}
 

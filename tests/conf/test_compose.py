@@ -6,9 +6,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from landbridge.check import check
+from landbridge.cli.config_sources import conf_folder
+from landbridge.config.check import check
 from landbridge.errors import LandbridgeError
-from landbridge.groups import conf_folder
 
 CONF = conf_folder()
 FILES = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))
@@ -43,29 +43,31 @@ def test_every_experiment_composes_and_checks(name, compose):
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_first_lines_of_an_experiment_are_its_package_and_its_command(path):  # C5
+def test_the_first_lines_of_an_experiment_are_its_package_and_its_command(path):
     package, command, *_ = path.read_text().splitlines()
     assert package == "# @package _global_"
     assert re.match(r"# (python -m )?landbridge .*experiment=" + path.stem, command)
 
 
-def test_an_experiment_beats_the_root_and_the_command_line_beats_both(compose):  # C4
+def test_an_experiment_beats_the_root_and_the_command_line_beats_both(compose):
     root = compose()
     assert root.trainer.max_epochs != 1
     assert compose("experiment=tiny").trainer.max_epochs == 1
     assert compose("experiment=tiny", "trainer.max_epochs=9").trainer.max_epochs == 9
     assert compose("experiment=tiny").source.name == "noon"
-    assert compose("experiment=tiny", "source=uci_digits").source._target_ == "landbridge.data.digits.uci_digits"
+    assert (
+        compose("experiment=tiny", "source=uci_digits").source._target_ == "landbridge.data.sources.digits.uci_digits"
+    )
 
 
-def test_an_experiments_values_for_root_facts_win(compose, tmp_path):  # C4
+def test_an_experiments_values_for_root_facts_win(compose, tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "seven.yaml").write_text("# @package _global_\nseed: 7\nname: seven\n")
     cfg = compose("experiment=seven", config_dir=tmp_path)
     assert (cfg.seed, cfg.name) == (7, "seven")
 
 
-def test_an_experiment_without_its_package_line_is_reported(compose, tmp_path):  # C5
+def test_an_experiment_without_its_package_line_is_reported(compose, tmp_path):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "lost.yaml").write_text("# a comment first\n# @package _global_\nseed: 7\n")
     cfg = compose("experiment=lost", config_dir=tmp_path)
@@ -74,7 +76,7 @@ def test_an_experiment_without_its_package_line_is_reported(compose, tmp_path): 
 
 
 @pytest.mark.parametrize("path", [f"{path}.yaml" for path in FILES])
-def test_defaults_lists_have_no_misspelt_keyword(path):  # C6
+def test_defaults_lists_have_no_misspelt_keyword(path):
     defaults = (yaml.safe_load((CONF / path).read_text()) or {}).get("defaults", [])
     for entry in defaults:
         for key in entry if isinstance(entry, dict) else []:
@@ -85,7 +87,7 @@ def test_defaults_lists_have_no_misspelt_keyword(path):  # C6
 @pytest.mark.parametrize("name", ["test_resnet", "resnet18", "vit_tiny_patch16_224.augreg_in21k_ft_in1k"])
 def test_any_timm_model_is_a_backbone_by_its_name(name, compose):
     cfg = compose(f"backbone={name}")
-    assert cfg.backbone == {"_target_": "landbridge.backbones.pretrained.Timm", "name": name}
+    assert cfg.backbone == {"_target_": "landbridge.models.backbones.timm_models.Timm", "name": name}
     check(cfg)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from dusk import dusk
-from landbridge.data.altered import altered
-from landbridge.data.vectors import vectors
+from landbridge.data.sources.altered import altered
+from landbridge.data.sources.vectors import vectors
 from landbridge.errors import LandbridgeError
 
 SPLITS = ("train", "val", "test")

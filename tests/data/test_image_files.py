@@ -12,10 +12,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, Resize
 
-from landbridge.data import content as hashing
+from landbridge.data import content_hashes as hashing
 from landbridge.data.image_files import FileInputs, decode
 from landbridge.data.inputs import InputSpec
-from landbridge.data.streams import InOrder, Stream
+from landbridge.data.streams import OrderedBatches, Stream
 from landbridge.errors import LandbridgeError
 
 
@@ -161,7 +161,7 @@ def test_pixels_without_a_range_are_refused(tmp_path):
 def test_an_unreadable_file_is_named_through_a_worker(tmp_path, workers):
     broken(tmp_path)
     inputs = FileInputs([str(tmp_path / "whole.jpg"), str(tmp_path / "cut.jpg")])
-    batches = iter(DataLoader(InOrder("test", Stream(inputs, spec()), 1), batch_size=None, num_workers=workers))
+    batches = iter(DataLoader(OrderedBatches("test", Stream(inputs, spec()), 1), batch_size=None, num_workers=workers))
     with pytest.raises(LandbridgeError, match=rf"{tmp_path / 'cut.jpg'}: cannot be read as an image \("):
         list(batches)
     if workers:  # torch would wait five seconds for it once the error's traceback is collected
@@ -186,7 +186,7 @@ def test_batches_are_stacked_in_the_order_asked_for(folder):
 
 def test_workers_read_what_the_main_process_reads(folder):
     def read(workers):
-        stream = InOrder("test", Stream(FileInputs(folder), spec()), 2)
+        stream = OrderedBatches("test", Stream(FileInputs(folder), spec()), 2)
         return torch.cat([batch["x"] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
 
     assert torch.equal(read(0), read(1))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from landbridge.data.image_folder import EXTENSIONS, image_folder
 from landbridge.data.inputs import InputSpec
+from landbridge.data.sources.image_folder import EXTENSIONS, image_folder
 from landbridge.errors import LandbridgeError
 
 DATA = Path(os.environ.get("LANDBRIDGE_DATA", "no data"))
@@ -149,7 +149,7 @@ def test_copies_across_given_splits_stay_in_the_test(tmp_path, caplog):
 
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory):
-    """Pictures of 12 patients, 6 each, in two classes; a table names the same patients."""
+    """ImageKind of 12 patients, 6 each, in two classes; a table names the same patients."""
     root = tmp_path_factory.mktemp("clinic")
     lines = ["path,group"]
     for patient in range(12):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import center_of_mass
 
-from landbridge.data.digits import DIGITS
-from landbridge.data.rendered_digits import DEJAVU, Ranges, rendered_digits
+from landbridge.data.sources.digits import DIGITS
+from landbridge.data.sources.rendered_digits import DEJAVU, Ranges, rendered_digits
 from landbridge.errors import LandbridgeError
 
 FONTS = [f"{matplotlib.get_data_path()}/fonts/ttf/{name}" for name in ("DejaVuSans.ttf", "DejaVuSerif-Bold.ttf")]
@@ -38,7 +38,7 @@ def fixed():
 def test_the_layout_is_that_of_mnist(fixed):
     """Light digits of 20 pixels on black, centred by mass in 28 x 28, and all different."""
     assert fixed.classes == DIGITS
-    assert (fixed.shape, fixed.pictures) == ((1, 28, 28), "digits")
+    assert (fixed.shape, fixed.image_kind) == ((1, 28, 28), "digits")
     first = images(fixed)[:10]
     assert len({image.tobytes() for image in first}) == 10
     for image in first:

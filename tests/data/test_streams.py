@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from landbridge.backbones.small import GREY_28
 from landbridge.data.inputs import TensorInputs
-from landbridge.data.streams import InOrder, Joint, Order, Stream, choose_streams, labelled
+from landbridge.data.streams import JointBatches, OrderedBatches, Stream, StreamIndices, choose_streams, labelled
 from landbridge.errors import LandbridgeError
+from landbridge.models.backbones.small import GREY_28
 from landbridge.strategies import Output
 
 SIZES = st.integers(1, 40)
@@ -18,19 +18,19 @@ STEPS = st.integers(1, 9)
 SEED = st.integers(0, 2**31)
 
 
-def epoch(order: Order, number: int) -> list[dict[str, list[int]]]:
+def epoch(order: StreamIndices, number: int) -> list[dict[str, list[int]]]:
     order.set_epoch(number)
     return [{name: indices.tolist() for name, indices in step.items()} for step in order]
 
 
-def flow(order: Order, epochs: int, name: str = "source") -> list[int]:
+def flow(order: StreamIndices, epochs: int, name: str = "source") -> list[int]:
     """Return all samples of a stream in the order in which a run of some epochs sees them."""
     return [index for number in range(epochs) for step in epoch(order, number) for index in step[name]]
 
 
 @given(SIZES, BATCH, STEPS, SEED)
 def test_every_pass_covers_every_sample_once(size, batch, steps, seed):
-    order = Order({"source": size}, batch, steps, seed)
+    order = StreamIndices({"source": size}, batch, steps, seed)
     assert len(order) == steps
     assert all(len(step["source"]) == min(batch, size) for step in epoch(order, 3))
     seen = flow(order, epochs=3)
@@ -42,16 +42,16 @@ def test_every_pass_covers_every_sample_once(size, batch, steps, seed):
 
 @given(SIZES, SIZES, BATCH, STEPS, SEED, st.integers(0, 5))
 def test_any_epoch_can_be_the_first_one_and_other_streams_do_not_matter(one, other, batch, steps, seed, number):
-    straight = Order({"source": one, "target": other}, batch, steps, seed)
+    straight = StreamIndices({"source": one, "target": other}, batch, steps, seed)
     for before in range(number):
         epoch(straight, before)
-    resumed = epoch(Order({"source": one}, batch, steps, seed), number)
+    resumed = epoch(StreamIndices({"source": one}, batch, steps, seed), number)
     assert [step["source"] for step in epoch(straight, number)] == [step["source"] for step in resumed]
 
 
 def test_passes_seeds_and_streams_are_shuffled_apart():
     def first_pass(seed: int = 0, name: str = "source", number: int = 0) -> tuple[int, ...]:
-        return tuple(epoch(Order({name: 50}, 50, 1, seed), number)[0][name])
+        return tuple(epoch(StreamIndices({name: 50}, 50, 1, seed), number)[0][name])
 
     assert len({first_pass(), first_pass(seed=1), first_pass(name="target"), first_pass(number=1)}) == 4
 
@@ -59,8 +59,8 @@ def test_passes_seeds_and_streams_are_shuffled_apart():
 @given(st.integers(1, 5), st.integers(1, 8), STEPS, SEED, st.integers(1, 4))
 def test_ranks_part_the_global_batch(batch, batches, steps, seed, world):
     size = batch * world * batches
-    alone = epoch(Order({"source": size}, batch * world, steps, seed), 1)
-    ranks = [epoch(Order({"source": size}, batch, steps, seed, rank, world), 1) for rank in range(world)]
+    alone = epoch(StreamIndices({"source": size}, batch * world, steps, seed), 1)
+    ranks = [epoch(StreamIndices({"source": size}, batch, steps, seed, rank, world), 1) for rank in range(world)]
     for step, whole in enumerate(alone):
         assert [index for rank in ranks for index in rank[step]["source"]] == whole["source"]
 
@@ -77,8 +77,8 @@ def inputs():
 def test_an_unlabelled_stream_has_no_labels_in_any_process(inputs, workers):
     y = torch.arange(6)
     streams = {"source": Stream(inputs, GREY_28, y), "target_unlabelled": Stream(inputs, GREY_28)}
-    order = Order({"source": 6, "target_unlabelled": 6}, 4, steps=3, seed=0)
-    for batch in DataLoader(Joint(streams), batch_size=None, sampler=order, num_workers=workers):
+    order = StreamIndices({"source": 6, "target_unlabelled": 6}, 4, steps=3, seed=0)
+    for batch in DataLoader(JointBatches(streams), batch_size=None, sampler=order, num_workers=workers):
         assert batch["source"].keys() == {"x", "y", "index"}
         assert torch.equal(batch["source"]["y"], y[batch["source"]["index"]])
         assert batch["target_unlabelled"].keys() == {"x", "index"}
@@ -104,7 +104,7 @@ def test_a_labelled_stream_holds_the_samples_whose_labels_are_shown(inputs):
 @settings(max_examples=30)
 def test_evaluation_reads_every_sample_once_in_order(size, batch_size):
     inputs = TensorInputs(torch.arange(size).byte().view(-1, 1, 1, 1))
-    dataset = InOrder("target", Stream(inputs, None), batch_size)
+    dataset = OrderedBatches("target", Stream(inputs, None), batch_size)
     batches = [dataset[i] for i in range(len(dataset))]
     assert torch.cat([batch["x"] for batch in batches]).flatten().tolist() == list(range(size))
     assert all(len(batch["index"]) == batch_size for batch in batches[:-1])

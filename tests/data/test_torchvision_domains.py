@@ -19,7 +19,7 @@ import torch
 from scipy.io import savemat
 from torchvision import datasets
 
-from landbridge.data.torchvision_domains import SOURCES, torchvision_domain
+from landbridge.data.sources.torchvision_datasets import SOURCES, torchvision_domain
 from landbridge.errors import LandbridgeError
 
 TRAIN, TEST = 100, 20

@@ -1,5 +1,6 @@
-"""The data module holds the streams that are asked for, and no label beyond the budget."""
+"""A transfer's streams hold what is asked for and no label beyond the budget; its data module reads them in batches."""
 
+import dataclasses
 import io
 import math
 import pickle
@@ -10,16 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dusk import dusk
-from landbridge.backbones.small import GREY_28
+from landbridge.data.augment import VIEWS
+from landbridge.data.domain import Domain
 from landbridge.data.transfer import TransferData
+from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
+from landbridge.models.backbones.small import GREY_28
 
 ALL = frozenset({"source", "target", "target_unlabelled"})
 NOON, DUSK = dusk("noon"), dusk("dusk", shift=0.5)
 
 
-def transfer(streams=ALL, target_labels=2, seed=0, **settings) -> TransferData:
-    return TransferData(NOON, DUSK, streams, target_labels, GREY_28, seed, **settings)
+def streams_of(names=ALL, target_labels=2, seed=0, source: Domain | None = NOON, spec=GREY_28) -> TransferStreams:
+    return TransferStreams.of(
+        source=source, target=DUSK, names=names, target_labels=target_labels, spec=spec, seed=seed
+    )
+
+
+def transfer(names=ALL, target_labels=2, seed=0, **settings) -> TransferData:
+    return TransferData(streams_of(names, target_labels, seed), **settings)
 
 
 def truth(domain, split):
@@ -27,8 +37,11 @@ def truth(domain, split):
     return dict(zip(part.inputs.hashes(), part.labels.open("test").tolist(), strict=True))
 
 
+# ---- the streams
+
+
 def test_only_the_streams_that_are_asked_for_exist():
-    assert transfer(frozenset({"source"})).streams.keys() == {"source"}
+    assert streams_of(frozenset({"source"})).training.keys() == {"source"}
     batch = next(iter(transfer().train_dataloader()))
     assert {name: set(stream) for name, stream in batch.items()} == {
         "source": {"x", "y", "index"},
@@ -37,29 +50,73 @@ def test_only_the_streams_that_are_asked_for_exist():
     }
 
 
+def test_without_a_source_there_is_the_target_alone():
+    streams = streams_of(frozenset({"target", "target_unlabelled"}), source=None)
+    assert streams.training.keys() == {"target", "target_unlabelled"}
+    assert streams.validation.keys() == streams.validation_labels.keys() == {"target"}
+    assert streams.augmentations.keys() == {"target", "target_unlabelled"}
+
+
+def test_they_say_what_the_setting_is():
+    streams = streams_of(target_labels=4, seed=3)
+    assert (streams.classes, streams.target_labels, streams.seed) == (DUSK.classes, 4, 3)
+    assert streams.target_size == len(DUSK.splits["train"].inputs) == 36
+    assert streams.spec == GREY_28
+
+
+def test_each_stream_is_augmented_as_the_images_of_its_domain():
+    photographs, digits = (dataclasses.replace(NOON, image_kind=kind) for kind in ("photographs", "digits"))
+    streams = TransferStreams.of(source=photographs, target=digits, names=ALL, target_labels=2, spec=GREY_28, seed=0)
+    assert streams.augmentations == {
+        "source": VIEWS["photographs"],
+        "target": VIEWS["digits"],
+        "target_unlabelled": VIEWS["digits"],
+    }
+
+
+def test_nothing_is_cached_at_first():
+    streams = streams_of()
+    assert streams.cached_views == {}
+    assert streams.cached(streams.training["source"].inputs) is None
+    assert all(stream.activations is None and stream.views is None for stream in streams.training.values())
+
+
+@pytest.mark.parametrize("attribute", [each.name for each in dataclasses.fields(TransferStreams)])
+def test_they_are_frozen(attribute):
+    streams = streams_of()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(streams, attribute, getattr(streams, attribute))
+
+
 @pytest.mark.parametrize(("target_labels", "shown"), [(1, 3), (4, 12), ("all", 36)])
 def test_the_target_stream_holds_its_budget_of_right_labels(target_labels, shown):
-    stream = transfer(target_labels=target_labels).streams["target"]
+    stream = streams_of(target_labels=target_labels).training["target"]
     right = truth(DUSK, "train")
     assert stream.labels is not None
     assert stream.labels.tolist() == [right[content] for content in stream.inputs.hashes()]
     assert stream.labels.bincount().tolist() == [shown // 3] * 3
 
 
+def test_the_unlabelled_stream_has_all_samples_and_no_label():
+    stream = streams_of(target_labels="all").training["target_unlabelled"]
+    assert stream.labels is None
+    assert stream.inputs.hashes() == DUSK.splits["train"].inputs.hashes()
+
+
 def test_the_seed_picks_the_labelled_samples():
-    picked = [set(transfer(seed=seed).streams["target"].inputs.hashes()) for seed in (0, 0, 1)]
+    picked = [set(streams_of(seed=seed).training["target"].inputs.hashes()) for seed in (0, 0, 1)]
     assert picked[0] == picked[1] != picked[2]
 
 
 @pytest.mark.parametrize(("target_labels", "shown"), [(0, 0), (2, 6), ("all", 12)])
 def test_validation_shows_the_same_budget(target_labels, shown):
     data = transfer(frozenset({"source"}), target_labels)
-    labels = data.validation_labels["target"]
+    labels = data.streams.validation_labels["target"]
     right = torch.tensor(list(truth(DUSK, "val").values()))
     assert int((labels >= 0).sum()) == shown
     assert torch.equal(labels[labels >= 0], right[labels >= 0])
     assert bool((labels[labels < 0] == -1).all())
-    assert bool((data.validation_labels["source"] >= 0).all())
+    assert bool((data.streams.validation_labels["source"] >= 0).all())
     for loader in data.val_dataloader():
         assert all("y" not in batch for batch in loader)
 
@@ -76,23 +133,44 @@ class Spy(pickle.Pickler):
         return NotImplemented
 
 
-def test_it_holds_no_sealed_label():
+@pytest.mark.parametrize("of", [streams_of, transfer])
+def test_it_holds_no_sealed_label(of):
     spy = Spy()
-    spy.dump(vars(transfer()))
+    spy.dump(vars(of()))
     assert "Stream" in spy.seen
     assert not spy.seen & {"Labels", "Split", "Domain"}
 
 
+def test_images_do_not_meet_a_backbone_for_vectors():
+    with pytest.raises(LandbridgeError, match="the backbone takes vector inputs, but domain noon holds images"):
+        streams_of(target_labels=0, spec=None)
+    with pytest.raises(LandbridgeError, match="the backbone takes vector inputs, but domain dusk holds images"):
+        streams_of(frozenset({"target_unlabelled"}), target_labels=0, spec=None, source=None)
+
+
+# ---- reading them in batches
+
+
 @given(st.integers(1, 80), st.integers(1, 4), st.sampled_from([0, 2, "all"]))
 def test_an_epoch_is_a_pass_over_the_target_whatever_the_strategy_and_the_labels(batch_size, processes, labels):
-    streams = ALL if labels else frozenset({"source"})
-    data = transfer(streams, labels, batch_size=batch_size)
-    data.processes = processes
+    names = ALL if labels else frozenset({"source"})
+    data = transfer(names, labels, batch_size=batch_size, processes=processes)
     assert data.steps_per_epoch == math.ceil(36 / (batch_size * processes)) == len(data.train_dataloader())
 
 
-def test_the_length_of_an_epoch_can_be_set():
-    assert transfer(steps_per_epoch=7).steps_per_epoch == 7
+@pytest.mark.parametrize("processes", [1, 3])
+def test_the_length_of_an_epoch_can_be_set(processes):
+    assert transfer(steps_per_epoch=7, processes=processes).steps_per_epoch == 7
+
+
+def test_epochs_beyond_those_that_read_have_empty_batches():
+    data = transfer(batch_size=10, reading_epochs=1)
+    loader = data.train_dataloader()
+    for epoch, rows in ((0, 10), (1, 0)):
+        loader.sampler.set_epoch(epoch)
+        batches = list(loader)
+        assert len(batches) == data.steps_per_epoch == 4
+        assert {len(batch["target_unlabelled"]["x"]) for batch in batches} == {rows}
 
 
 def test_workers_read_the_same_batches_and_no_other_label():
@@ -112,8 +190,3 @@ def test_reading_leaves_the_global_random_numbers_alone():
     for loader in (data.train_dataloader(), *data.val_dataloader()):
         list(loader)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_images_do_not_meet_a_backbone_for_vectors():
-    with pytest.raises(LandbridgeError, match="the backbone takes vector inputs, but domain noon holds images"):
-        TransferData(NOON, DUSK, ALL, 0, None, 0)

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from landbridge.backbones.small import GREY_28, MLP
-from landbridge.data.vectors import vectors
+from landbridge.data.sources.vectors import vectors
 from landbridge.errors import LandbridgeError
+from landbridge.models.backbones.small import GREY_28, MLP
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 5)).astype(np.float32)

@@ -12,8 +12,9 @@ from hydra import initialize_config_dir
 from PIL import Image
 
 import landbridge.strategies
-from landbridge.groups import as_additions, conf_folder
-from landbridge.run import run
+from landbridge.cli.config_sources import conf_folder
+from landbridge.cli.overrides import as_additions
+from landbridge.run.run import run
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -8,24 +8,38 @@ import pytest
 import torch
 import yaml
 
-from landbridge import losses, selection, statistics, tuning
-from landbridge.backbones.backbone import Backbone
+from landbridge import losses, selection, statistics, strategies
 from landbridge.data.domain import Domain
-from landbridge.selection import Evidence, Rule
+from landbridge.models import tuning
+from landbridge.models.backbones.backbone import Backbone
+from landbridge.selection import Rule, ValidationOutputs
+from landbridge.strategies import terms
+from landbridge.strategies.terms import TERMS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 METHODS = sorted((DOCS / "methods").glob("*.md"))
 DIRECTIVE = re.compile(r"^::: (\S+)\n(?:    options:\n      heading: (.+)\n)?", re.MULTILINE)
+#: Strategies of which a file makes another method by a term.
+CARRIERS = {f"landbridge.strategies.{name}" for name in ("Supervised", "TargetOnly", "DANN")}
 SHOWN = [directive for page in METHODS for directive in DIRECTIVE.findall(page.read_text())]
 
 
-def strategies():
-    """Names of the strategies in the configuration, by class."""
+def methods():
+    """Names of the strategies in the configuration, by the class that describes them.
+
+    That is the class of the term where a file adds one to a strategy that stands for itself elsewhere.
+    """
     names: dict[str, list[str]] = {}
     for path in sorted((ROOT / "conf" / "strategy").glob("*.yaml")):
-        node = yaml.safe_load(path.read_text())
-        names.setdefault((node.get("strategy") or node)["_target_"], []).append(path.stem)
+        content = yaml.safe_load(path.read_text())
+        node = content.get("strategy") or content
+        described = node["_target_"]
+        if node.get("terms"):
+            assert described in CARRIERS, f"{path.name} adds terms to a strategy with equations of its own"
+            (term,) = node["terms"]
+            described = f"{terms.__name__}.{TERMS[term].__name__}"
+        names.setdefault(described, []).append(path.stem)
     return names
 
 
@@ -42,7 +56,7 @@ def test_the_navigation_has_every_page_once():
 
 def test_every_strategy_is_on_one_page_under_its_names():
     headings = {path: set(names.split(", ")) for path, names in SHOWN if names}
-    assert headings == {path: set(names) for path, names in strategies().items()}
+    assert headings == {path: set(names) for path, names in methods().items()}
 
 
 def test_nothing_is_shown_twice():
@@ -54,6 +68,18 @@ def test_all_that_a_module_offers_is_shown(module):
     helpers = {"accuracy", "RULES", "merge_lora", "restore_adapters"}
     shown = {path.rpartition(".")[2] for path, _ in SHOWN if path.rpartition(".")[0] == module.__name__}
     assert shown == set(module.__all__) - helpers
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        (terms, {"Term", *(term.__name__ for term in TERMS.values())}),
+        (strategies, set(strategies.__all__) - {"Output"}),
+    ],
+    ids=["terms", "strategies"],
+)
+def test_every_term_and_every_strategy_is_shown(module, names):
+    assert {path.rpartition(".")[2] for path, _ in SHOWN if path.rpartition(".")[0] == module.__name__} == names
 
 
 @pytest.fixture(scope="module")
@@ -82,5 +108,5 @@ def test_the_example_of_a_selection_rule_works(examples):
     rule = examples["Confidence"]()
     assert isinstance(rule, Rule)
     logits = torch.tensor([[0.0, 0.0], [0.0, 100.0]])
-    evidence = Evidence(0, {"target": logits}, {"target": logits}, {})
-    assert rule.score(evidence) == pytest.approx(0.75)
+    outputs = ValidationOutputs(0, {"target": logits}, {"target": logits}, {})
+    assert rule.score(outputs) == pytest.approx(0.75)

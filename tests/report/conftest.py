@@ -3,7 +3,7 @@
 import pytest
 
 from landbridge.report.__main__ import main
-from landbridge.run import run
+from landbridge.run.run import run
 
 
 @pytest.fixture(scope="session")

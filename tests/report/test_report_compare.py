@@ -84,7 +84,7 @@ def test_the_reference_that_agrees_most_is_taken(compared):
 
 
 def test_with_target_labels_the_reference_is_target_only_on_as_many(compared):
-    start = {"_target_": "landbridge.start.Source"}
+    start = {"_target_": "landbridge.models.start.Source"}
     records = [made("target_only", 0.1 * n, source=None, target_labels=n) for n in (1, 5)]
     records += [made("fine_tune", 0.7, target_labels=n, start=start) for n in (1, 5)]
     comparison = compared(records)
@@ -147,7 +147,7 @@ def test_a_failed_pair_makes_six_seeds_too_few(compared):
 
 
 def test_the_same_algorithm_without_the_source_is_the_first_reference(compared):
-    start = {"_target_": "landbridge.start.Source", "before": "scratch"}
+    start = {"_target_": "landbridge.models.start.Source", "before": "scratch"}
     records = [made("target_only", 0.9, source=None, target_labels=1)]
     for depth, gain in ((0, 0.1), ("all", 0.3)):
         settings = {"target_labels": 1, "freeze__depth": depth, "strategy__backbone_lr_scale": 1.0}

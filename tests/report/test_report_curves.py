@@ -51,7 +51,7 @@ def test_label_efficiency_shows_training_on_the_target_alone_beside_the_methods(
 
 
 def test_there_is_no_curve_where_nothing_varies_or_values_are_words(cells):
-    scheduler = {"_target_": "landbridge.schedules.Cosine"}
+    scheduler = {"_target_": "landbridge.training.schedules.Cosine"}
     assert curves.axes(cells([made("dann"), made("mcc"), made("dann", scheduler=scheduler)])) == []
 
 

@@ -10,15 +10,7 @@ from scipy import stats
 
 from landbridge.report.collect import collect
 from landbridge.report.compare import compare
-from landbridge.report.rules import picked, rule_rows, spearman
-
-
-@pytest.mark.parametrize(
-    ("scores", "place"),
-    [([1, 3, 2], 1), ([3, 1, 3], 2), ([np.nan, 1, np.nan], 1), ([np.nan, np.nan], 1), ([-np.inf, -5], 1)],
-)
-def test_the_highest_finite_score_is_picked_the_later_one_of_equals(scores, place):
-    assert picked(np.array(scores, dtype=float)) == place
+from landbridge.report.rules import rule_rows, spearman
 
 
 @given(arrays(float, st.tuples(st.just(2), st.integers(3, 12)), elements=st.integers(-4, 4)))

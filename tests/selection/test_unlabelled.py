@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from landbridge.groups import conf_folder
+from landbridge.cli.config_sources import conf_folder
 from landbridge.selection import (
     BNM,
     DEV,
@@ -15,12 +15,12 @@ from landbridge.selection import (
     ClassAMI,
     Diversity,
     Entropy,
-    Evidence,
     InformationMaximisation,
     MixVal,
     RankMe,
     SourceVal,
     TargetVal,
+    ValidationOutputs,
     scores,
 )
 from landbridge.selection.density_ratio import density_ratios
@@ -62,7 +62,7 @@ def seen(predict, counts=(30, 30, 30), source=None, features=None):
     """What may be seen of a model whose features are its inputs, unless others are given."""
     inputs, labels = blobs(counts)
     source, source_labels = source or blobs(seed=1)
-    return Evidence(
+    return ValidationOutputs(
         epoch=0,
         logits={"target": predict(inputs), "source": predict(source)},
         features={"target": inputs if features is None else features, "source": source},
@@ -179,7 +179,7 @@ def test_source_accuracy_cannot_tell_models_apart_that_differ_on_the_target_only
     def fails_on_the_target(inputs):
         return torch.where(inputs[:, :1] > 50, constant(inputs), right(inputs))
 
-    evidence = Evidence(
+    evidence = ValidationOutputs(
         epoch=0,
         logits={"target": fails_on_the_target(blobs(shift=100.0)[0]), "source": fails_on_the_target(blobs(seed=1)[0])},
         features={},
@@ -192,7 +192,7 @@ def shifted(shift, steep=1.0):
     """One feature, on which the target lies higher and the model is worse; and its loss on the target."""
     generator = torch.Generator().manual_seed(0)
     source, target = (mean + torch.randn(500, 1, generator=generator) for mean in (0.0, shift))
-    evidence = Evidence(
+    evidence = ValidationOutputs(
         epoch=0,
         logits={"source": torch.cat([torch.zeros_like(source), -steep * source.clamp(min=0)], 1)},
         features={"source": source, "target": target},

@@ -1,26 +1,26 @@
-"""Which parameters move in each update of a strategy with manual optimisation, under a real trainer."""
+"""Which parameters move in each step of a strategy with manual optimisation, under a real trainer."""
 
 from pytorch_lightning import Trainer
 from small_problem import batches, gradients
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from landbridge.lightning import quiet
+from landbridge.run.trainers import quiet
 from landbridge.strategies import Strategy
 
 
 def moves(strategy: Strategy, steps: int = 1, labels: int = 0) -> list[set[str]]:
-    """Train on small batches, and name for each update the parts whose parameters changed by as much as a bit."""
+    """Train on small batches, and name for each step the parts whose parameters changed by as much as a bit."""
     seen: list[set[str]] = []
-    update = strategy.update
+    step_optimizers = strategy.step_optimizers
 
-    def watched(players, loss):
+    def watched(groups, loss):
         before = {name: value.detach().clone() for name, value in strategy.named_parameters()}
-        update(players, loss)
+        step_optimizers(groups, loss)
         moved = {name for name, value in strategy.named_parameters() if not value.equal(before[name])}
         seen.append({name.removeprefix("network.").split(".")[0] for name in moved})
 
-    strategy.update = watched
+    strategy.step_optimizers = watched
     silent = {
         "logger": False,
         "enable_checkpointing": False,

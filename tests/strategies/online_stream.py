@@ -8,7 +8,7 @@ from small_problem import batches
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from landbridge.lightning import quiet
+from landbridge.run.trainers import quiet
 from landbridge.strategies import Output, Strategy
 
 
@@ -26,7 +26,7 @@ def predict(strategy: Strategy, arriving: Sequence[dict[str, Any]]) -> list[Outp
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        inference_mode=not strategy.adapts_at_test,
+        inference_mode=not strategy.requirements.adapts_at_test,
     )
     with quiet():
         return trainer.predict(strategy, DataLoader(list(arriving), batch_size=None))  # type: ignore[return-value]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from hydra.core.global_hydra import GlobalHydra
 
 from landbridge.__main__ import main
-from landbridge.epochs import Epochs
+from landbridge.run.epochs import Epochs
 
 
 def stop(self, trainer, *arguments):

@@ -4,21 +4,32 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
 from torch import Tensor
 
-from landbridge.backbones.small import MLP
+from landbridge.cli.config_sources import conf_folder
 from landbridge.data.streams import Batch
-from landbridge.freezing import Depth
-from landbridge.network import Network
-from landbridge.schedules import Constant
+from landbridge.models.backbones.small import MLP
+from landbridge.models.network import Network
 from landbridge.strategies import Output, Strategy
+from landbridge.strategies.terms import build_terms
+from landbridge.training.freezing import Depth
+from landbridge.training.schedules import Constant
 
 CLASSES = 3
 STEPS = 100
 
 
-def make(method: Any, progress: float = 0.0, terms: Mapping[str, float] | None = None, **settings: Any) -> Any:
-    """Build a strategy around the same small network each time, as if a share of its training were over."""
+def make(method: Any, progress: float = 0.0, terms: Any = None, **settings: Any) -> Any:
+    """Build a strategy around the same small network each time, as if a share of its training were over.
+
+    Args:
+        method: its class.
+        progress: the share, in [0, 1].
+        terms: auxiliary losses, as in a configuration.
+        **settings: of the strategy.
+    """
     torch.manual_seed(0)
     strategy = method(
         network=Network(MLP(shape=(5,), widths=(7, 6)), CLASSES),
@@ -26,10 +37,27 @@ def make(method: Any, progress: float = 0.0, terms: Mapping[str, float] | None =
         optimizer=torch.optim.SGD,
         schedule=Constant(),
         steps=STEPS,
-        terms=terms or {},
+        terms=build_terms(terms),
         **settings,
     )
     strategy.batches_seen = round(progress * STEPS)
+    return strategy
+
+
+def of_term(name: str, progress: float = 0.0, terms: Any = None, **settings: Any) -> Any:
+    """Build the strategy that a file in `conf/strategy/` makes of supervised training and one term.
+
+    Args:
+        name: of the file.
+        progress: see `make`.
+        terms: further auxiliary losses.
+        **settings: of the term, in the place of the file's.
+    """
+    node: Any = OmegaConf.to_container(OmegaConf.load(conf_folder() / "strategy" / f"{name}.yaml"))
+    ((term, own),) = node.pop("terms").items()
+    method = get_class(node.pop("_target_"))
+    strategy = make(method, progress, {term: {**own, **settings}}, **node)
+    strategy.terms |= build_terms(terms)
     return strategy
 
 
@@ -54,8 +82,13 @@ def output(name: str, features: Tensor, logits: Tensor | None = None, y: Tensor 
 
 
 def loss(strategy: Strategy, data: Mapping[str, Batch]) -> dict[str, Tensor]:
-    """Compute a strategy's terms of the loss, without those that are added to it."""
-    return strategy.loss(**{name: strategy.encode(name, batch) for name, batch in data.items()})
+    """Compute the losses of a strategy, with those of its terms under names that begin with a plus sign."""
+    return strategy.loss_terms({name: strategy.encode(name, batch) for name, batch in data.items()})
+
+
+def loss_of(strategy: Strategy, *outputs: Output) -> dict[str, Tensor]:
+    """Compute the losses of given outputs."""
+    return strategy.loss_terms({each.stream: each for each in outputs})
 
 
 def gradients(strategy: Strategy, term: Tensor) -> dict[str, Tensor]:
@@ -66,7 +99,7 @@ def gradients(strategy: Strategy, term: Tensor) -> dict[str, Tensor]:
 
 
 def parts(strategy: Strategy, term: Tensor) -> set[str]:
-    """Name the parts that a term trains: `backbone`, `head`, and the strategy's own, such as `critic`."""
+    """Name the parts that a term trains: `backbone`, `head`, and the strategy's own, such as `discriminator`."""
     return {name.removeprefix("network.").split(".")[0] for name in gradients(strategy, term)}
 
 

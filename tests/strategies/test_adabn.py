@@ -4,14 +4,14 @@ import torch
 from small_problem import make
 from torch import nn
 
-import landbridge.run
+import landbridge.run.run
 from dusk import assert_exact_statistics
-from landbridge.backbones.backbone import Sequence
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.network import Network
 from landbridge.strategies import AdaBN
-from landbridge.strategies.moments import Moments
+from landbridge.training.batch_norm_statistics import Moments
+from landbridge.training.freezing import Depth
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_one_epoch_is_all_even_where_a_run_goes_on_after_it(adabn, monkeypatch):
     assert len(straight.epochs) == 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(landbridge.run, "test_domains", lambda *_: 1 / 0)
+        patch.setattr(landbridge.run.run, "test_domains", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             adabn("trainer.max_epochs=5", folder="resumed")
     resumed, _, again = adabn("trainer.max_epochs=5", folder="resumed")
@@ -67,13 +67,17 @@ def test_one_epoch_is_all_even_where_a_run_goes_on_after_it(adabn, monkeypatch):
 
 
 def test_it_knows_when_there_is_nothing_to_adapt():
-    bare = Network(Sequence({"linear": nn.Linear(5, 6)}, None, 6), 3)
-    with pytest.raises(LandbridgeError, match=r"AdaBN has nothing to adapt: Sequence has no BatchNorm"):
+    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    with pytest.raises(LandbridgeError, match=r"AdaBN has nothing to adapt: SequentialBackbone has no BatchNorm"):
         make(lambda network, **base: AdaBN(network=bare, **base))
     with pytest.raises(LandbridgeError, match=r"every BatchNorm layer .* is frozen; lower freeze\.depth"):
         make(lambda freeze, **base: AdaBN(freeze=Depth("all"), **base))
-    with pytest.raises(LandbridgeError, match="terms: mcc cannot act"):
-        make(AdaBN, terms={"mcc": 1.0})
+
+
+def test_terms_cannot_act_where_nothing_descends(adabn):
+    message = "terms: mcc cannot act on strategy AdaBN: it takes no gradient steps"
+    with pytest.raises(LandbridgeError, match=message):
+        adabn("terms={mcc: 1.0}")
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (5, 3), (2, 3, 4, 4), (6, 3, 2)])

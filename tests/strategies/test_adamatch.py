@@ -5,11 +5,12 @@ import torch
 import dusk
 from landbridge.data.augment import VIEWS
 from landbridge.data.transfer import TransferData
-from landbridge.freezing import Depth
-from landbridge.network import Network
-from landbridge.schedules import Constant
+from landbridge.data.transfer_streams import TransferStreams
+from landbridge.models.network import Network
 from landbridge.strategies import AdaMatch
-from landbridge.strategies.adamatch import mix
+from landbridge.strategies.self_training.adamatch import mix
+from landbridge.training.freezing import Depth
+from landbridge.training.schedules import Constant
 
 
 @pytest.fixture
@@ -20,8 +21,9 @@ def adamatch():
     base = {"freeze": Depth(), "optimizer": torch.optim.SGD, "schedule": Constant(), "steps": 100, "terms": {}}
     strategy = AdaMatch(network=network, **base)
     domains = {"source": dusk.dusk("noon"), "target": dusk.dusk("dusk", shift=0.5)}
-    streams = frozenset({"source", "target_unlabelled", "target"})
-    data = TransferData(**domains, streams=streams, target_labels=2, input=network.backbone.spec, seed=0, batch_size=8)
+    names = frozenset({"source", "target_unlabelled", "target"})
+    streams = TransferStreams.of(**domains, names=names, target_labels=2, spec=network.backbone.spec, seed=0)
+    data = TransferData(streams, batch_size=8)
     return strategy, data, next(iter(data.train_dataloader()))
 
 
@@ -34,7 +36,9 @@ def test_a_share_of_one_keeps_the_logits_of_the_joint_batch():
 def test_the_source_alone_does_not_move_the_statistics(adamatch, monkeypatch):
     strategy, data, batch = adamatch
     monkeypatch.setattr(
-        AdaMatch, "view", lambda self, kind, name, part: part | {"x": getattr(data.views[name], kind)(part["x"])}
+        AdaMatch,
+        "augmented",
+        lambda self, kind, name, part: part | {"x": getattr(data.streams.augmentations[name], kind)(part["x"])},
     )
     before = {name: value.clone() for name, value in strategy.network.named_buffers()}
     strategy.train()
@@ -50,7 +54,7 @@ def test_the_source_alone_does_not_move_the_statistics(adamatch, monkeypatch):
 
 def test_source_logits_lie_between_those_of_the_joint_batch_and_those_alone(adamatch, monkeypatch):
     strategy, _, batch = adamatch
-    monkeypatch.setattr(AdaMatch, "view", lambda self, kind, name, part: part)
+    monkeypatch.setattr(AdaMatch, "augmented", lambda self, kind, name, part: part)
     strategy.train()
     outputs = strategy.encode_streams(batch)
     x = {name: strategy.spec.render(part["x"]) for name, part in batch.items()}
@@ -75,4 +79,4 @@ def test_the_unlabelled_loss_is_warmed_up_in_the_first_half(adamatch):
 
 def test_domains_say_what_their_images_show(adamatch):
     _, data, batch = adamatch
-    assert data.views == dict.fromkeys(batch, VIEWS["photographs"])
+    assert data.streams.augmentations == dict.fromkeys(batch, VIEWS["photographs"])

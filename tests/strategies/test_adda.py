@@ -9,14 +9,14 @@ from landbridge.strategies import ADDA
 
 
 def states(strategy):
-    frozen = {"source": strategy.source_network, "head": strategy.network.head}
+    frozen = {"source": strategy.initial.network, "head": strategy.network.head}
     return {
         f"{name}.{key}": value.clone() for name, module in frozen.items() for key, value in module.state_dict().items()
     }
 
 
-def test_the_critic_moves_first_and_then_the_encoder_alone():
-    assert moves(make(ADDA), steps=2) == 2 * [{"critic"}, {"backbone"}]
+def test_the_discriminator_moves_first_and_then_the_encoder_alone():
+    assert moves(make(ADDA), steps=2) == 2 * [{"discriminator"}, {"backbone"}]
 
 
 def test_source_model_and_head_stay_bit_identical():
@@ -27,18 +27,18 @@ def test_source_model_and_head_stay_bit_identical():
     assert all(torch.equal(after[name], value) for name, value in before.items())  # running statistics among them
 
 
-def test_the_encoders_step_raises_the_critics_loss():
+def test_the_encoders_step_raises_the_discriminators_loss():
     strategy = make(ADDA)
 
-    def critics():
+    def discriminators():
         outputs = [strategy.encode(name, batches()[name]).features for name in ("source", "target_unlabelled")]
-        return domain_loss(*(strategy.critic(features) for features in outputs))
+        return domain_loss(*(strategy.discriminator(features) for features in outputs))
 
-    before = critics()
+    before = discriminators()
     mislead = loss(strategy, batches())["mislead"]
-    assert parts(strategy, mislead) == {"backbone", "critic"}
+    assert parts(strategy, mislead) == {"backbone", "discriminator"}
     descend(strategy, mislead, "network.backbone")
-    assert critics() > before
+    assert discriminators() > before
 
 
 def test_each_domain_has_its_encoder():

@@ -5,10 +5,10 @@ from test_fixmatch import fixmatch
 from torch.nn.functional import normalize
 
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
 from landbridge.losses import bi_tuning
 from landbridge.strategies import BiTuning
-from landbridge.strategies.bi_tuning import enqueued
+from landbridge.strategies.fine_tuning.bi_tuning import enqueued
+from landbridge.training.freezing import Depth
 
 
 @pytest.fixture

@@ -13,34 +13,34 @@ variants = pytest.mark.parametrize(
 
 
 @variants
-def test_the_domain_loss_trains_encoder_and_critic_and_never_the_head(settings):
+def test_the_domain_loss_trains_encoder_and_discriminator_and_never_the_head(settings):
     strategy = make(CDAN, progress=0.5, **settings)
-    assert parts(strategy, loss(strategy, batches())["confuse"]) == {"backbone", "critic"}
+    assert parts(strategy, loss(strategy, batches())["confuse"]) == {"backbone", "discriminator"}
     beginning = make(CDAN, progress=0.0, **settings)
-    assert parts(beginning, loss(beginning, batches())["confuse"]) == {"critic"}
+    assert parts(beginning, loss(beginning, batches())["confuse"]) == {"discriminator"}
 
 
 @variants
-@pytest.mark.parametrize(("part", "falls"), [("critic", True), ("network.backbone", False)])
-def test_the_critic_lowers_the_domain_loss_and_the_encoder_raises_it(settings, part, falls):
+@pytest.mark.parametrize(("part", "falls"), [("discriminator", True), ("network.backbone", False)])
+def test_the_discriminator_lowers_the_domain_loss_and_the_encoder_raises_it(settings, part, falls):
     strategy = make(CDAN, progress=0.5, **settings)
     before = loss(strategy, batches())["confuse"]
     descend(strategy, before, part)
     assert bool(loss(strategy, batches())["confuse"] < before) is falls
 
 
-def test_the_critic_sees_every_product_of_a_feature_and_a_probability():
+def test_the_discriminator_sees_every_product_of_a_feature_and_a_probability():
     strategy = make(CDAN)
     features, probabilities = torch.rand(2, 6), torch.rand(2, CLASSES)
     seen = strategy.join(features, probabilities)
-    assert seen.shape == (2, strategy.critic[0].in_features)
+    assert seen.shape == (2, strategy.discriminator[0].in_features)
     torch.testing.assert_close(seen[1], torch.outer(features[1], probabilities[1]).flatten())
 
 
 def test_a_wide_map_is_sketched_by_matrices_that_a_checkpoint_keeps():
     assert make(CDAN, widest_map=6 * CLASSES).r_f is None
     strategy = make(CDAN, widest_map=6 * CLASSES - 1, sketch=5)
-    assert strategy.critic[0].in_features == 5
+    assert strategy.discriminator[0].in_features == 5
     assert {"r_f", "r_p"} <= strategy.state_dict().keys()
     other = make(CDAN, widest_map=0, sketch=5)
     other.r_f.normal_()
@@ -56,7 +56,7 @@ def test_sure_predictions_count_more_in_cdan_e():
     for name, sign in (("source", -1), ("target_unlabelled", 1)):
         output = strategy.encode(name, data[name])
         p = softmax(output.logits.detach().double().numpy(), axis=1)
-        judged = strategy.critic(
+        judged = strategy.discriminator(
             torch.from_numpy(np.einsum("nd,nk->ndk", output.features.detach().double(), p).reshape(len(p), -1))
         )
         weights = 1 + np.exp(xlogy(p, p).sum(1))

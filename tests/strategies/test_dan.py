@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from small_problem import batches, falls, loss, make, output, parts
+from small_problem import batches, falls, loss, loss_of, of_term, output, parts
 from torch.nn.functional import cross_entropy
 
 from landbridge.errors import LandbridgeError
-from landbridge.strategies import DAN
 
 
 def kernel(x, y, scale):
@@ -31,37 +30,37 @@ def discrepancy(s, t, estimator):
 def test_the_features_discrepancy_is_added_with_its_weight(estimator):
     rng = np.random.default_rng(0)
     s, t = rng.normal(size=(8, 4)), rng.normal(0.5, size=(8, 4))
-    strategy = make(DAN, weight=3.0, estimator=estimator)
+    strategy = of_term("dan", weight=3.0, estimator=estimator)
     y = torch.arange(8) % 3
-    terms = strategy.loss(output("source", torch.tensor(s), y=y), output("target_unlabelled", torch.tensor(t)))
-    assert float(terms["align"]) == pytest.approx(3 * discrepancy(s, t, estimator), abs=1e-12)
+    terms = loss_of(strategy, output("source", torch.tensor(s), y=y), output("target_unlabelled", torch.tensor(t)))
+    assert float(terms["+mmd"]) == pytest.approx(3 * discrepancy(s, t, estimator), abs=1e-12)
     assert float(terms["classify"]) == pytest.approx(np.log(3))
 
 
 def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together():
-    strategy = make(DAN)
+    strategy = of_term("dan")
     terms = loss(strategy, batches())
     assert parts(strategy, terms["classify"]) == {"backbone", "head"}
-    assert parts(strategy, terms["align"]) == {"backbone"}
-    assert falls(strategy, batches(), "align")
+    assert parts(strategy, terms["+mmd"]) == {"backbone"}
+    assert falls(strategy, batches(), "+mmd")
 
 
 def test_visible_target_labels_join_the_cross_entropy():
-    strategy = make(DAN)
+    strategy = of_term("dan")
     data = batches(labels=9)
     outputs = {name: strategy.encode(name, batch) for name, batch in data.items()}
-    classify = strategy.loss(**outputs)["classify"]
+    classify = loss_of(strategy, *outputs.values())["classify"]
     expected = sum(cross_entropy(outputs[name].logits, data[name]["y"]) for name in ("source", "target"))
     torch.testing.assert_close(classify, expected)
 
 
 def test_batches_that_an_estimator_cannot_compare_are_refused():
     with pytest.raises(
-        LandbridgeError, match=r"strategy DAN: estimator=linear .* source has 24 .* 10: lower data.batch"
+        LandbridgeError, match=r"terms: mmd with estimator=linear .* source has 24 .* 10: lower data.batch"
     ):
-        loss(make(DAN, estimator="linear"), batches(24, 10))
+        loss(of_term("dan", estimator="linear"), batches(24, 10))
     one = output("target_unlabelled", torch.ones(1, 4))
     source = output("source", torch.rand(8, 4), y=torch.zeros(8, dtype=torch.long))
-    with pytest.raises(LandbridgeError, match=r"DAN with estimator=unbiased .* at least 2 .* target_unlabelled have 1"):
-        make(DAN).loss(source, one)
-    assert make(DAN, estimator="biased").loss(source, one)["align"] > 0
+    with pytest.raises(LandbridgeError, match=r"mmd with estimator=unbiased .* at least 2 .* target_unlabelled have 1"):
+        loss_of(of_term("dan"), source, one)
+    assert loss_of(of_term("dan", estimator="biased"), source, one)["+mmd"] > 0

@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from small_problem import batches, falls, loss, make, output, parts
+from small_problem import batches, falls, loss, loss_of, of_term, output, parts
 
 from landbridge.errors import LandbridgeError
-from landbridge.strategies import DeepCORAL
 
 
 def align(strategy, source, target):
     y = torch.zeros(len(source), dtype=torch.long)
-    return float(strategy.loss(output("source", source, y=y), output("target_unlabelled", target))["align"])
+    return float(loss_of(strategy, output("source", source, y=y), output("target_unlabelled", target))["+coral"])
 
 
 @pytest.fixture
@@ -21,25 +20,25 @@ def samples():
 def test_the_paper_compares_covariances(samples):
     s, t = (sample.numpy() for sample in samples)
     expected = np.sum((np.cov(s.T) - np.cov(t.T)) ** 2) / (4 * 4**2)
-    assert align(make(DeepCORAL, weight=7.0), *samples) == pytest.approx(7 * expected)
+    assert align(of_term("coral", weight=7.0), *samples) == pytest.approx(7 * expected)
 
 
 def test_the_variant_compares_means_too(samples):
     s, t = (sample.numpy() for sample in samples)
     expected = np.mean((s.mean(0) - t.mean(0)) ** 2) + np.mean((np.cov(s.T) - np.cov(t.T)) ** 2)
-    assert align(make(DeepCORAL, weight=7.0, variant="with_mean"), *samples) == pytest.approx(7 * expected)
+    assert align(of_term("coral", weight=7.0, variant="with_mean"), *samples) == pytest.approx(7 * expected)
     moved = samples[0] + 1
-    assert align(make(DeepCORAL), samples[0], moved) == pytest.approx(0, abs=1e-12)
-    assert align(make(DeepCORAL, weight=1.0, variant="with_mean"), samples[0], moved) == pytest.approx(1)
+    assert align(of_term("coral"), samples[0], moved) == pytest.approx(0, abs=1e-12)
+    assert align(of_term("coral", weight=1.0, variant="with_mean"), samples[0], moved) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("variant", ["paper", "with_mean"])
 def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together(variant):
-    strategy = make(DeepCORAL, variant=variant)
-    assert parts(strategy, loss(strategy, batches())["align"]) == {"backbone"}
-    assert falls(strategy, batches(), "align")
+    strategy = of_term("coral", variant=variant)
+    assert parts(strategy, loss(strategy, batches())["+coral"]) == {"backbone"}
+    assert falls(strategy, batches(), "+coral")
 
 
 def test_one_sample_has_no_covariance(samples):
-    with pytest.raises(LandbridgeError, match=r"strategy DeepCORAL needs batches of at least 2 samples, .* have 1"):
-        align(make(DeepCORAL), samples[0], samples[1][:1])
+    with pytest.raises(LandbridgeError, match=r"terms: coral needs batches of at least 2 samples, .* have 1"):
+        align(of_term("coral"), samples[0], samples[1][:1])

@@ -7,22 +7,21 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.special import log_softmax
-from small_problem import batches, falls, loss, make, output, parts
+from small_problem import batches, falls, loss, loss_of, of_term, output, parts
 
 from landbridge.errors import LandbridgeError
-from landbridge.strategies import DeepJDOT
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())
 
 
 def transport(strategy, source, y, target, logits):
-    return strategy.loss(output("source", source, y=y), output("target_unlabelled", target, logits))["transport"]
+    return loss_of(strategy, output("source", source, y=y), output("target_unlabelled", target, logits))["+deepjdot"]
 
 
 def test_without_label_cost_it_is_the_wasserstein_distance():
     a, b = (torch.tensor(GOLDEN["inputs"][name], dtype=torch.float64) for name in "AB")
     y = torch.zeros(len(a), dtype=torch.long)
-    strategy = make(DeepJDOT, alpha=1.0, label_weight=0.0)
+    strategy = of_term("deepjdot", alpha=1.0, label_weight=0.0)
     cost = transport(strategy, a, y, b, torch.zeros(len(b), 3, dtype=torch.float64))
     assert float(cost) == pytest.approx(GOLDEN["values"]["w2_squared"], abs=1e-10)
 
@@ -35,7 +34,7 @@ def test_samples_are_assigned_at_the_least_joint_cost_and_the_assignment_is_held
 
     source, target = (torch.tensor(z, requires_grad=True) for z in (s, t))
     value = transport(
-        make(DeepJDOT, alpha=0.3, label_weight=0.7), source, torch.tensor(y), target, torch.tensor(logits)
+        of_term("deepjdot", alpha=0.3, label_weight=0.7), source, torch.tensor(y), target, torch.tensor(logits)
     )
     assert value.item() == pytest.approx(cost[rows, columns].mean())
     gradient = torch.autograd.grad(value, target)[0].numpy()
@@ -43,14 +42,14 @@ def test_samples_are_assigned_at_the_least_joint_cost_and_the_assignment_is_held
 
 
 def test_transport_trains_backbone_and_head():
-    strategy = make(DeepJDOT)
-    assert parts(strategy, loss(strategy, batches())["transport"]) == {"backbone", "head"}
-    assert falls(strategy, batches(), "transport")
-    features_only = make(DeepJDOT, label_weight=0.0)
-    assert parts(features_only, loss(features_only, batches())["transport"]) == {"backbone"}
+    strategy = of_term("deepjdot")
+    assert parts(strategy, loss(strategy, batches())["+deepjdot"]) == {"backbone", "head"}
+    assert falls(strategy, batches(), "+deepjdot")
+    features_only = of_term("deepjdot", label_weight=0.0)
+    assert parts(features_only, loss(features_only, batches())["+deepjdot"]) == {"backbone"}
 
 
 def test_a_missing_solver_is_named_before_anything_is_trained(monkeypatch):
     monkeypatch.setitem(sys.modules, "ot", None)
-    with pytest.raises(LandbridgeError, match="needs the package POT, which is not installed: pip install pot"):
-        make(DeepJDOT)
+    with pytest.raises(LandbridgeError, match="needs the package POT: pip install"):
+        of_term("deepjdot")

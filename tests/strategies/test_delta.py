@@ -3,12 +3,12 @@ import torch
 from small_problem import batches, make, parts
 from torch.nn.functional import cross_entropy
 
-from landbridge.backbones.backbone import Sequence
-from landbridge.backbones.pretrained import Timm
-from landbridge.freezing import Depth
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
 from landbridge.strategies import DELTA
-from landbridge.strategies.delta import _channels_last, fitted_head, stage_ends
+from landbridge.strategies.fine_tuning.delta import _channels_last, fitted_head, stage_ends
+from landbridge.training.freezing import Depth
 
 TARGET = {"target": batches(labels=12)["target"]}
 
@@ -35,23 +35,23 @@ def test_at_the_start_maps_are_kept_and_nothing_pulls():
     assert not parts(strategy, keep)
 
 
-def test_later_every_stage_is_drawn_back_and_the_origin_rests():
+def test_later_every_stage_is_drawn_back_and_the_initial_model_rests():
     strategy = resting(delta(weight=2.0))
     x = TARGET["target"]["x"]
-    origin = {name: value.clone() for name, value in strategy.origin.state_dict().items()}
+    before = {name: value.clone() for name, value in strategy.initial.network.state_dict().items()}
     with torch.no_grad():
         for parameter in strategy.network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     keep = terms(strategy)["keep"]
     assert parts(strategy, keep) == {"backbone"}
     now = [strategy.network.backbone.layer1(x), strategy.network.backbone(x)]
-    then = [strategy.origin.backbone.layer1(x), strategy.origin.backbone(x)]
+    then = [strategy.initial.network.backbone.layer1(x), strategy.initial.network.backbone(x)]
     # Without attention, vectors have one position, and their channels count alike.
     expected = 2 * 0.5 * sum((a - b).square().sum(1).mean() for a, b in zip(now, then, strict=True))
     torch.testing.assert_close(keep, expected)
     strategy.train()
     terms(strategy)
-    assert all(value.equal(origin[name]) for name, value in strategy.origin.state_dict().items())
+    assert all(value.equal(before[name]) for name, value in strategy.initial.network.state_dict().items())
 
 
 def test_the_head_is_kept_small():
@@ -75,7 +75,7 @@ class Noted(DELTA):
     def on_train_start(self) -> None:
         super().on_train_start()
         Noted.last = self  # pyright: ignore[reportAttributeAccessIssue]
-        self.samples_seen = self.data.streams["target"].read(torch.arange(6))
+        self.samples_seen = self.data.streams.training["target"].read(torch.arange(6))
 
 
 def test_attention_goes_to_channels_that_the_loss_needs(tiny, tmp_path):
@@ -90,10 +90,10 @@ def test_attention_goes_to_channels_that_the_loss_needs(tiny, tmp_path):
     strategy = Noted.last  # pyright: ignore[reportAttributeAccessIssue]
     attention = strategy._attention
     assert [len(shares) for shares in attention] == [4, 8]
-    origin, batch = strategy.origin, strategy.samples_seen
+    initial, batch = strategy.initial.network, strategy.samples_seen
     x = strategy.network.backbone.spec.render(batch["x"])
     with torch.no_grad():
-        features = origin.backbone(x)
+        features = initial.backbone(x)
         head = fitted_head(features, batch["y"], 3)
         losses = []
         for channel in range(8):  # the last stage's channels are the features themselves
@@ -147,7 +147,7 @@ def test_every_stage_of_a_timm_model_has_a_feature_map(name, options, widths):
 
 
 def test_a_stage_ends_with_the_last_of_its_modules():
-    net = Sequence(
+    net = SequentialBackbone(
         {"one": torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), "two": torch.nn.Linear(2, 2)}, None, 2
     )
     network = Network(net, 3)

@@ -6,12 +6,12 @@ from online_stream import differences, state
 from small_problem import batches, gradients, loss, make, parts
 from torch import nn
 
-from landbridge.backbones.backbone import Sequence
-from landbridge.backbones.pretrained import Timm
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
 from landbridge.strategies import DSBN, SourceOnly
+from landbridge.training.freezing import Depth
 
 NORMS = ("network.backbone.layer1.2.", "network.backbone.layer2.2.")
 
@@ -109,6 +109,6 @@ def test_its_checkpoint_starts_an_ordinary_run_and_resumes(tiny, tmp_path):
 
 
 def test_a_backbone_without_batch_norm_is_refused():
-    bare = Network(Sequence({"linear": nn.Linear(5, 6)}, None, 6), 3)
-    with pytest.raises(LandbridgeError, match="strategy DSBN: Sequence has no BatchNorm layers"):
+    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    with pytest.raises(LandbridgeError, match="strategy DSBN: SequentialBackbone has no BatchNorm layers"):
         make(lambda network, **base: DSBN(network=bare, **base))

@@ -12,11 +12,11 @@ import pytest
 import torch
 from hydra.utils import get_class
 
-from landbridge.checkpoints import LAST, SELECTED
-from landbridge.epochs import Epochs
-from landbridge.groups import conf_folder
+from landbridge.cli.config_sources import conf_folder
 from landbridge.record import Record
-from landbridge.strategies.look_back import WithSourceHead
+from landbridge.run.checkpoints import LAST, SELECTED
+from landbridge.run.epochs import Epochs
+from landbridge.strategies import Requirements
 
 TESTS = Path(__file__).parents[1]
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
@@ -35,17 +35,22 @@ EPOCHS = {
 }
 
 
+def streams_and_facts(cfg: Any) -> Requirements:
+    method: Any = get_class(cfg.strategy._target_)
+    return method.requirements
+
+
 @pytest.fixture
 def setting(compose, tiny, tmp_path):
     """The overrides that give a strategy the streams it needs, and a rule that looks at all labels it is shown."""
 
     def overrides(strategy: str, budget: str | int) -> list[str]:
         cfg = compose("experiment=tiny", f"strategy={strategy}")
-        method: Any = get_class(cfg.strategy._target_)
+        needs = streams_and_facts(cfg)
         # The fewest labels that it can do with: 0 wherever it does not need the labelled stream of the target.
-        labels = int("target" in method.needs) if budget == "fewest" else budget
-        rule = "target_val" if labels else "source_val" if "source" in method.needs else "last"
-        from_source = method.continues_source or issubclass(method, WithSourceHead)
+        labels = int("target" in needs.streams) if budget == "fewest" else budget
+        rule = "target_val" if labels else "source_val" if "source" in needs.streams else "last"
+        from_source = needs.source_model or needs.source_classifier
         start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if from_source else []
         if strategy == "wise_ft":
             start.append("strategy.points=2")
@@ -64,7 +69,7 @@ def setting(compose, tiny, tmp_path):
 
 
 def content(folder: Path, name: str = LAST) -> dict:
-    """Read a checkpoint; nothing in it may be code (K1, K2)."""
+    """Read a checkpoint; nothing in it may be code."""
     return torch.load(folder / name, map_location="cpu", weights_only=True)
 
 
@@ -117,7 +122,7 @@ def test_hidden_labels_change_nothing_but_the_final_test(strategy, budget, setti
     assert garbage.data["target"]["fingerprint"] != honest.data["target"]["fingerprint"]
     assert garbage.results["target"]["correct"] != honest.results["target"]["correct"]
     checkpoints = {path.name for path in (tmp_path / "honest").rglob("*.ckpt")}
-    assert ({LAST} if honest.epochs else set()) <= checkpoints <= {LAST, SELECTED}  # K4: names have no slash
+    assert ({LAST} if honest.epochs else set()) <= checkpoints <= {LAST, SELECTED}  # names have no slash
     for name in checkpoints:
         assert not differences(content(tmp_path / "garbage", name), content(tmp_path / "honest", name))
     assert not differences(without_oracle(garbage.epochs), without_oracle(honest.epochs))
@@ -126,7 +131,7 @@ def test_hidden_labels_change_nothing_but_the_final_test(strategy, budget, setti
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if EPOCHS.get(name, 2) > 1])
-def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8, F9
+def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):
     overrides = [*setting(strategy, 2), "trainer.max_epochs=3", "scheduler=inverse_decay", "optimizer=adam"]
     straight = tiny(*overrides, folder="straight")
 
@@ -149,11 +154,11 @@ def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):  # F8,
 
 @pytest.mark.long
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, tiny, tmp_path):  # F2
+def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, tiny, tmp_path):
     overrides = [*setting(strategy, 2), "freeze.depth=1", "data.steps_per_epoch=3"]
     without = tiny(*overrides, folder="without")
     cached = tiny(*overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder="cached")
-    kept = not get_class(compose(*overrides).strategy._target_).replaces_weights
+    kept = not streams_and_facts(compose(*overrides)).replaces_weights
     assert (cached.cost["cache"]["depth"] > 0) == kept
     assert (cached.cost["cache"]["computed"] > 0) == kept
     assert cached.fingerprint == without.fingerprint
@@ -166,7 +171,7 @@ def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, 
 # Beside a method of adaptation one that trains a source model first, and looks back at it.
 @pytest.mark.long
 @pytest.mark.parametrize("strategy", ["dann", "lwf"])
-def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):  # D6, D7, D8
+def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):
     overrides = [*setting(strategy, 2), "freeze.depth=1", "optimizer._target_=dusk.Witness", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "landbridge", "--config-dir", str(TESTS / "conf"), "experiment=tiny", *overrides]

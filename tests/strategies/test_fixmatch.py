@@ -2,12 +2,12 @@ import pytest
 import torch
 from small_problem import CLASSES, make, output
 
-from landbridge.backbones.small import MLP
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
-from landbridge.network import Network
-from landbridge.schedules import Constant
+from landbridge.models.backbones.small import MLP
+from landbridge.models.network import Network
 from landbridge.strategies import AdaMatch, FixMatch
+from landbridge.training.freezing import Depth
+from landbridge.training.schedules import Constant
 
 
 def fixmatch(method=FixMatch, **settings):

@@ -8,10 +8,10 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from dusk import DuskNet, dusk
 from landbridge.errors import LandbridgeError
-from landbridge.network import Network
-from landbridge.strategies.logistic_regression import fit
-from landbridge.strategies.nearest_mean import class_means
-from landbridge.strategies.nearest_neighbours import NeighbourHead
+from landbridge.models.network import Network
+from landbridge.strategies.frozen_features.logistic_regression import fit
+from landbridge.strategies.frozen_features.nearest_mean import class_means
+from landbridge.strategies.frozen_features.nearest_neighbours import NeighbourHead
 
 HEADS = ("nearest_mean", "knn", "logistic")
 
@@ -82,11 +82,11 @@ def test_only_the_head_is_set_and_twice_the_same(strategy, solved, tmp_path):
 
 @pytest.mark.parametrize("strategy", HEADS)
 def test_a_run_that_goes_on_after_its_epoch_ends_with_the_same(strategy, solved, monkeypatch):
-    import landbridge.run
+    import landbridge.run.run
 
     straight, _ = solved(strategy, folder="straight")
     with monkeypatch.context() as patch:
-        patch.setattr(landbridge.run, "test_domains", lambda *_: 1 / 0)
+        patch.setattr(landbridge.run.run, "test_domains", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             solved(strategy, folder="resumed")
     resumed, _ = solved(strategy, folder="resumed")
@@ -140,5 +140,6 @@ def test_the_strength_is_the_best_on_visible_validation_labels(solved):
 
 
 def test_terms_cannot_act_where_nothing_descends(solved):
-    with pytest.raises(LandbridgeError, match="terms: l2_sp cannot act, for NearestMean takes no gradient steps"):
+    message = "terms: l2_sp cannot act on strategy NearestMean: it takes no gradient steps"
+    with pytest.raises(LandbridgeError, match=message):
         solved("nearest_mean", "terms=[l2_sp]")

@@ -7,7 +7,7 @@ import dusk
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.strategies import GMMPrototypes
-from landbridge.strategies.gaussian_model import gaussian
+from landbridge.strategies.source_free.gaussian_model import gaussian
 
 GAUSSIANS = ("means", "factors", "shares")
 
@@ -18,7 +18,9 @@ def prototypes(**settings):
     generator = torch.Generator().manual_seed(0)
     means = 6 * strategy.network.head.weight.detach()
     factors = torch.randn(CLASSES, 6, 6, generator=generator).tril()
-    strategy.inherit({"means": means, "factors": factors, "shares": torch.tensor([0.5, 0.3, 0.2]), "critic": means})
+    strategy.load_auxiliary_state(
+        {"means": means, "factors": factors, "shares": torch.tensor([0.5, 0.3, 0.2]), "discriminator": means}
+    )
     return strategy
 
 

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from small_problem import batches, falls, loss, make, output, parts
+from small_problem import batches, falls, loss, loss_of, of_term, output, parts
 
 from landbridge.errors import LandbridgeError
-from landbridge.strategies import DAN, JAN
 
 
 @pytest.fixture
@@ -14,36 +13,37 @@ def sample():
 
 def align(strategy, source, target):
     y = torch.zeros(len(source[0]), dtype=torch.long)
-    return strategy.loss(output("source", *source, y), output("target_unlabelled", *target))["align"]
+    (name,) = strategy.terms
+    return loss_of(strategy, output("source", *source, y), output("target_unlabelled", *target))[f"+{name}"]
 
 
 def test_identical_pairs_have_no_discrepancy(sample):
-    assert float(align(make(JAN, estimator="biased"), sample, sample)) == pytest.approx(0, abs=1e-6)
+    assert float(align(of_term("jan", estimator="biased"), sample, sample)) == pytest.approx(0, abs=1e-6)
 
 
 def test_only_the_joint_law_tells_which_prediction_belongs_to_which_feature(sample):
     features, logits = sample
     shuffled = features, logits.roll(7, dims=0)
-    assert float(align(make(DAN, estimator="biased"), sample, shuffled)) == pytest.approx(0, abs=1e-6)
-    assert float(align(make(JAN, estimator="biased"), sample, shuffled)) > 0.05
+    assert float(align(of_term("dan", estimator="biased"), sample, shuffled)) == pytest.approx(0, abs=1e-6)
+    assert float(align(of_term("jan", estimator="biased"), sample, shuffled)) > 0.05
 
 
 def test_equal_predictions_leave_the_discrepancy_of_the_features(sample):
     features, logits = sample
     other = features + 1
     same = logits[:1].expand(20, 3)
-    jan, dan = (make(kind, weight=2.0, estimator="unbiased") for kind in (JAN, DAN))
+    jan, dan = (of_term(name, weight=2.0, estimator="unbiased") for name in ("jan", "dan"))
     pairs = (features, same), (other, same)
     torch.testing.assert_close(align(jan, *pairs), align(dan, *pairs))
 
 
 def test_alignment_trains_backbone_and_head_and_brings_the_domains_together():
-    strategy = make(JAN)
-    assert parts(strategy, loss(strategy, batches())["align"]) == {"backbone", "head"}
-    assert falls(strategy, batches(), "align")
+    strategy = of_term("jan")
+    assert parts(strategy, loss(strategy, batches())["+joint_mmd"]) == {"backbone", "head"}
+    assert falls(strategy, batches(), "+joint_mmd")
 
 
 def test_the_default_reads_disjoint_pairs_and_needs_equal_batches():
-    with pytest.raises(LandbridgeError, match="strategy JAN: estimator=linear compares batches of equal size"):
-        loss(make(JAN), batches(24, 10))
-    loss(make(JAN, estimator="unbiased"), batches(24, 10))
+    with pytest.raises(LandbridgeError, match="terms: joint_mmd with estimator=linear compares batches of equal size"):
+        loss(of_term("jan"), batches(24, 10))
+    loss(of_term("jan", estimator="unbiased"), batches(24, 10))

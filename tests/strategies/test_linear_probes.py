@@ -7,8 +7,8 @@ import torch
 from small_problem import CLASSES, make, output
 from test_every_strategy import content, differences
 
-from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
+from landbridge.run.epochs import Epochs
 from landbridge.strategies import LinearProbes
 
 LR, FACTORS = 0.01, (0.1, 30.0)

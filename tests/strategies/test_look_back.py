@@ -18,7 +18,7 @@ def inherited(method, classes=4, **settings):
     strategy = make(method, **settings)
     torch.manual_seed(5)
     head = torch.nn.Linear(6, classes)
-    strategy.inherit({f"source_head.{name}": value.detach() for name, value in head.state_dict().items()})
+    strategy.load_auxiliary_state({f"source_head.{name}": value.detach() for name, value in head.state_dict().items()})
     return strategy
 
 
@@ -46,7 +46,7 @@ def test_nothing_is_forgotten_at_the_start():
 
 def test_later_the_old_head_has_to_say_what_it_said():
     strategy = inherited(LwF, weight=0.5, temperature=3.0).eval()
-    before = {name: value.clone() for name, value in strategy.origin.state_dict().items()}
+    before = {name: value.clone() for name, value in strategy.initial.network.state_dict().items()}
     said = softmax(strategy.source_head(strategy.network(TARGET["target"]["x"])[0]) / 3, 1).detach()
     shake(strategy)
     remember = terms(strategy)["remember"]
@@ -54,19 +54,19 @@ def test_later_the_old_head_has_to_say_what_it_said():
     expected = 0.5 * ((said * said.log()).sum(1) - (said * says).sum(1)).mean()
     torch.testing.assert_close(remember, expected)
     assert parts(strategy, remember) == {"backbone", "source_head"}
-    assert all(value.equal(before[name]) for name, value in strategy.origin.state_dict().items())
+    assert all(value.equal(before[name]) for name, value in strategy.initial.network.state_dict().items())
 
 
-def test_the_old_network_rests_through_training(tiny, tmp_path):
+def test_the_initial_model_rests_through_training(tiny, tmp_path):
     cache = f"start.cache={tmp_path / 'cache'}"
     tiny("strategy=lwf", *BEGIN, cache, "trainer.max_epochs=3", "optimizer.weight_decay=0.1")
     (source,) = (tmp_path / "cache").glob("*/last.ckpt")
     start = torch.load(source, weights_only=True)["state_dict"]
     kept = content(tmp_path / "run")["state_dict"]
     for name, value in start.items():
-        assert kept[name.replace("network.", "origin.", 1)].equal(value), name
+        assert kept[f"initial.{name}"].equal(value), name
         if name.startswith("network.head."):
-            assert kept[name.replace("network.head", "origin_head", 1)].equal(value)
+            assert kept[name.replace("network.head", "initial.source_head", 1)].equal(value)
             assert not kept[name.replace("network.head", "source_head", 1)].equal(value)
 
 

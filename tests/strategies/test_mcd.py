@@ -10,11 +10,11 @@ from landbridge.strategies import MCD
 HEADS = {"head", "second_head"}
 
 
-def test_the_three_steps_move_their_own_players():
+def test_the_three_steps_move_their_own_parameter_groups():
     assert moves(make(MCD, encoder_steps=3), steps=2) == 2 * [{"backbone"} | HEADS, HEADS, *3 * [{"backbone"}]]
 
 
-def test_a_batch_counts_once_however_many_updates_it_takes():
+def test_a_batch_counts_once_however_many_steps_it_takes():
     strategy = make(MCD)
     moves(strategy, steps=3)
     assert strategy.batches_seen == 3
@@ -31,15 +31,15 @@ def test_the_discrepancy_is_zero_between_equal_heads_only():
 def test_the_heads_part_while_they_fit_and_the_encoder_draws_them_together():
     strategy = make(MCD, encoder_steps=2)
     strategy.make_optimizer = partial(torch.optim.SGD, lr=1e-2)
-    update, seen = strategy.update, []
+    step_optimizers, seen = strategy.step_optimizers, []
 
-    def watched(players, value):
+    def watched(groups, value):
         terms = loss(strategy, batches(seed=0))
         fit = terms["classify"] + terms["classify_second"]
         seen.append((value.item(), fit.item(), terms["discrepancy"].item()))
-        update(players, value)
+        step_optimizers(groups, value)
 
-    strategy.update = watched
+    strategy.step_optimizers = watched
     moves(strategy)
     expected = [fit - sign * apart for (_, fit, apart), sign in zip(seen[:2], (0, 1), strict=True)]
     assert [value for value, *_ in seen] == pytest.approx([*expected, *(apart for *_, apart in seen[2:])], rel=1e-5)

@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from dusk import DuskNet
-from landbridge.backbones.backbone import Sequence
-from landbridge.network import Network
-from landbridge.strategies.mixing import as_vector, mixable, pour
-from landbridge.tuning import LoRA
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.network import Network
+from landbridge.models.tuning import LoRA
+from landbridge.training.weight_vectors import as_vector, mixable, pour
 
 
 def test_a_point_goes_into_a_network_and_comes_back_to_the_bit():
@@ -17,7 +17,7 @@ def test_a_point_goes_into_a_network_and_comes_back_to_the_bit():
     assert all(value.equal(other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
-def test_counters_and_one_of_loras_factors_are_not_mixed():  # F10
+def test_counters_and_one_of_loras_factors_are_not_mixed():
     network = Network(DuskNet(), 3)
     LoRA(rank=1).apply(network.backbone)
     left_out = network.state_dict().keys() - mixable(network.state_dict()).keys()
@@ -28,7 +28,7 @@ def test_counters_and_one_of_loras_factors_are_not_mixed():  # F10
 
 def test_outputs_of_linear_networks_mix_as_their_weights_do():
     torch.manual_seed(0)
-    start, tuned, mix = (Network(Sequence({"identity": nn.Flatten()}, None, 5), 3) for _ in range(3))
+    start, tuned, mix = (Network(SequentialBackbone({"identity": nn.Flatten()}, None, 5), 3) for _ in range(3))
     x = torch.randn(7, 5)
     for alpha in (0.0, 0.3, 1.0):
         pour(as_vector(start.state_dict()).lerp(as_vector(tuned.state_dict()), alpha), mix)

@@ -1,17 +1,16 @@
 import pytest
-from small_problem import batches, loss, make
+from small_problem import batches, loss, of_term
 
 from landbridge.errors import LandbridgeError
-from landbridge.strategies import SAFN
 
 
 def test_a_batch_of_one_sample_has_no_statistics():
     with pytest.raises(LandbridgeError, match=r"a batch of one sample \(target_unlabelled\) has no statistics"):
-        loss(make(SAFN), batches(24, 1))
+        loss(of_term("safn"), batches(24, 1))
 
 
 def test_other_faults_of_a_batch_are_shown_as_they_are():
-    strategy = make(SAFN)
+    strategy = of_term("safn")
     strategy.network.backbone.register_forward_hook(refuse)
     with pytest.raises(ValueError, match="a fault in the network"):
         loss(strategy, batches())

@@ -1,8 +1,6 @@
 import pytest
 import torch
-from small_problem import CLASSES, loss, make, output, parts
-
-from landbridge.strategies import PseudoLabel
+from small_problem import CLASSES, loss, loss_of, of_term, output, parts
 
 
 def streams():
@@ -14,23 +12,23 @@ def streams():
 
 def test_only_sure_samples_learn_and_from_their_own_prediction():
     source, target = streams()
-    terms = make(PseudoLabel, progress=1.0, threshold=0.9).loss(source, target)
-    (gradient,) = torch.autograd.grad(terms["pseudo_label"], target.logits)
+    terms = loss_of(of_term("pseudo_label", progress=1.0, threshold=0.9), source, target)
+    (gradient,) = torch.autograd.grad(terms["+pseudo_label"], target.logits)
     assert gradient[:2].any(dim=1).all()
     assert not gradient[2:].any()
     assert (gradient[0, 0] < 0) & (gradient[1, 1] < 0)
     expected = 2 * (-torch.log_softmax(target.logits[0], 0)[0]) / 4 * 0.9999092
-    assert terms["pseudo_label"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert terms["+pseudo_label"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_at_threshold_one_and_at_the_beginning_nothing_counts():
-    assert make(PseudoLabel, progress=1.0, threshold=1.0).loss(*streams())["pseudo_label"] == 0
-    assert make(PseudoLabel, progress=0.0, threshold=0.0).loss(*streams())["pseudo_label"] == 0
-    assert make(PseudoLabel, progress=0.5, threshold=0.0).loss(*streams())["pseudo_label"] > 0
+    assert loss_of(of_term("pseudo_label", progress=1.0, threshold=1.0), *streams())["+pseudo_label"] == 0
+    assert loss_of(of_term("pseudo_label", progress=0.0, threshold=0.0), *streams())["+pseudo_label"] == 0
+    assert loss_of(of_term("pseudo_label", progress=0.5, threshold=0.0), *streams())["+pseudo_label"] > 0
 
 
 def test_pseudo_labels_train_the_whole_network():
     from small_problem import batches
 
-    strategy = make(PseudoLabel, progress=0.5, threshold=0.0)
-    assert parts(strategy, loss(strategy, batches())["pseudo_label"]) == {"backbone", "head"}
+    strategy = of_term("pseudo_label", progress=0.5, threshold=0.0)
+    assert parts(strategy, loss(strategy, batches())["+pseudo_label"]) == {"backbone", "head"}

@@ -1,13 +1,11 @@
 import torch
-from small_problem import batches, loss, make, output, parts
-
-from landbridge.strategies import SAFN
+from small_problem import batches, loss, loss_of, of_term, output, parts
 
 
 def test_every_feature_of_both_domains_is_lengthened():
     s, t = (torch.randn(n, 4, dtype=torch.float64, requires_grad=True) for n in (8, 5))
     source, target = output("source", s, y=torch.zeros(8, dtype=torch.long)), output("target_unlabelled", t)
-    term = make(SAFN, weight=0.5, step=3.0).loss(source, target)["lengthen"]
+    term = loss_of(of_term("safn", weight=0.5, step=3.0), source, target)["+safn"]
     torch.testing.assert_close(term.detach(), torch.tensor(0.5 * 2 * 3.0**2, dtype=torch.float64))
     for features, gradient in zip((s, t), torch.autograd.grad(term, (s, t)), strict=True):
         outward = features / features.norm(dim=1, keepdim=True)
@@ -17,10 +15,10 @@ def test_every_feature_of_both_domains_is_lengthened():
 def test_features_at_zero_have_no_direction_and_break_nothing():
     zero = torch.zeros(4, 3, requires_grad=True)
     source, target = output("source", zero, y=torch.zeros(4, dtype=torch.long)), output("target_unlabelled", zero)
-    term = make(SAFN).loss(source, target)["lengthen"]
+    term = loss_of(of_term("safn"), source, target)["+safn"]
     assert torch.isfinite(torch.autograd.grad(term, zero)[0]).all()
 
 
 def test_it_trains_the_backbone_alone():
-    strategy = make(SAFN)
-    assert parts(strategy, loss(strategy, batches())["lengthen"]) == {"backbone"}
+    strategy = of_term("safn")
+    assert parts(strategy, loss(strategy, batches())["+safn"]) == {"backbone"}

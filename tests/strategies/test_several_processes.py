@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from landbridge.checkpoints import LAST, SELECTED
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
-from landbridge.run import run
+from landbridge.run.checkpoints import LAST, SELECTED
+from landbridge.run.run import run
 
 TESTS = Path(__file__).parents[1]
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
@@ -30,7 +30,7 @@ EQUAL = {
     "mcd": (),
     "adda": ("start=checkpoint",),
     "mcc": (GATHER, "terms=[coral]"),
-    "pseudo_label": ("strategy.threshold=0.3",),
+    "pseudo_label": ("strategy.terms.pseudo_label.threshold=0.3",),
     "shot": (GATHER, "start=checkpoint"),
     "adabn": (NORMS, "start=checkpoint"),
     "linear_probe": (NORMS, "start=checkpoint", "target_labels=all"),
@@ -137,7 +137,7 @@ def test_two_processes_compute_what_one_does_of_the_global_batch(where, strategy
     torch.testing.assert_close(weights(two), weights(one), rtol=1e-4, atol=1e-5)
     assert losses(two) == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in losses(one)]
     results = [Record.read(each).results["target"] for each in (one, two)]
-    assert results[0]["n"] == results[1]["n"] == 12  # D8
+    assert results[0]["n"] == results[1]["n"] == 12
     assert results[0]["accuracy"] == results[1]["accuracy"]
 
 
@@ -156,7 +156,7 @@ def test_what_compares_samples_differs_unless_they_are_gathered(folder):
 
 
 @pytest.mark.long
-def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(folder):  # F8
+def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(folder):
     drawn = [(folder / f"dice-{rank}.txt").read_text().splitlines() for rank in (0, 1)]
     for numbers in drawn:
         whole = numbers[:6]
@@ -175,7 +175,7 @@ def test_the_source_model_is_trained_once_by_whichever_process_comes_first(folde
 
 
 @pytest.mark.long
-def test_what_moves_parts_of_the_weights_in_turn_must_be_expected(folder):  # D6
+def test_what_moves_parts_of_the_weights_in_turn_must_be_expected(folder):
     assert "ADDA changes what trains within a step" in Record.read(folder / "refused").reason
 
 

@@ -9,7 +9,7 @@ import torch
 from dusk import assert_exact_statistics
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
-from landbridge.run import run
+from landbridge.run.run import run
 
 
 def weights(folder, name="last.ckpt"):

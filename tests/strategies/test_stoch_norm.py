@@ -5,12 +5,12 @@ import torch
 from small_problem import batches, make
 from torch import nn
 
-from landbridge.backbones.backbone import Sequence
-from landbridge.backbones.pretrained import Timm
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
 from landbridge.strategies import StochNorm, TargetOnly
+from landbridge.training.freezing import Depth
 
 X = batches()["source"]["x"]
 LAYER = "backbone.layer1.2"
@@ -103,8 +103,8 @@ def test_layers_with_an_activation_of_their_own():
 
 
 def test_a_backbone_without_batch_norm_is_refused():
-    bare = Network(Sequence({"linear": nn.Linear(5, 6)}, None, 6), 3)
-    with pytest.raises(LandbridgeError, match="strategy StochNorm: Sequence has no BatchNorm layers"):
+    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    with pytest.raises(LandbridgeError, match="strategy StochNorm: SequentialBackbone has no BatchNorm layers"):
         make(lambda network, **base: StochNorm(network=bare, **base))
 
 

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from small_problem import batches, falls, loss, make, output, parts
+from small_problem import batches, falls, loss, loss_of, of_term, output, parts
 
 from landbridge.losses import random_directions
-from landbridge.strategies import SWD
 
 RAMP_HALFWAY = 0.9866142982
 
@@ -33,9 +32,9 @@ def test_domains_and_classes_are_compared_along_the_steps_directions(streams):
     torch.manual_seed(5)
     lines = random_directions(10, 4, dtype=torch.float64).numpy()
     torch.manual_seed(5)
-    strategy = make(SWD, progress=0.5, weight=3.0, class_weight=2.0, threshold=0.6, directions=10)
+    strategy = of_term("swd", progress=0.5, weight=3.0, class_weight=2.0, threshold=0.6, directions=10)
     torch.manual_seed(5)
-    terms = strategy.loss(**streams)
+    terms = loss_of(strategy, *streams.values())
 
     whole = np.mean([squared(s @ line, t @ line) for line in lines])
     classes = sum(
@@ -43,37 +42,37 @@ def test_domains_and_classes_are_compared_along_the_steps_directions(streams):
         for k in range(3)
         if ((pseudo == k) & sure).any()
     )
-    assert float(terms["align"]) == pytest.approx(RAMP_HALFWAY * 3 * whole)
-    assert float(terms["align_classes"]) == pytest.approx(RAMP_HALFWAY * 2 * classes)
+    assert float(terms["+swd"]) == pytest.approx(RAMP_HALFWAY * 3 * whole)
+    assert float(terms["+swd_classes"]) == pytest.approx(RAMP_HALFWAY * 2 * classes)
 
 
 def test_pseudo_labels_wait_for_the_end_of_the_warm_up(streams):
     settings = {"warm_up": 0.3, "threshold": 0.0}
-    assert make(SWD, progress=0.29, **settings).loss(**streams)["align_classes"] == 0
-    assert make(SWD, progress=0.30, **settings).loss(**streams)["align_classes"] > 0
-    assert make(SWD, progress=0.30, warm_up=0.3, threshold=1.0).loss(**streams)["align_classes"] == 0
-    assert "align_classes" not in make(SWD, progress=0.9, class_weight=0.0).loss(**streams)
+    assert loss_of(of_term("swd", progress=0.29, **settings), *streams.values())["+swd_classes"] == 0
+    assert loss_of(of_term("swd", progress=0.30, **settings), *streams.values())["+swd_classes"] > 0
+    assert loss_of(of_term("swd", progress=0.30, warm_up=0.3, threshold=1.0), *streams.values())["+swd_classes"] == 0
+    assert "+swd_classes" not in loss_of(of_term("swd", progress=0.9, class_weight=0.0), *streams.values())
 
 
 def test_every_step_draws_directions_anew_from_the_global_generator(streams):
-    strategy = make(SWD, progress=0.5, directions=2)
+    strategy = of_term("swd", progress=0.5, directions=2)
     state = torch.get_rng_state()
-    first, second = (float(strategy.loss(**streams)["align"]) for _ in range(2))
+    first, second = (float(loss_of(strategy, *streams.values())["+swd"]) for _ in range(2))
     torch.set_rng_state(state)
-    assert float(strategy.loss(**streams)["align"]) == first != second
+    assert float(loss_of(strategy, *streams.values())["+swd"]) == first != second
 
 
 def test_alignment_begins_at_nothing(streams):
-    terms = make(SWD, warm_up=0.0, threshold=0.0).loss(**streams)
-    assert terms["align"] == 0
-    assert terms["align_classes"] == 0
+    terms = loss_of(of_term("swd", warm_up=0.0, threshold=0.0), *streams.values())
+    assert terms["+swd"] == 0
+    assert terms["+swd_classes"] == 0
 
 
 def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together():
-    strategy = make(SWD, progress=0.5, threshold=0.4)
+    strategy = of_term("swd", progress=0.5, threshold=0.4)
     terms = loss(strategy, batches())
-    assert terms["align_classes"] > 0
-    assert parts(strategy, terms["align"]) == {"backbone"}
-    assert parts(strategy, terms["align_classes"]) == {"backbone"}
-    assert falls(strategy, batches(), "align")
-    assert loss(strategy, batches(24, 10))["align"] > 0
+    assert terms["+swd_classes"] > 0
+    assert parts(strategy, terms["+swd"]) == {"backbone"}
+    assert parts(strategy, terms["+swd_classes"]) == {"backbone"}
+    assert falls(strategy, batches(), "+swd")
+    assert loss(strategy, batches(24, 10))["+swd"] > 0

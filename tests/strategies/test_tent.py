@@ -8,19 +8,19 @@ from online_stream import differences, predict, state, stream
 from small_problem import make
 from torch import nn
 
-from landbridge.backbones.backbone import Sequence
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Depth
-from landbridge.network import Network
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.network import Network
 from landbridge.record import read_arrays
 from landbridge.strategies import TENT
+from landbridge.training.freezing import Depth
 
 AFFINE = {f"network.backbone.layer{layer}.2.{kind}" for layer in (1, 2) for kind in ("weight", "bias")}
 
 
 def around(*parts: nn.Module, **settings):
     """TENT around a network of the given parts and a bottleneck of 6 features."""
-    backbone = Sequence({str(i): part for i, part in enumerate(parts)}, None, 6)
+    backbone = SequentialBackbone({str(i): part for i, part in enumerate(parts)}, None, 6)
     return make(lambda network, **base: TENT(network=Network(backbone, 3), **base), **settings)
 
 
@@ -100,16 +100,22 @@ def test_other_normalisations_adapt_and_take_single_samples(monkeypatch):
 
 
 def test_what_it_cannot_adapt_is_said():
-    with pytest.raises(LandbridgeError, match="TENT has nothing to adapt: Sequence has no normalisation layer with"):
+    with pytest.raises(
+        LandbridgeError, match="TENT has nothing to adapt: SequentialBackbone has no normalisation layer with"
+    ):
         around(nn.Linear(5, 6), nn.BatchNorm1d(6, affine=False))
     with pytest.raises(LandbridgeError, match=r"every normalisation layer .* is frozen; lower freeze\.depth"):
         make(lambda freeze, **base: TENT(freeze=Depth("all"), **base))
-    with pytest.raises(LandbridgeError, match="terms: entropy cannot act, for TENT is never trained"):
-        make(TENT, terms={"entropy": 1.0})
     with pytest.raises(
         LandbridgeError, match=r"one sample \(target\) has no statistics; .* strategy\.batch_size than 7"
     ):
         predict(make(TENT, batch_size=7), stream(7, 1))
+
+
+def test_terms_cannot_act_on_what_is_never_trained(tiny):
+    message = "terms: entropy cannot act on strategy TENT: it is never trained"
+    with pytest.raises(LandbridgeError, match=message):
+        tiny("strategy=tent", "terms={entropy: 1.0}")
 
 
 def test_frozen_stages_neither_move_nor_use_batch_statistics(monkeypatch):

@@ -1,16 +1,15 @@
 import pytest
 import torch
 from hydra.utils import get_class
-from small_problem import batches, gradients, loss, make, output, parts
+from small_problem import batches, gradients, make, output, parts
 
-from landbridge.check import check
-from landbridge.checkpoints import LAST
+from landbridge.cli.config_sources import conf_folder
+from landbridge.config.check import check
 from landbridge.errors import LandbridgeError
-from landbridge.groups import conf_folder
 from landbridge.losses import bss, information_maximisation
-from landbridge.strategies import BNM, BSP, DAN, DANN, MCC, SAFN, SWD, DeepCORAL, EntropyMinimisation, SourceOnly
-from landbridge.strategies.look_back import WithSourceHead
-from landbridge.strategies.terms import TERMS, needs, weights
+from landbridge.run.checkpoints import LAST
+from landbridge.strategies import DANN, SourceOnly
+from landbridge.strategies.terms import TERMS, build_terms, join_terms
 
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
 OF_OUTPUTS = sorted(TERMS.keys() - {"l2_sp"})
@@ -21,19 +20,31 @@ def added(strategy, data):
     return strategy.added_terms({name: strategy.encode(name, batch) for name, batch in data.items()})
 
 
-def test_names_take_their_own_weight_and_a_mapping_gives_it():
-    assert weights(["mcc", "safn"]) == {"mcc": 1.0, "safn": 0.05}
-    assert weights({"mcc": 0.5}) == {"mcc": 0.5}
-    assert weights(None) == {}
-    assert needs({"mcc": 1.0}) == {"target_unlabelled"}
-    assert needs({"mcc": 1.0, "coral": 1.0, "bss": 1.0}) == {"source", "target", "target_unlabelled"}
-    assert needs({"l2_sp": 1.0}) == needs({}) == frozenset()
+def test_settings_are_names_weights_or_settings_of_the_term():
+    def settings(terms):
+        return {name: (term.weight, term.ramp) for name, term in build_terms(terms).items()}
+
+    assert settings(["mcc", "safn"]) == {"mcc": (1.0, "constant"), "safn": (0.05, "constant")}
+    assert settings({"mcc": 0.5, "entropy": None}) == {"mcc": (0.5, "constant"), "entropy": (0.1, "constant")}
+    assert settings({"mcc": {"weight": 2, "ramp": "dann"}}) == {"mcc": (2, "dann")}
+    assert settings(None) == {}
+    assert build_terms({"mcc": {"temperature": 3.0}})["mcc"].temperature == 3.0
+
+
+def test_a_term_that_the_strategy_has_already_is_refused():
+    assert join_terms({"mcc": {}}, ["coral"]).keys() == {"mcc", "coral"}
+    with pytest.raises(
+        LandbridgeError, match=r"mcc is a part of this strategy already; set strategy\.terms\.mcc\.weight"
+    ):
+        join_terms({"mcc": {}}, ["mcc"])
 
 
 @pytest.mark.parametrize("name", OF_OUTPUTS)
 def test_a_term_is_multiplied_by_its_weight_and_trains(name):
     data = batches(labels=9)
-    one, three = make(SourceOnly, terms={name: 1.0}), make(SourceOnly, terms={name: 3.0})
+    # No prediction of a network at its start is as sure as the default threshold demands.
+    settings = {"threshold": 0.4} if name == "pseudo_label" else {}
+    one, three = (make(SourceOnly, terms={name: {"weight": weight, **settings}}) for weight in (1.0, 3.0))
     torch.manual_seed(0)
     single = added(one, data)[f"+{name}"]
     torch.manual_seed(0)
@@ -42,27 +53,16 @@ def test_a_term_is_multiplied_by_its_weight_and_trains(name):
     assert trained == ({"backbone"} if name in ("safn", "bsp", "bss", "coral", "mmd", "swd") else {"backbone", "head"})
 
 
-@pytest.mark.parametrize(
-    ("name", "method", "part", "settings"),
-    [
-        ("bnm", BNM, "nuclear_norm", {}),
-        ("bsp", BSP, "spectrum", {}),
-        ("coral", DeepCORAL, "align", {}),
-        ("entropy", EntropyMinimisation, "entropy", {}),
-        ("mcc", MCC, "confusion", {}),
-        ("mmd", DAN, "align", {"estimator": "biased"}),
-        ("safn", SAFN, "lengthen", {}),
-        ("swd", SWD, "align", {"class_weight": 0.0}),
-    ],
-)
-def test_a_term_is_what_its_own_strategy_adds(name, method, part, settings):
-    # At the end of the training, where the weights that rise have reached their value to four digits.
-    strategy = make(method, progress=1.0, terms=weights([name]), **settings)
-    strategy.eval()
-    torch.manual_seed(0)
-    term = added(strategy, batches())[f"+{name}"]
-    torch.manual_seed(0)
-    torch.testing.assert_close(loss(strategy, batches())[part], term, rtol=2e-4, atol=1e-7)
+def test_a_ramp_lets_a_weight_rise_from_nothing():
+    data = batches()
+    ramp = [
+        added(make(SourceOnly, progress, {"bnm": {"ramp": "dann"}}).eval(), data)["+bnm"]
+        for progress in (0.0, 0.5, 1.0)
+    ]
+    full = added(make(SourceOnly, terms=["bnm"]).eval(), data)["+bnm"]
+    assert ramp[0] == 0
+    torch.testing.assert_close(ramp[1], 0.9866142982 * full)
+    torch.testing.assert_close(ramp[2], 0.9999092043 * full)
 
 
 def test_information_is_maximised_and_the_smallest_singular_value_shrunk():
@@ -96,10 +96,11 @@ def test_a_strategy_is_not_given_streams_that_only_a_term_reads():
 
 def test_l2_sp_pulls_the_backbone_back_to_its_start():
     strategy = make(SourceOnly, terms={"l2_sp": 0.3})
-    start = {name: parameter.detach().clone() for name, parameter in strategy.named_parameters()}
+    trained = {name: parameter for name, parameter in strategy.named_parameters() if parameter.requires_grad}
+    start = {name: parameter.detach().clone() for name, parameter in trained.items()}
     assert added(strategy, {})["+l2_sp"] == 0
     with torch.no_grad():
-        for parameter in strategy.parameters():
+        for parameter in trained.values():
             parameter.add_(torch.randn_like(parameter))
     pull = gradients(strategy, added(strategy, {})["+l2_sp"])
     assert pull.keys() == {name for name in start if name.startswith("network.backbone.")}
@@ -109,13 +110,14 @@ def test_l2_sp_pulls_the_backbone_back_to_its_start():
 
 def test_the_start_is_in_the_checkpoint_and_nowhere_without_the_term():
     strategy = make(SourceOnly, terms={"l2_sp": 1.0})
-    begun = strategy.weights_at_start.clone()
+    begun = strategy.initial.backbone_vector.clone()
     with torch.no_grad():
         next(strategy.network.backbone.parameters()).add_(1)
     resumed = make(SourceOnly, terms={"l2_sp": 1.0})
-    resumed.weights_at_start.zero_()
+    with torch.no_grad():
+        [each.zero_() for each in resumed.initial.parameters()]
     resumed.load_state_dict(strategy.state_dict())
-    assert torch.equal(resumed.weights_at_start, begun)
+    assert torch.equal(resumed.initial.backbone_vector, begun)
     assert make(SourceOnly, terms={"mcc": 1.0}).state_dict().keys() == make(SourceOnly).state_dict().keys()
     assert strategy.parameter_counts() == make(SourceOnly).parameter_counts()
 
@@ -126,18 +128,26 @@ def test_the_start_is_in_the_checkpoint_and_nowhere_without_the_term():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_terms_stand_beside_every_strategy_that_trains_and_are_refused_elsewhere(strategy, compose, tiny, tmp_path):
     method = get_class(compose(f"strategy={strategy}").strategy._target_)
-    setting = [f"strategy={strategy}", f"target_labels={int('target' in method.needs)}"]
-    if method.continues_source or issubclass(method, WithSourceHead):
+    needs = method.requirements
+    setting = [f"strategy={strategy}", f"target_labels={int('target' in needs.streams)}"]
+    if needs.source_model or needs.source_classifier:
         setting += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
     if strategy == "soup":
         setting.append(f"strategy.folder={tmp_path}")
+    # A term that is a part of the strategy already is set there, and only the others are added.
+    own = compose(f"strategy={strategy}").strategy.get("terms") or {}
+    settings = {"mcc": "{weight: 0.5, ramp: constant}", "coral": "{weight: 1}", "l2_sp": "{weight: 1}"}
+    setting += [f"strategy.terms.{name}={value}" for name, value in settings.items() if name in own]
+    setting.append(f"terms={{{', '.join(f'{name}: {value}' for name, value in settings.items() if name not in own)}}}")
     refusal = None
     try:
-        losses = tiny(*setting, "terms={mcc: 0.5, coral: 1, l2_sp: 1}").epochs[0]["losses"]
+        losses = tiny(*setting).epochs[0]["losses"]
     except LandbridgeError as error:
         losses, refusal = {}, str(error)
+    assert bool(refusal) == bool(needs.no_terms_because)
     if refusal:
         assert "terms: mcc, coral, l2_sp cannot act" in refusal
+        assert needs.no_terms_because in refusal
     else:
         assert losses.keys() >= {"+mcc", "+coral", "+l2_sp"}
         assert 0 < losses["+mcc"] <= 0.5 * 2 / 3
@@ -152,7 +162,7 @@ def test_a_run_with_terms_resumes_as_it_was_and_sees_no_hidden_label(settings, t
     }
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("landbridge.epochs.Epochs.on_train_batch_end", power_goes_off)
+        patch.setattr("landbridge.run.epochs.Epochs.on_train_batch_end", power_goes_off)
         with pytest.raises(RuntimeError, match="power"):
             tiny(*typed, folder="resumed")
     resumed = tiny(*typed, folder="resumed")
@@ -179,14 +189,16 @@ def power_goes_off(self, trainer, *arguments):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("[mmc]", "nearest: 'mcc'"),
+        ("[mmc]", "there is no such term; nearest: mcc"),
         ("{mcc: -1}", "-1 is not a number >= 0"),
+        ("{mcc: {temprature: 2}}", "terms.mcc.temprature .*nearest: temperature"),
         ("mcc", "'mcc' is not a list or a mapping"),
     ],
 )
-def test_settings_that_name_no_term_or_no_weight_are_refused(settings, message, compose):
+@pytest.mark.parametrize("place", ["terms", "strategy.terms"])
+def test_settings_that_name_no_term_or_no_weight_are_refused(place, settings, message, compose):
     with pytest.raises(LandbridgeError, match=message):
-        check(compose(f"terms={settings}"))
+        check(compose(f"{place}={settings}"))
 
 
 @pytest.mark.parametrize("name", ["bnm", "mcc"])

@@ -12,11 +12,11 @@ import torch
 from small_problem import make
 from test_every_strategy import content, differences
 
-from landbridge.epochs import Epochs
 from landbridge.errors import LandbridgeError
-from landbridge.freezing import Gradual, LinearThenFull
-from landbridge.schedules import Constant, Cosine
+from landbridge.run.epochs import Epochs
 from landbridge.strategies import TargetOnly
+from landbridge.training.freezing import Gradual, LinearThenFull
+from landbridge.training.schedules import Constant, Cosine
 
 TESTS = Path(__file__).parents[1]
 EPOCHS = 4
@@ -71,7 +71,7 @@ class Watched(TargetOnly):
 
 @pytest.mark.parametrize("optimizer", [ADAM, SGD], ids=["adam", "sgd"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_in_each_epoch_exactly_its_stages_move(policy, optimizer, tiny):  # F1, F2, F5, F6
+def test_in_each_epoch_exactly_its_stages_move(policy, optimizer, tiny):
     overrides, stages = POLICIES[policy]
     record = tiny(*SUPERVISED, *overrides, *optimizer, "strategy._target_=test_trainable.Watched")
     watched = Watched.last
@@ -108,7 +108,7 @@ def test_surgery_may_leave_the_head_alone(tiny):
 
 @pytest.mark.parametrize("scheduler", ["constant", "slanted_triangular"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_interrupted_in_any_phase_a_resumed_run_equals_a_straight_one(policy, scheduler, tiny, tmp_path):  # F1, F8
+def test_interrupted_in_any_phase_a_resumed_run_equals_a_straight_one(policy, scheduler, tiny, tmp_path):
     overrides = [
         *SUPERVISED,
         *POLICIES[policy][0],
@@ -187,7 +187,8 @@ def test_a_newly_thawed_stage_joins_at_the_rate_of_the_moment():
 @pytest.mark.parametrize(("policy", "epoch"), [("gradual", 1), ("linear_then_full", 1)])
 def test_an_epoch_in_which_nothing_would_train_is_refused(policy, epoch, tiny, tmp_path):
     start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
-    with pytest.raises(LandbridgeError, match=rf"freeze \w+: nothing trains in epoch {epoch}, .* SHOT holds the head"):
+    message = rf"freeze \w+: nothing trains in epoch {epoch}: .*, and SHOT freezes the head as well"
+    with pytest.raises(LandbridgeError, match=message):
         tiny("strategy=shot", f"freeze={policy}", "trainer.max_epochs=4", *start)
 
 
@@ -195,7 +196,7 @@ def test_an_epoch_in_which_nothing_would_train_is_refused(policy, epoch, tiny, t
 
 
 @pytest.mark.long
-def test_two_processes_thaw_together(tmp_path):  # D5
+def test_two_processes_thaw_together(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
     trainer = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true", "hydra.run.dir=out"]
     policy = ["freeze=gradual", "optimizer._target_=dusk.Witness", "optimizer.weight_decay=0.1"]

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from dusk import assert_exact_statistics
-from landbridge.checkpoints import Checkpoints
-from landbridge.data.streams import Order
-from landbridge.epochs import Epochs
+from landbridge.data.streams import StreamIndices
 from landbridge.errors import LandbridgeError
+from landbridge.run.checkpoints import Checkpoints
+from landbridge.run.epochs import Epochs
 
 
 def weights(folder, name="last.ckpt"):
@@ -65,8 +65,8 @@ def test_the_ends_are_the_models_themselves_and_the_middle_lies_between(curve, t
 def test_on_the_curve_no_training_batch_is_read(workers, curve, monkeypatch, tmp_path):
     curve(folder="source")  # which is trained here
     read = []
-    size = Order._batch
-    monkeypatch.setattr(Order, "_batch", lambda *step: read.append(step[1]) or size(*step))
+    size = StreamIndices._batch
+    monkeypatch.setattr(StreamIndices, "_batch", lambda *step: read.append(step[1]) or size(*step))
     record, _ = curve(f"data.workers={workers}", folder="straight")
     assert read == ["target"] * 2 * 2  # two epochs of two steps
     assert len(record.epochs) == 5

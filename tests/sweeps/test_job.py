@@ -37,7 +37,7 @@ def test_settings_of_the_sweep_stay_with_the_sweep():
 
 
 @pytest.mark.parametrize("name", ["a b", "a'b", "seed=1,lr=2", "{x}", "a\\b", '"', "ü"])
-def test_any_folder_name_reaches_the_job(name):  # S10
+def test_any_folder_name_reaches_the_job(name):
     argument = job(Path("/sweep", name)).command()[-1]
     (override,) = OverridesParser.create().parse_overrides([argument])
     assert override.value() == f"/sweep/{name}"

@@ -239,7 +239,7 @@ class AskTell(Sweeper):
 
 
 @pytest.mark.long
-def test_ranks_train_the_same_values_under_an_adaptive_sweeper(sweep, helper_folder, monkeypatch):  # D1, D2
+def test_ranks_train_the_same_values_under_an_adaptive_sweeper(sweep, helper_folder, monkeypatch):
     module = ModuleType(AskTell.__module__)  # Hydra takes sweepers from there alone
     module.AskTell = AskTell
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -273,7 +273,7 @@ def test_what_a_sweeper_learns_of_each_job(sweep, monkeypatch):
 
 
 @pytest.mark.slow
-def test_wandb_keeps_parallel_jobs_apart(sweep, monkeypatch):  # L1, L2
+def test_wandb_keeps_parallel_jobs_apart(sweep, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     code, told = sweep("seed=1,2,3", "name=apart", "logger=wandb", "hydra.launcher.n_jobs=3")
     assert code == 0, told

@@ -18,7 +18,7 @@ program()
 """
 
 
-def test_another_program_starts_with_it_and_imports_nothing_heavy(tmp_path):  # S11, T2
+def test_another_program_starts_with_it_and_imports_nothing_heavy(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     run = subprocess.run(
         [sys.executable, "-W", "error", "program.py", "hydra/launcher=landbridge", "hydra/sweeper=landbridge"],

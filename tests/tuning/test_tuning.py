@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from dusk import DuskNet
-from landbridge.backbones.backbone import Sequence
-from landbridge.backbones.pretrained import Timm
-from landbridge.backbones.small import GREY_28
-from landbridge.cache.prefix import prefix_keys
-from landbridge.epochs import Epochs
+from landbridge.activation_cache.prefix import prefix_keys
 from landbridge.errors import LandbridgeError
-from landbridge.network import Network
-from landbridge.tuning import Adapters, BitFit, LoRA, merge_lora
+from landbridge.models.backbones.backbone import SequentialBackbone
+from landbridge.models.backbones.small import GREY_28
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
+from landbridge.models.tuning import Adapters, BitFit, LoRA, merge_lora
+from landbridge.run.epochs import Epochs
 
 TUNINGS = {"lora": LoRA, "adapters": Adapters, "bitfit": BitFit}
 ADDED = {"lora": ".lora_", "adapters": ".adapter."}
@@ -122,7 +122,7 @@ def test_only_what_is_tuned_moves_in_the_stages_that_train(tuning, tiny, tmp_pat
     moved = {name for name, value in weights.items() if not value.equal(after[name])}
     biases = {"network.backbone.bottleneck.2.bias"} if tuning == "bitfit" else set()
     assert moved == {"network.head.weight", "network.head.bias"} | biases
-    trained = 3 * 8 + 3 + sum(p.numel() for n, p in after.items() if n.startswith("adversary") or "critic" in n)
+    trained = 3 * 8 + 3 + sum(p.numel() for n, p in after.items() if n.startswith("discriminator."))
     added = [name for name in after if f".bottleneck.1{ADDED.get(tuning)}" in name]
     own = sum(after[name].numel() for name in added if not name.endswith("lora_scale")) + 8 * len(biases)
     assert record.cost["trainable_parameters"] == trained + own
@@ -205,24 +205,24 @@ class Reader(nn.Module):
         ),
         ({"a": nn.Conv2d(1, 4, 3)}, ["aa"], "no layer's name ends with 'aa'; nearest: a"),
         ({"a": nn.BatchNorm2d(1)}, ["a"], "added to a: BatchNorm2d is none of Conv1d, Conv2d, Linear"),
-        ({"a": nn.BatchNorm2d(1)}, None, "Sequence has no layer that LoRA can be added to"),
+        ({"a": nn.BatchNorm2d(1)}, None, "SequentialBackbone has no layer that LoRA can be added to"),
         ({"a": Reader()}, ["qkv"], "the backbone does not call it"),
     ],
 )
 def test_what_cannot_be_tuned_is_said_in_a_sentence(parts, targets, message):
     with pytest.raises(LandbridgeError, match=message):
-        LoRA(targets=targets).apply(Sequence(parts, GREY_28, 8))
+        LoRA(targets=targets).apply(SequentialBackbone(parts, GREY_28, 8))
 
 
 def test_what_the_backbone_does_not_call_is_left_out():
-    backbone = Sequence({"a": Reader(), "b": nn.Linear(8, 8)}, GREY_28, 8)
+    backbone = SequentialBackbone({"a": Reader(), "b": nn.Linear(8, 8)}, GREY_28, 8)
     LoRA(rank=1).apply(backbone)
     assert {name.split(".")[0] for name, _ in backbone.named_parameters() if ".lora_" in name} == {"b"}
 
 
 def test_a_backbone_without_biases_has_nothing_for_bitfit():
-    with pytest.raises(LandbridgeError, match="tuning=bitfit: Sequence has no biases"):
-        BitFit().apply(Sequence({"a": nn.Linear(4, 4, bias=False)}, None, 4))
+    with pytest.raises(LandbridgeError, match="tuning=bitfit: SequentialBackbone has no biases"):
+        BitFit().apply(SequentialBackbone({"a": nn.Linear(4, 4, bias=False)}, None, 4))
 
 
 def test_without_peft_it_says_how_to_get_it(monkeypatch):

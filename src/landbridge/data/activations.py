@@ -45,7 +45,7 @@ def joined(parts: Sequence[Activation]) -> Activation:
 
 
 @dataclass(frozen=True)
-class Activations:
+class CachedActivations:
     """Known activations of some samples.
 
     Attributes:
@@ -74,14 +74,14 @@ class Activations:
 
 
 @dataclass(frozen=True)
-class KnownViews:
+class CachedViews:
     """What frozen stages make of random views of some samples.
 
     Attributes:
         of: by the name of a view, its draws, equally many of each.
     """
 
-    of: Mapping[str, Sequence[Activations]]
+    of: Mapping[str, Sequence[CachedActivations]]
 
     @property
     def draws(self) -> int:

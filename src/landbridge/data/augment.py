@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 #: What a domain's images can be, for the choice of augmentations.
-Pictures = Literal["digits", "photographs"]
+ImageKind = Literal["digits", "photographs"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Views:
 
 
 #: A mirrored or much rotated digit is another one, or none.
-VIEWS: Mapping[Pictures, Views] = {
+VIEWS: Mapping[ImageKind, Views] = {
     "digits": Views(
         weak=Augmentation(shift=0.05),
         strong=Augmentation(rotation=15, shift=0.1, zoom=0.2, brightness=0.3, contrast=0.5, noise=0.1),

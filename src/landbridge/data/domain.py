@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from landbridge.data.augment import Pictures
+from landbridge.data.augment import ImageKind
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
 from landbridge.data.splits import SPLITS, join_groups, split_indices
@@ -36,13 +36,13 @@ class Domain:
         name: for messages, tables and records.
         classes: class names in the order of their indices.
         splits: `train`, `val` and `test`, disjoint.
-        pictures: what images show, where they are any: it decides which augmentations keep their class.
+        image_kind: what images show, where they are any: it decides which augmentations keep their class.
     """
 
     name: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split]
-    pictures: Pictures = "photographs"
+    image_kind: ImageKind = "photographs"
 
     def __post_init__(self) -> None:
         """Refuse what nothing could be learned from or measured on."""
@@ -94,7 +94,7 @@ def split_domain(
     val: float = 0.1,
     test: float = 0.2,
     seed: int = 0,
-    pictures: Pictures = "photographs",
+    image_kind: ImageKind = "photographs",
 ) -> Domain:
     """Make a domain of samples that come without splits, or with some of them: see `split_indices`.
 
@@ -113,7 +113,7 @@ def split_domain(
         val: share of the samples that are carved up, for validation, in (0, 1).
         test: share of the samples that are carved up, for the test, in (0, 1).
         seed: of the random order.
-        pictures: what images show; see `Domain`.
+        image_kind: what images show; see `Domain`.
 
     Raises:
         LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
@@ -136,7 +136,7 @@ def split_domain(
                 f"samples make {len(np.unique(together[members.numpy()]))} groups that can be parted (copies count as "
                 f"one), and each of {', '.join(SPLITS)} needs one"
             )
-    return domain_from_positions(name, classes, inputs, labels, positions, pictures)
+    return domain_from_positions(name, classes, inputs, labels, positions, image_kind)
 
 
 def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
@@ -165,7 +165,7 @@ def domain_from_positions(
     inputs: Inputs,
     labels: Tensor,
     positions: Mapping[str, Tensor],
-    pictures: Pictures = "photographs",
+    image_kind: ImageKind = "photographs",
 ) -> Domain:
     """Make a domain of samples and, for every split, the positions that belong to it."""
     names = tuple(classes)
@@ -176,7 +176,7 @@ def domain_from_positions(
             split: Split(inputs.select(where), Labels(labels[where], names, f"{name} {split}"))
             for split, where in positions.items()
         },
-        pictures,
+        image_kind,
     )
 
 

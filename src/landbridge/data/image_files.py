@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from landbridge.data.content import content_hashes
+from landbridge.data.content_hashes import content_hashes
 from landbridge.data.inputs import Inputs, InputSpec
 from landbridge.errors import LandbridgeError
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from landbridge.errors import LandbridgeError
 
-Budget = int | Literal["all"]
+LabelBudget = int | Literal["all"]
 
 #: Stands for "hidden" in label tensors that training may see.
 HIDDEN = -1
@@ -41,7 +41,7 @@ class Labels:
         self.openings.append(reason)
         return self._values.clone()
 
-    def visible(self, budget: Budget, seed: int, *, at_most: bool = False) -> Tensor:
+    def visible(self, budget: LabelBudget, seed: int, *, at_most: bool = False) -> Tensor:
         """Return the labels that a budget pays for, and `HIDDEN` (-1) elsewhere.
 
         Samples are gone through in an order that depends on the seed alone, and each class shows its first ones.

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from landbridge.data.activations import Activation, Activations, KnownViews
+from landbridge.data.activations import Activation, CachedActivations, CachedViews
 from landbridge.data.inputs import Inputs, InputSpec
-from landbridge.data.labels import HIDDEN, Budget
+from landbridge.data.labels import HIDDEN, LabelBudget
 from landbridge.errors import LandbridgeError
 
 #: What a stream is, in the words of messages.
@@ -28,7 +28,7 @@ Batch = dict[str, Any]
 
 
 def choose_streams(
-    strategy: str, needs: frozenset[str], optional: frozenset[str], target_labels: Budget, has_source: bool
+    strategy: str, needs: frozenset[str], optional: frozenset[str], target_labels: LabelBudget, has_source: bool
 ) -> frozenset[str]:
     """Choose the streams that a run builds: all that its strategy needs, and what it can use beside them.
 
@@ -67,8 +67,8 @@ class Stream:
     inputs: Inputs
     spec: InputSpec | None
     labels: Tensor | None = None
-    activations: Activations | None = None
-    views: KnownViews | None = None
+    activations: CachedActivations | None = None
+    views: CachedViews | None = None
 
     @property
     def in_files(self) -> bool:
@@ -102,7 +102,7 @@ def labelled(inputs: Inputs, spec: InputSpec | None, labels: Tensor) -> Stream:
     return Stream(inputs.select(shown), spec, labels[shown])
 
 
-class Joint(Dataset[dict[str, Batch]]):
+class JointBatches(Dataset[dict[str, Batch]]):
     """Several streams read side by side: one item is one batch of each."""
 
     def __init__(self, streams: Mapping[str, Stream]) -> None:
@@ -112,7 +112,7 @@ class Joint(Dataset[dict[str, Batch]]):
         return {name: self.streams[name].read(where) for name, where in indices.items()}
 
 
-class Order(Sampler[dict[str, Tensor]]):
+class StreamIndices(Sampler[dict[str, Tensor]]):
     """The order of training samples: a pure function of the seed and of the step.
 
     Every stream is an endless row of shuffled passes over its samples, cut into batches. Step k of a run therefore
@@ -187,7 +187,7 @@ class Order(Sampler[dict[str, Tensor]]):
         return known[1]
 
 
-class InOrder(Dataset[dict[str, Any]]):
+class OrderedBatches(Dataset[dict[str, Any]]):
     """A stream read once from its first sample to its last, in whole batches: for evaluation.
 
     Args:

@@ -65,7 +65,13 @@ def axes(cells: Sequence[Cell]) -> list[Axis]:
 
 
 def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
-    having = [cell for cell in cells if key in dict(cell.method.variant)]
+    """Return the curves over one setting; None unless it has at least two values and all of them are numbers.
+
+    Example:
+        Cells of dann with `strategy.weight` 0.1 and 1 give an axis with two places and one curve for each pair. A cell
+        in which the setting has its default has no place on it, because a record does not say what the default is.
+    """
+    having = [cell for cell in cells if dict(cell.method.variant).get(key, "default") != "default"]
     values = {dict(cell.method.variant)[key] for cell in having}
     numbers = {value: place for value in values if (place := number(key, value)) is not None}
     if len(numbers) < 2 or len(numbers) < len(values):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from landbridge.record import best_epoch
 from landbridge.report.cells import Cell
 from landbridge.report.runs import Pair, Run
 from landbridge.statistics import Interval, t_interval
@@ -68,12 +69,6 @@ def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
     return sorted(rows, key=lambda row: (str(row.pair), row.regret))
 
 
-def picked(scores: NDArray[np.float64]) -> int:
-    """Return the place of the highest score, the later one among equal ones, as in a run; what is not finite loses."""
-    safe = np.where(np.isnan(scores), -np.inf, scores)
-    return int(len(safe) - 1 - np.argmax(safe[::-1]))
-
-
 def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     """Return Spearman's rank correlation, None where either side is constant or fewer than three values are finite."""
     finite = np.isfinite(one) & np.isfinite(other)
@@ -96,7 +91,7 @@ def _row(rule: str, pair: Pair, runs: list[tuple[Run, NDArray[np.float64], NDArr
         by_seed[each[0].seed].append(each)
 
     def regret(scores: NDArray[np.float64], oracle: NDArray[np.float64]) -> float:
-        return float(oracle.max() - oracle[picked(scores)])
+        return float(oracle.max() - oracle[best_epoch(scores)])
 
     regrets = {
         seed: float(np.mean([regret(scores, oracle) for _, scores, oracle in row])) for seed, row in by_seed.items()
@@ -110,7 +105,7 @@ def _row(rule: str, pair: Pair, runs: list[tuple[Run, NDArray[np.float64], NDArr
         scores = np.concatenate([own for _, own, _ in row])
         oracle = np.concatenate([own for _, _, own in row])
         owners = [str(run.method) for run, own, _ in row for _ in own]
-        picks[owners[picked(scores)]] += 1
+        picks[owners[best_epoch(scores)]] += 1
         pool_regrets.append(regret(scores, oracle))
         correlations.append(spearman(scores, oracle))
     (name, times), *_ = picks.most_common(1)

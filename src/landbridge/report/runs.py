@@ -88,14 +88,21 @@ class Run:
         return self.record.choices.get("strategy") or (typed or [_snake(self.settings["strategy"])])[-1]
 
     @property
+    def has_terms(self) -> bool:
+        """Whether auxiliary losses are added, by the strategy's own file or by the user."""
+        own = any(key.startswith("strategy.terms") for key in self.settings)
+        return own or bool(self.record.config.get("terms"))
+
+    @property
     def is_source_only(self) -> bool:
-        """Whether it trains on the source alone."""
-        return self.settings["strategy"] == "SourceOnly"
+        """Whether it trains on the labelled source and on nothing else."""
+        return self.settings["strategy"] == "SourceOnly" and not self.has_terms
 
     @property
     def is_target_only(self) -> bool:
-        """Whether it trains on the target alone, and nothing comes from elsewhere: `A(none, T)`."""
-        return self.settings["strategy"] == "TargetOnly" and self.pair.source is None
+        """Whether it trains on the labelled target alone, and nothing comes from elsewhere: `A(none, T)`."""
+        alone = self.pair.source is None and not self.has_terms
+        return alone and self.settings["strategy"] == "TargetOnly"
 
     @property
     def as_reference(self) -> str:
@@ -210,7 +217,8 @@ def _flat(prefix: str, node: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in node.items():
         name = f"{prefix}.{key}".lstrip(".")
-        flat |= _flat(name, value) if isinstance(value, dict) else {name: value}
+        # An empty mapping stands too: `strategy.terms.bss: {}` is a term with its defaults.
+        flat |= _flat(name, value) if isinstance(value, dict) and value else {name: value}
     return flat
 
 

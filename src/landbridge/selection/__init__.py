@@ -1,6 +1,6 @@
 """Selection rules, and what the setting allows them to see."""
 
-from landbridge.selection.rule import Evidence, Rule
+from landbridge.selection.rule import Rule, ValidationOutputs
 from landbridge.selection.rules import Last, Oracle, SourceVal, TargetVal, accuracy
 from landbridge.selection.unlabelled import (
     BNM,
@@ -39,7 +39,6 @@ __all__ = [
     "ClassAMI",
     "Diversity",
     "Entropy",
-    "Evidence",
     "InformationMaximisation",
     "Last",
     "MixVal",
@@ -48,5 +47,6 @@ __all__ = [
     "Rule",
     "SourceVal",
     "TargetVal",
+    "ValidationOutputs",
     "accuracy",
 ]

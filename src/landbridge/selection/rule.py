@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ValidationOutputs:
     """What may be seen at the end of an epoch.
 
     Attributes:
@@ -49,7 +49,7 @@ class Rule(ABC):
     #: The rule's name in records and tables, equal to its file in `conf/selection/`.
     name: ClassVar[str]
     #: What it looks at: `source_labels`, `target_labels`, or nothing but unlabelled outputs.
-    sees: ClassVar[frozenset[str]] = frozenset()
+    required_labels: ClassVar[frozenset[str]] = frozenset()
     #: Whether it looks at labels that the setting hides. What it touches is stamped.
     oracle: ClassVar[bool] = False
     #: Whether it runs the model on further inputs. Such a rule is computed only where it is the configured one.
@@ -60,5 +60,5 @@ class Rule(ABC):
     caution: ClassVar[str] = ""
 
     @abstractmethod
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """Score an epoch, higher is better; nan where the model's outputs are not finite."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from landbridge.selection.rule import Evidence, Rule
+from landbridge.selection.rule import Rule, ValidationOutputs
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -19,7 +19,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
     return float((logits[shown].argmax(1) == labels[shown]).float().mean())
 
 
-def _accuracy(evidence: Evidence, role: str) -> float:
+def _accuracy(evidence: ValidationOutputs, role: str) -> float:
     return accuracy(evidence.logits[role], evidence.labels[role]) if evidence.finite[role] else math.nan
 
 
@@ -29,7 +29,7 @@ class Last(Rule):
     name: ClassVar = "last"
     least: ClassVar = 0
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """The number of the epoch."""
         return float(evidence.epoch)
 
@@ -38,9 +38,9 @@ class SourceVal(Rule):
     """Accuracy on the source's validation split. It knows nothing of the target."""
 
     name: ClassVar = "source_val"
-    sees: ClassVar = frozenset({"source_labels"})
+    required_labels: ClassVar = frozenset({"source_labels"})
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """Accuracy in [0, 1]; nan where an output is not finite."""
         return _accuracy(evidence, "source")
 
@@ -49,9 +49,9 @@ class TargetVal(Rule):
     """Accuracy on those target validation labels that `target_labels` shows."""
 
     name: ClassVar = "target_val"
-    sees: ClassVar = frozenset({"target_labels"})
+    required_labels: ClassVar = frozenset({"target_labels"})
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """Accuracy in [0, 1]; nan where an output is not finite."""
         return _accuracy(evidence, "target")
 
@@ -64,9 +64,9 @@ class Oracle(Rule):
     """
 
     name: ClassVar = "oracle"
-    sees: ClassVar = frozenset({"sealed_labels"})
+    required_labels: ClassVar = frozenset({"sealed_labels"})
     oracle: ClassVar = True
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """Accuracy in [0, 1], once the final evaluation has opened the labels."""
         return accuracy(evidence.logits["target"], evidence.labels["target"])

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from landbridge.selection import scores
 from landbridge.selection.density_ratio import density_ratios
-from landbridge.selection.rule import Evidence, Rule
+from landbridge.selection.rule import Rule, ValidationOutputs
 
 
 class Unlabelled(Rule):
@@ -20,7 +20,7 @@ class Unlabelled(Rule):
     #: The most samples that it looks at, where its cost grows faster than their number; the same in every epoch.
     most: ClassVar[int | None] = None
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """The rule's value; nan where an output is not finite."""
         if not evidence.finite["target"]:
             return math.nan
@@ -145,7 +145,7 @@ class MixVal(Rule):
         self.share = share
         self.seed = seed
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """In [0, 1]; nan where an output is not finite."""
         assert evidence.inputs is not None, "the evidence lacks inputs"
         assert evidence.predict is not None, "the evidence lacks a way to predict"
@@ -166,14 +166,14 @@ class DEV(Rule):
     """
 
     name: ClassVar = "dev"
-    sees: ClassVar = frozenset({"source_labels"})
+    required_labels: ClassVar = frozenset({"source_labels"})
     most: ClassVar = 500
     least: ClassVar = 4
 
     def __init__(self, seed: Annotated[int, Ge(0)] = 0) -> None:
         self.seed = seed
 
-    def score(self, evidence: Evidence) -> float:
+    def score(self, evidence: ValidationOutputs) -> float:
         """Negated risk, unbounded; nan where an output is not finite."""
         logits, features, labels = (each["source"] for each in (evidence.logits, evidence.features, evidence.labels))
         target = evidence.features["target"]

@@ -1,68 +1,47 @@
 """Strategies: one short file per method, each a LightningModule with the streams it needs and its loss."""
 
-from landbridge.strategies.adabn import AdaBN
-from landbridge.strategies.adamatch import AdaMatch
-from landbridge.strategies.adda import ADDA
-from landbridge.strategies.as_is import AsIs
+from landbridge.strategies.adversarial.adda import ADDA
+from landbridge.strategies.adversarial.cdan import CDAN
+from landbridge.strategies.adversarial.dann import DANN
+from landbridge.strategies.adversarial.mcd import MCD
+from landbridge.strategies.adversarial.mdd import MDD
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.bi_tuning import BiTuning
-from landbridge.strategies.bn_adapt import BNAdapt
-from landbridge.strategies.bnm import BNM
-from landbridge.strategies.bsp import BSP
-from landbridge.strategies.bss import BSS
-from landbridge.strategies.cdan import CDAN
-from landbridge.strategies.co_tuning import CoTuning
-from landbridge.strategies.dan import DAN
-from landbridge.strategies.dann import DANN
-from landbridge.strategies.deepcoral import DeepCORAL
-from landbridge.strategies.deepjdot import DeepJDOT
-from landbridge.strategies.delta import DELTA
-from landbridge.strategies.dsbn import DSBN
-from landbridge.strategies.entropy_minimisation import EntropyMinimisation
-from landbridge.strategies.fixmatch import FixMatch
-from landbridge.strategies.gaussian_model import GaussianModel
-from landbridge.strategies.gmm_prototypes import GMMPrototypes
-from landbridge.strategies.jan import JAN
-from landbridge.strategies.l2_sp import L2SP
-from landbridge.strategies.linear_probes import LinearProbes
-from landbridge.strategies.logistic_regression import LogisticRegression
-from landbridge.strategies.lwf import LwF
-from landbridge.strategies.mcc import MCC
-from landbridge.strategies.mcd import MCD
-from landbridge.strategies.mdd import MDD
-from landbridge.strategies.mme import MME
-from landbridge.strategies.nearest_mean import NearestMean
-from landbridge.strategies.nearest_neighbours import NearestNeighbours
-from landbridge.strategies.output import Output
-from landbridge.strategies.pseudo_label import PseudoLabel
-from landbridge.strategies.safn import SAFN
-from landbridge.strategies.shot import SHOT
-from landbridge.strategies.soup import Soup
-from landbridge.strategies.stoch_norm import StochNorm
-from landbridge.strategies.supervised import LinearProbe, SourceOnly, TargetOnly
-from landbridge.strategies.swd import SWD
-from landbridge.strategies.tent import TENT
-from landbridge.strategies.wise_ft import WiSEFT
+from landbridge.strategies.batch_norm.adabn import AdaBN
+from landbridge.strategies.batch_norm.dsbn import DSBN
+from landbridge.strategies.fine_tuning.bi_tuning import BiTuning
+from landbridge.strategies.fine_tuning.co_tuning import CoTuning
+from landbridge.strategies.fine_tuning.delta import DELTA
+from landbridge.strategies.fine_tuning.lwf import LwF
+from landbridge.strategies.fine_tuning.stoch_norm import StochNorm
+from landbridge.strategies.frozen_features.linear_probes import LinearProbes
+from landbridge.strategies.frozen_features.logistic_regression import LogisticRegression
+from landbridge.strategies.frozen_features.nearest_mean import NearestMean
+from landbridge.strategies.frozen_features.nearest_neighbours import NearestNeighbours
+from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.self_training.adamatch import AdaMatch
+from landbridge.strategies.self_training.fixmatch import FixMatch
+from landbridge.strategies.self_training.mme import MME
+from landbridge.strategies.source_free.gaussian_model import GaussianModel
+from landbridge.strategies.source_free.gmm_prototypes import GMMPrototypes
+from landbridge.strategies.source_free.shot import SHOT
+from landbridge.strategies.supervised.as_is import AsIs
+from landbridge.strategies.supervised.supervised import LinearProbe, SourceOnly, Supervised, TargetOnly
+from landbridge.strategies.test_time.bn_adapt import BNAdapt
+from landbridge.strategies.test_time.tent import TENT
+from landbridge.strategies.weight_space.soup import Soup
+from landbridge.strategies.weight_space.wise_ft import WiSEFT
+from landbridge.training.output import Output
 
 __all__ = [
     "ADDA",
-    "BNM",
-    "BSP",
-    "BSS",
     "CDAN",
-    "DAN",
     "DANN",
     "DELTA",
     "DSBN",
-    "JAN",
-    "L2SP",
-    "MCC",
     "MCD",
     "MDD",
     "MME",
-    "SAFN",
     "SHOT",
-    "SWD",
     "TENT",
     "AdaBN",
     "AdaMatch",
@@ -70,9 +49,6 @@ __all__ = [
     "BNAdapt",
     "BiTuning",
     "CoTuning",
-    "DeepCORAL",
-    "DeepJDOT",
-    "EntropyMinimisation",
     "FixMatch",
     "GMMPrototypes",
     "GaussianModel",
@@ -83,11 +59,12 @@ __all__ = [
     "NearestMean",
     "NearestNeighbours",
     "Output",
-    "PseudoLabel",
+    "Requirements",
     "Soup",
     "SourceOnly",
     "StochNorm",
     "Strategy",
+    "Supervised",
     "TargetOnly",
     "WiSEFT",
 ]

@@ -2,7 +2,7 @@
 
 import operator
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
-from landbridge.network import Network
-from landbridge.strategies.output import Output
-from landbridge.strategies.processes import gathered, mean_over_processes
-from landbridge.strategies.terms import TERMS, start_for
-from landbridge.strategies.terms import needs as needs_of_terms
-from landbridge.strategies.trainable import Trainable
+from landbridge.models.network import Network
+from landbridge.strategies.initial_model import InitialModel
+from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.terms import Term, TermSettings, Training
+from landbridge.training.output import Output
+from landbridge.training.processes import gathered, mean_over_processes
+from landbridge.training.trainable import Trainable
 
 # Looking at a loss makes a GPU wait, so training looks once in so many steps.
 STEPS_BETWEEN_CHECKS = 50
@@ -36,47 +36,31 @@ class Strategy(Trainable):
 
     Args:
         network: backbone and head.
-        terms: weights of terms that are added to the loss, by name; see `landbridge.strategies.terms`.
+        terms: auxiliary losses that are added to the strategy's own; see `landbridge.strategies.terms`.
         gather: whether several processes compute the loss on the outputs of all of them, so that what compares samples
             with one another (an alignment, a class balance) sees the global batch; otherwise each sees its own part.
         **trainable: see `Trainable`.
     """
 
-    #: Streams without which the strategy cannot train, and streams that it uses where the setting provides them.
-    needs: ClassVar[frozenset[str]]
-    optional: ClassVar[frozenset[str]] = frozenset()
-    #: Whether it changes its weights while testing, and therefore needs gradients there.
-    adapts_at_test: ClassVar[bool] = False
-    #: Whether it is trained at all before it is tested.
-    trains: ClassVar[bool] = True
-    #: Whether an average over its steps or epochs can stand for its weights: not where it sets them itself.
-    averages: ClassVar[bool] = True
-    #: Whether it continues a source model, head included, and can therefore not start from scratch.
-    continues_source: ClassVar[bool] = False
-    #: What trains the source model where `start=source` makes one, on the source in the target's place.
-    source_strategy: ClassVar[str] = "landbridge.strategies.TargetOnly"
-    #: Whether training reads the inputs themselves, so that what frozen stages make of them cannot take their place.
-    reads_inputs: ClassVar[bool] = False
-    #: Whether it sets all weights anew, those of frozen stages too.
-    replaces_weights: ClassVar[bool] = False
-    #: Config groups that have no effect on it: runs that differ in nothing else are one and the same.
-    ignores: ClassVar[frozenset[str]] = frozenset()
-    #: Names of the selection rules that score the very quantity its loss optimises, and therefore flatter it.
-    optimises: ClassVar[frozenset[str]] = frozenset()
+    #: What the strategy needs, and what it does to the network.
+    requirements: ClassVar[Requirements]
 
     #: How test samples arrive, for a strategy that adapts to them as they come: how many at a time, and the seed of
     #: their random order. None: as many as the data says, and as the split holds them.
     test_batch_size: int | None = None
     test_order_seed: int | None = None
 
-    weights_at_start: Tensor | None
+    #: Epochs after the planned ones, in which nothing is read and no step is taken.
+    further_epochs: int = 0
 
-    def __init__(self, network: Network, terms: Mapping[str, float], gather: bool = False, **trainable: Any) -> None:
-        super().__init__(network=network, **trainable)
-        self.terms = dict(terms)
+    initial: InitialModel
+
+    def __init__(self, network: Network, terms: TermSettings = None, gather: bool = False, **trainable: Any) -> None:
+        super().__init__(network=network, trains_head=self.requirements.trains_head, **trainable)
+        self.terms: dict[str, Term] = dict(terms or {})
         self.gather = gather
-        # In the checkpoint, so that a resumed run is pulled towards the same weights.
-        self.register_buffer("weights_at_start", start_for(terms, network.backbone))
+        if self.requirements.looks_back or any(term.looks_back for term in self.terms.values()):
+            self.initial = InitialModel(network)
         self._totals: dict[str, Tensor] = {}
         self._batches_in_totals = 0
         self.epoch_losses: dict[str, float] = {}
@@ -94,43 +78,16 @@ class Strategy(Trainable):
 
         Args:
             *args: none; subclasses name the streams they take.
-            **streams: the `Output` of each stream in `needs`, and of those in `optional` that the setting provides.
+            **streams: the `Output` of each stream in `requirements.streams`, and of each of its `optional_streams` that
+                the setting provides.
         """
 
-    def inherit(self, beside: Mapping[str, Tensor]) -> None:
-        """Take over what a source model's strategy has kept beside its network, by name."""
+    def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what the strategy that trained the initial weights has kept beside its network, by name."""
 
     def classify(self, *labelled: Output | None) -> Tensor:
         """Cross-entropy of labelled streams, each stream's mean counted once."""
         return reduce(operator.add, (cross_entropy(stream.logits, stream.y) for stream in labelled if stream))
-
-    def encode(self, name: str, batch: Batch) -> Output:
-        """Run one stream's batch through the network on its own, so that batch statistics stay per stream.
-
-        Raises:
-            LandbridgeError: a batch of one sample meets a BatchNorm that trains and needs more.
-        """
-        spec = self.network.backbone.spec
-        inputs = batch["x"]
-        if isinstance(inputs, Tensor):
-            # Images are rendered on the device that trains: bytes travel, floats do not.
-            inputs = (spec.render(inputs) if spec else inputs).to(self.dtype)
-        try:
-            features, logits = self.network_for(name)(inputs)
-        except ValueError as error:
-            if len(inputs) > 1:
-                raise
-            message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size"
-            raise LandbridgeError(message) from error
-        # Under mixed precision outputs come in half, and losses want them in full.
-        return Output(name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"))
-
-    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
-        """Return the network that encodes a stream: for all the same, unless a strategy keeps a second one.
-
-        In the stages that are frozen it must be the same as well.
-        """
-        return self.network
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode every stream of a batch. A strategy that learns from augmented views adds them under new names."""
@@ -146,16 +103,32 @@ class Strategy(Trainable):
         """Return the terms of the strategy's own loss and the configured ones beside it."""
         if self.gather:
             outputs = {name: gathered(output, self) for name, output in outputs.items()}
-        # Distances and covariances cancel: they are computed in full precision whatever the network's is.
+        # Distances and covariances lose their digits in half precision.
         with torch.autocast(self.device.type, enabled=False):
-            foreign = needs_of_terms(self.terms) - self.needs - self.optional
-            own = {name: output for name, output in outputs.items() if name not in foreign}
+            streams_of_terms = {stream for term in self.terms.values() for stream in term.streams}
+            only_for_terms = streams_of_terms - self.requirements.all_streams
+            own = {name: output for name, output in outputs.items() if name not in only_for_terms}
             return self.loss(**own) | self.added_terms(outputs)
 
     def added_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
-        """Return the configured terms beside the strategy's own loss, each with its weight."""
-        given = (outputs, self.network.backbone, self.weights_at_start)
-        return {f"+{name}": weight * TERMS[name].value(*given) for name, weight in self.terms.items()}
+        """Return the weighted losses of the terms; a plus sign before a name marks them."""
+        training = Training(self.network, self.progress, getattr(self, "initial", None))
+        losses = [term.losses(outputs, training) for term in self.terms.values()]
+        return {f"+{name}": value for each in losses for name, value in each.items()}
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizers; see `Trainable`.
+
+        Raises:
+            LandbridgeError: an optimizer has a weight decay, and a term replaces it.
+        """
+        configured = super().configure_optimizers()
+        every = configured if isinstance(configured, list) else [configured]
+        decays = any(group.get("weight_decay") for each in every for group in each["optimizer"].param_groups)
+        for name, term in self.terms.items():
+            if decays and term.replaces_weight_decay:
+                raise LandbridgeError(f"terms: {name} takes the place of weight decay: set optimizer.weight_decay=0")
+        return configured
 
     def count_step(self, terms: Mapping[str, Tensor]) -> None:
         """Note the terms of a finished step, and count it as one batch, however many optimizers moved in it."""
@@ -176,15 +149,11 @@ class Strategy(Trainable):
         """Encode a batch of test inputs."""
         return self.encode(batch["stream"], batch)
 
-    @torch.no_grad()
     def collect(self, name: str) -> Output:
-        """Encode a whole training stream in the order of its samples, in evaluation mode."""
-        self.eval()
-        batches = self.data.in_order(name)
-        outputs = [self.encode(name, self.transfer_batch_to_device(batch, self.device, 0)) for batch in batches]
+        """Encode a whole training stream in the order of its samples, and go back to training mode."""
+        output = self.encode_whole(name)
         self.train()
-        fields = ("features", "logits", "index", *(["y"] if self.data.streams[name].labels is not None else []))
-        return Output(name, *(torch.cat([getattr(each, field) for each in outputs]) for field in fields))
+        return output
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean of each term."""

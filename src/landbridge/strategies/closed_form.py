@@ -3,13 +3,13 @@
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.output import Output
+from landbridge.strategies.requirements import Requirements
+from landbridge.training.output import Output
 
 
 class ClosedForm(Strategy):
@@ -22,27 +22,21 @@ class ClosedForm(Strategy):
         LandbridgeError: terms are configured, which act through gradients.
     """
 
-    averages: ClassVar = False
+    requirements: ClassVar = Requirements(
+        streams=set(), can_be_averaged=False, no_terms_because="it takes no gradient steps"
+    )
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
         self.automatic_optimization = False
-        if self.terms:
-            name = type(self).__name__
-            raise LandbridgeError(f"terms: {', '.join(self.terms)} cannot act, for {name} takes no gradient steps")
 
     @abstractmethod
     def solve(self) -> None:
         """Set parameters and buffers: a function of weights and samples, whatever was there before."""
 
-    @torch.no_grad()
     def validation_outputs(self) -> Output:
         """Encode the target's validation inputs in the order of the split, in evaluation mode."""
-        self.eval()
-        batches = self.data.in_order("target", self.data.validation["target"])
-        outputs = [self.encode("target", self.transfer_batch_to_device(batch, self.device, 0)) for batch in batches]
-        fields = ("features", "logits", "index")
-        return Output("target", *(torch.cat([getattr(each, field) for each in outputs]) for field in fields))
+        return self.encode_whole("target", self.data.streams.validation["target"])
 
     def visible_validation_labels(self, why: str) -> Tensor:
         """Return the target's validation labels, -1 where the setting hides them.
@@ -53,7 +47,7 @@ class ClosedForm(Strategy):
         Raises:
             LandbridgeError: the setting hides all of them.
         """
-        labels = self.data.validation_labels["target"]
+        labels = self.data.streams.validation_labels["target"]
         if not bool((labels >= 0).any()):
             raise LandbridgeError(
                 f"strategy {type(self).__name__} looks at target validation labels, which this setting does not show: "

@@ -1,12 +1,12 @@
 """Epochs after training that take no step, and show versions of what was trained to the selection rules."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from landbridge.data.streams import Batch
-from landbridge.strategies.supervised import TargetOnly
+from landbridge.strategies.supervised.supervised import TargetOnly
 
 
 class FurtherEpochs(TargetOnly):
@@ -20,12 +20,12 @@ class FurtherEpochs(TargetOnly):
         **base: see `Strategy`.
     """
 
-    averages: ClassVar = False
+    requirements: ClassVar = TargetOnly.requirements.but(can_be_averaged=False)
 
     def __init__(self, versions: int, **base: Any) -> None:
         super().__init__(**base)
-        self.versions = versions
-        self.training_epochs = 0
+        self.versions = self.further_epochs = versions
+        self.training_epochs = self.trainable.policy.epochs
 
     @abstractmethod
     def noted(self, version: int | None) -> dict[str, Any]:
@@ -34,14 +34,6 @@ class FurtherEpochs(TargetOnly):
     @abstractmethod
     def show(self, version: int) -> None:
         """Put a version into the network: a function of parameters and buffers, so that it resumes."""
-
-    def setup(self, stage: str) -> None:
-        """Plan an epoch for each version after those that train."""
-        super().setup(stage)
-        if stage == "fit":
-            self.training_epochs = cast(int, self.trainer.max_epochs)
-            self.trainer.fit_loop.max_epochs = self.training_epochs + self.versions
-            self.data.reading_epochs = self.training_epochs
 
     def on_train_epoch_start(self) -> None:
         """Train or, once that is done, show the epoch's version."""

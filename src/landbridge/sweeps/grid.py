@@ -11,8 +11,8 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from landbridge.cli.overrides import as_additions
 from landbridge.errors import LandbridgeError
-from landbridge.groups import as_additions
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from landbridge.assemble import strategy_class, streams_of
-from landbridge.build import build
-from landbridge.check import check
+from landbridge.config.build import build
+from landbridge.config.check import check
 from landbridge.errors import LandbridgeError
+from landbridge.models.start import Start
 from landbridge.record import INCIDENTAL, fingerprint
-from landbridge.start import Start
+from landbridge.run.prepare import strategy_class, streams_of
 
 
 def identity(config: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def identity(config: dict[str, Any]) -> str:
     places = {role: json.dumps([config[role].get(key) for key in INCIDENTAL[role]]) for role in [*roles, "target"]}
     if path := config["start"].get("path"):
         places["start"] = str(path)
-    return fingerprint(config, places, strategy_class(cfg).ignores)[:12]
+    return fingerprint(config, places, strategy_class(cfg).requirements.ignored_groups)[:12]
 
 
 def identities(configs: Sequence[dict[str, Any]]) -> list[tuple[str | None, str | None]]:

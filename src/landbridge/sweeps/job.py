@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from omegaconf import DictConfig
 
+from landbridge.cli.overrides import as_typed
 from landbridge.errors import LandbridgeError
-from landbridge.groups import as_typed
 from landbridge.record import RECORD, Record
 
 LOG = "console.log"

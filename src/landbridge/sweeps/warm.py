@@ -7,11 +7,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from landbridge.groups import conf_folder, register_groups
+from landbridge.cli.config_sources import conf_folder, register_groups
 from landbridge.sweeps.identity import identity
 
 #: What runs import only where they need it.
-LATE = ("landbridge.table", "mlxtend.data", "sklearn.cluster", "sklearn.datasets", "sklearn.linear_model")
+LATE = ("landbridge.run.final_table", "mlxtend.data", "sklearn.cluster", "sklearn.datasets", "sklearn.linear_model")
 
 
 def warm_up() -> None:

@@ -1,0 +1,80 @@
+"""The stages that stand still throughout a run, and a hash of all that determines what they compute."""
+
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import PIL
+import timm
+import torch
+from torch import Tensor
+
+from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.models.backbones.backbone import Backbone
+from landbridge.strategies.base import Strategy
+
+# Raised whenever the same key would stand for other content: the layout, rendering and decoding of images.
+SCHEMA = 1
+
+
+def stands_still(strategy: Strategy, depth: int) -> bool:
+    """Say whether a strategy in training leaves the first stages alone: no gradient, and evaluation mode."""
+    if strategy.requirements.replaces_weights:
+        return False
+    strategy.train()
+    backbone = strategy.network.backbone
+    stage_of = backbone.stage_of
+    learns = any(stage_of[name] < depth for name, each in backbone.named_parameters() if each.requires_grad)
+    moves = any(module.training for module, stages in backbone.stages_of_module.items() if max(stages) < depth)
+    return not learns and not moves
+
+
+def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> list[str]:
+    """Return, for each depth from 0 on, a hash of the stages before it: their code, settings, parameters and buffers.
+
+    Args:
+        backbone: in its present state.
+        config: the backbone's configuration.
+        depth: the last.
+    """
+    parts: list[list[tuple[str, Tensor | None]]] = [[] for _ in backbone.stages]
+    for name, module in backbone.named_modules():
+        stages = backbone.stages_of_module[module]
+        parts[max(stages)].append((f"{name} {type(module).__qualname__}({module.extra_repr()})", None))
+        parts[min(stages)] += [(f"{name}.{buffer}", each) for buffer, each in module.named_buffers(recurse=False)]
+    stage_of = backbone.stage_of
+    for name, parameter in backbone.named_parameters():
+        parts[stage_of[name]].append((name, parameter))
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([SCHEMA, torch.__version__, timm.__version__, config], sort_keys=True).encode())
+    digest.update(inspect.getsource(sys.modules[type(backbone).__module__]).encode())
+    keys = [digest.hexdigest()]
+    for part in parts[:depth]:
+        for name, tensor in part:
+            digest.update(name.encode())
+            if tensor is not None:
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        keys.append(digest.hexdigest())
+    return keys
+
+
+def entry_key(prefix: str, inputs: Inputs, spec: InputSpec | None, how: str) -> str:
+    """Return the key of an entry.
+
+    Args:
+        prefix: hash of the stages that are run.
+        inputs: the samples.
+        spec: what they are rendered to.
+        how: kind of device, and precision.
+    """
+    kind = [prefix, type(inputs).__name__, inputs.shape, repr(spec), how]
+    return hashlib.blake2b("".join([json.dumps(kind), *inputs.hashes()]).encode(), digest_size=16).hexdigest()
+
+
+def decoded_key(inputs: Inputs, spec: InputSpec) -> str:
+    """Return the key of the decoded images, which are the same however a backbone wants them normalised."""
+    return entry_key(f"decoded {SCHEMA} {PIL.__version__}", inputs, replace(spec, mean=(), std=()), "")

@@ -1,0 +1,1 @@
+"""What a user types, until there is a configuration, and how the command ends."""

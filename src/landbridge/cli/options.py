@@ -1,0 +1,65 @@
+"""Whether the options that were chosen on the command line exist, asked before Hydra composes anything."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from landbridge.errors import LandbridgeError, nearest
+
+CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
+#: Hydra's own words for values: interpolation, functions such as `glob(*)`, quotes.
+GRAMMAR = re.compile(r"[${(*'\"]")
+#: What brings options of which only Hydra knows.
+ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
+#: Groups of which several options may be chosen at once, as `[one,other]`.
+SEVERAL = frozenset({"experiment"})
+
+
+def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str]]) -> None:
+    """Refuse options that no file stands for, all of them at once, each with the nearest one that exists.
+
+    Args:
+        arguments: of the command line.
+        options: by config group, its options.
+
+    Raises:
+        LandbridgeError: there are such.
+    """
+    if any(argument.startswith(ELSEWHERE) for argument in arguments):
+        return
+    sweep = bool({"-m", "--multirun"} & {*arguments})
+    problems: dict[str, str] = {}
+    for argument in arguments:
+        match = CHOICE.match(argument)
+        if match and match[1] in options and not GRAMMAR.search(match[2]):
+            for value, problem in _problems(match[1], match[2], options[match[1]], sweep):
+                problems.setdefault(f"{match[1]}={value}", problem)
+    if problems:
+        width = max(map(len, problems)) + 3
+        title = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} on the command line"
+        raise LandbridgeError("\n".join([title, *(f"  {what:{width}}{why}" for what, why in problems.items())]))
+
+
+def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
+    """Return the options of every config group that has a folder of its own: the names of its files."""
+    options: dict[str, set[str]] = {}
+    for folder in folders:
+        for path in folder.glob("*/**/*.yaml"):
+            group, *below = path.relative_to(folder).with_suffix("").parts
+            options.setdefault(group, set()).add("/".join(below))
+    return {group: sorted(names) for group, names in options.items()}
+
+
+def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> Iterator[tuple[str, str]]:
+    listed = f"; options: {', '.join(options)}"
+    if value.startswith("[") and group not in SEVERAL and not sweep:
+        yield value, f"takes one option; `-m {group}={value.strip('[]')}` runs one after the other"
+        return
+    if "," in value and not sweep and not value.startswith("["):
+        yield value, "several options are a sweep: add -m"
+        return
+    for name in (part.strip() for part in value.strip("[]").split(",")):
+        if name in options or (name == "null" and group in SEVERAL):
+            continue
+        best = nearest(name, options)
+        yield name, "there is no such option" + (f"; nearest: {best}" if best else listed)

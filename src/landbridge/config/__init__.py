@@ -1,0 +1,1 @@
+"""The configuration compared with the code that it configures, and turned into objects."""

@@ -1,0 +1,228 @@
+"""The signature is the schema: every mistake of a configuration, found at once and before anything is loaded."""
+
+import inspect
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, Literal, cast, get_args
+
+import torch
+from omegaconf import DictConfig, ListConfig
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from torch.optim import Optimizer
+
+from landbridge.config.build import build
+from landbridge.config.signatures import locate, product, read_signature
+from landbridge.config.slots import FACTS, SLOTS
+from landbridge.config.values import UNKNOWN, StandIn, describe, faults, show
+from landbridge.errors import LandbridgeError, nearest
+from landbridge.strategies.terms import TERMS, TermSettings
+
+#: The keys of a node that Hydra reads itself.
+HYDRA_KEYS: Mapping[str, Any] = {
+    "_target_": str,
+    "_partial_": bool,
+    "_convert_": Literal["none", "partial", "object", "all"],
+    "_recursive_": bool,
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Compare a composed configuration with the code that it configures.
+
+    Every node's keys and values are compared with the signature of its target. Which targets are allowed is a matter
+    of type, and there is no other list of them: a target is a class or a function annotated with the class it returns,
+    and that class derives from what its slot in `slots.SLOTS` expects or, inside another node, from what the parameter
+    is annotated with. Where the annotation names no class, no node may stand. So `os.system` is refused everywhere.
+
+    Args:
+        cfg: the configuration, which is not modified.
+
+    Raises:
+        LandbridgeError: there are mistakes. The message lists all of them, one a line.
+    """
+    problems = _Walk().run(cfg)
+    if problems:
+        width = max(map(len, problems)) + 3
+        # Messages of other libraries may have several lines.
+        lines = [f"  {path:{width}}{' '.join(problems[path].split())}" for path in sorted(problems)]
+        title = f"{len(lines)} problem{'s' if len(lines) > 1 else ''} in the configuration"
+        raise LandbridgeError("\n".join([title, *lines]))
+
+
+class _Walk:
+    """A walk through a configuration that collects problems by path; of two in one place it keeps the first."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+
+    def report(self, path: str, message: str) -> None:
+        self.problems.setdefault(path, message)
+
+    def run(self, cfg: DictConfig) -> dict[str, str]:
+        root = self.resolve(cfg)
+        if "experiment" in root:
+            self.report("experiment", "an experiment file's first line must be `# @package _global_`")
+        required = {name for name, each in {**SLOTS, **FACTS}.items() if not each.optional}
+        self.names("", root, {*SLOTS, *FACTS}, required, "landbridge")
+        for name in FACTS.keys() & root:
+            self.setting(name, root[name], FACTS[name].hint)
+        for name in SLOTS.keys() & root:
+            self.slot(name, root[name])
+        return self.problems
+
+    def resolve(self, config: DictConfig | ListConfig, path: str = "") -> Any:
+        """Copy a configuration into plain Python values, with `UNKNOWN` where there is none."""
+        keys: Iterable[Any] = config if isinstance(config, DictConfig) else range(len(config))
+        copy: dict[Any, Any] = {}
+        for key in keys:
+            where = _join(path, key) if isinstance(config, DictConfig) else f"{path}[{key}]"
+            copy[key] = UNKNOWN
+            try:
+                value = cast(Any, config)[key]
+            except MissingMandatoryValue:
+                self.report(where, "needs a value in place of '???'")
+            except OmegaConfBaseException as error:
+                self.report(where, f"cannot be resolved: {str(error).splitlines()[0]}")
+            else:
+                copy[key] = self.resolve(value, where) if isinstance(value, DictConfig | ListConfig) else value
+        return copy if isinstance(config, DictConfig) else list(copy.values())
+
+    def slot(self, name: str, value: Any) -> None:
+        """Check what a configuration group has put at the root."""
+        if isinstance(value, dict) and "_target_" in value:
+            self.node(name, value, SLOTS[name].supplied, expects=locate(SLOTS[name].expects))
+        elif value is not UNKNOWN and not (value is None and SLOTS[name].optional) and not self.misspelt(name, value):
+            self.report(
+                name,
+                f"{show(value)} has no `_target_`; choose a file of the group with `{name}=...` on the command line "
+                f"or `- override /{name}: ...` in an experiment's defaults",
+            )
+
+    def setting(self, path: str, value: Any, hint: Any) -> None:
+        """Check a value and the nodes in it."""
+        if TermSettings in (hint, *get_args(hint)):
+            self.terms(path, value)
+            return
+        for where, message in faults(self.stand_ins(path, value), hint, path):
+            self.report(where, message)
+
+    def terms(self, path: str, value: Any) -> None:
+        """Check auxiliary losses: a list of names, or a mapping from names to a weight or to settings."""
+        if value is None or value is UNKNOWN:
+            return
+        if not isinstance(value, dict | list):
+            self.report(path, f"{show(value)} is not a list or a mapping of terms")
+            return
+        for name in value:
+            where, settings = _join(path, name), value[name] if isinstance(value, dict) else None
+            if name not in TERMS:
+                best = nearest(str(name), TERMS)
+                self.report(where, "there is no such term" + (f"; nearest: {best}" if best else _listed({*TERMS})))
+            elif isinstance(settings, dict):
+                term = TERMS[name]
+                self.node(where, {"_target_": f"{term.__module__}.{term.__name__}", **settings})
+            elif settings is not None:
+                self.setting(where, settings, read_signature(TERMS[name]).hints["weight"])
+
+    def stand_ins(self, path: str, value: Any) -> Any:
+        """Check the nodes in a value, and put what stands for their objects in their places."""
+        if isinstance(value, list):
+            return [self.stand_ins(f"{path}[{i}]", item) for i, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        if "_target_" in value:
+            return self.node(path, value)
+        self.misspelt(path, value)
+        return {key: self.stand_ins(_join(path, key), item) for key, item in value.items()}
+
+    def node(
+        self, path: str, config: dict[Any, Any], supplied: Set[str] = frozenset(), expects: type | None = None
+    ) -> Any:
+        """Check a node, and return what stands for its object.
+
+        Args:
+            path: of the node.
+            config: its keys and values.
+            supplied: arguments that `run` provides.
+            expects: class that the target must make; where None, the caller compares.
+        """
+        target, made = self.target(f"{path}._target_", config["_target_"], expects)
+        if made is None:
+            return UNKNOWN
+        signature = read_signature(target)
+        partial = config.get("_partial_", False) is not False
+        hints = {**signature.hints, **HYDRA_KEYS}
+        required = set() if partial else signature.required - supplied
+        self.names(path, config.keys() - supplied, hints.keys() - supplied, required, target.__name__, signature.open)
+        for key, value in config.items():
+            if key in supplied:
+                self.report(_join(path, key), "is set by landbridge")
+            self.setting(_join(path, key), value, hints.get(key, Any))
+        if issubclass(made, Optimizer) and not any(place.startswith(f"{path}.") for place in self.problems):
+            self.try_optimizer(path, config)
+        return StandIn(made, config["_target_"], partial)
+
+    def target(self, path: str, name: Any, expects: type | None) -> tuple[Any, type | None]:
+        """Import a target, and return it with the class that it makes; None in place of a class refuses it."""
+        if not isinstance(name, str):
+            if name is not UNKNOWN:
+                self.report(path, f"{show(name)} is not a dotted name")
+            return None, None
+        try:
+            target = locate(name)
+        except ImportError as error:
+            self.report(path, str(error))
+            return None, None
+        made = product(target)
+        if made is None:
+            self.report(path, f"{name} is neither a class nor a function annotated with the class it returns")
+        elif expects and not issubclass(made, expects):
+            self.report(path, f"{name} is not {describe(expects)}, nor annotated as returning one")
+        elif inspect.isabstract(target):
+            self.report(path, f"{name} is abstract: only what derives from it can be built")
+        else:
+            return target, made
+        return target, None
+
+    def names(
+        self, path: str, given: Iterable[Any], known: Set[str], required: Set[str], owner: str, more: bool = False
+    ) -> None:
+        """Compare keys with the names that their owner takes.
+
+        An owner that takes more names than are known is given the benefit of the doubt, but not for near misses.
+        """
+        missing = set(required)
+        for key in given:
+            best = key if key in known else nearest(str(key), sorted(known), cutoff=0.8 if more else 0.6)
+            missing.discard(best)
+            if key not in known and (best or not more):
+                hint = f"; nearest: {best}" if best else _listed(known)
+                self.report(_join(path, key), f"{owner} has no such setting{hint}")
+        for key in missing:
+            self.report(_join(path, key), f"is missing: {owner} needs it")
+
+    def misspelt(self, path: str, value: Any) -> bool:
+        """Report what looks like a misspelt key of Hydra's in a mapping that is no node."""
+        keys = (
+            [key for key in value if isinstance(key, str) and key.strip("_") != key] if isinstance(value, dict) else []
+        )
+        best = {key: nearest(key, HYDRA_KEYS, cutoff=0.8) for key in keys}
+        for key, option in best.items():
+            if option:
+                self.report(_join(path, key), f"Hydra has no such key; nearest: {option}")
+        return any(best.values())
+
+    def try_optimizer(self, path: str, config: dict[Any, Any]) -> None:
+        """Build an optimizer of one parameter: torch checks the ranges of its settings in no other way."""
+        try:
+            build(config, params=[torch.nn.Parameter(torch.zeros(1, 1))])
+        except Exception as error:
+            self.report(path, str(error))
+
+
+def _join(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _listed(known: Set[str]) -> str:
+    own = sorted(name for name in known if name not in HYDRA_KEYS)
+    return f"; valid: {', '.join(own)}" if len(own) <= 8 else ""

@@ -1,0 +1,141 @@
+"""What a dotted name stands for, what it makes, and which settings it takes: read from the code itself."""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from textwrap import dedent
+from types import ModuleType, SimpleNamespace
+from typing import Any, get_origin, get_type_hints
+
+from landbridge.errors import nearest
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The settings that a class or function takes by name.
+
+    Attributes:
+        hints: the annotation of each setting, resolved; `Any` where there is none, or none that can be resolved.
+        required: the settings that have no default.
+        open: whether further keywords are taken, of which nothing is known.
+    """
+
+    hints: Mapping[str, Any]
+    required: frozenset[str]
+    open: bool
+
+
+def locate(dotted: str) -> Any:
+    """Import what a dotted name stands for: a module, or something in one.
+
+    Raises:
+        ImportError: nothing has that name (the message suggests the nearest), or a module on the way cannot be
+            imported (the message shows the original error, which is also the cause).
+    """
+    path, *rest = dotted.split(".")
+    found = _import(path, None)
+    for name in rest:
+        path = f"{path}.{name}"
+        if not hasattr(found, name):
+            _import(path, found)
+        found = getattr(found, name)
+    return found
+
+
+def _import(path: str, parent: Any) -> ModuleType:
+    if parent is None or isinstance(parent, ModuleType):
+        try:
+            return import_module(path)
+        except Exception as error:
+            if not (isinstance(error, ModuleNotFoundError) and error.name == path):
+                raise ImportError(f"the import of {path} fails with {type(error).__name__}: {error}") from error
+    owner, _, name = path.rpartition(".")
+    # Without a path, `iter_modules` lists all that can be imported at the top.
+    modules = (module.name for module in iter_modules(getattr(parent, "__path__", []) if parent else None))
+    best = nearest(name, [option for option in sorted({*dir(parent), *modules}) if not option.startswith("_")])
+    missing = f"{owner} has no '{name}'" if owner else f"there is no package '{name}'"
+    raise ImportError(f"{missing}; nearest: {best}" if best else missing)
+
+
+def product(target: Any) -> type | None:
+    """Return the class of what a call of the target makes.
+
+    Returns:
+        A class itself; of a function, the class that its annotation says it returns; None if neither says.
+    """
+    made = target if isinstance(target, type) else _hints(target).get("return")
+    made = get_origin(made) or made
+    return made if isinstance(made, type) else None
+
+
+@cache
+def read_signature(target: Callable[..., Any]) -> Signature:
+    """Collect the settings of a class or function.
+
+    `**kwargs` of a constructor are followed up the method resolution order: a strategy that hands them on to its base
+    has the base's settings too, except for those that it passes to `super().__init__` itself.
+    """
+    if not isinstance(target, type):
+        return _own_settings(target, skip=0)
+    hints: dict[str, Any] = {}
+    required: set[str] = set()
+    is_open, positional, passed = False, 0, set()
+    for base in target.__mro__[:-1]:
+        constructor = vars(base).get("__init__") or vars(base).get("__new__")
+        if constructor is None:
+            continue
+        own = _own_settings(constructor, skip=1 + positional)
+        new = {name: hint for name, hint in own.hints.items() if name not in passed and name not in hints}
+        hints |= new
+        required |= own.required & new.keys()
+        is_open = own.open
+        if not is_open:
+            break
+        positional, passed = _passed_to_base(constructor)
+    return Signature(hints, frozenset(required), is_open)
+
+
+def _own_settings(function: Any, skip: int) -> Signature:
+    """Read one function, without its first `skip` parameters."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[skip:]
+    except ValueError:  # compiled code does not always have a signature
+        return Signature({}, frozenset(), True)
+    annotations = _hints(function)
+    hints: dict[str, Any] = {}
+    required: set[str] = set()
+    for parameter in parameters:
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            hint = annotations.get(parameter.name, Any)
+            # Older code writes `x: int = None` and means that None is fine.
+            hints[parameter.name] = hint | None if parameter.default is None else hint
+            if parameter.default is parameter.empty:
+                required.add(parameter.name)
+    is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return Signature(hints, frozenset(required), is_open)
+
+
+def _passed_to_base(constructor: Any) -> tuple[int, set[str]]:
+    """Return how many arguments a constructor passes to its base by position, and which by name."""
+    with suppress(OSError, TypeError, SyntaxError):  # what is not written in Python, or has no source
+        for call in ast.walk(ast.parse(dedent(inspect.getsource(constructor)))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
+                return len(call.args), {keyword.arg for keyword in call.keywords if keyword.arg}
+    return 0, set()
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    """Resolve annotations one by one: a name that exists only for type checkers must not hide the others."""
+    function = inspect.unwrap(function)
+    names = getattr(function, "__globals__", None)
+    hints: dict[str, Any] = {}
+    for name, annotation in getattr(function, "__annotations__", {}).items():
+        with suppress(Exception):
+            alone = SimpleNamespace(__annotations__={name: annotation})
+            hints |= get_type_hints(alone, globalns=names, include_extras=True)
+    return hints

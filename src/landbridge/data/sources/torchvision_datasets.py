@@ -1,0 +1,155 @@
+"""Data sets with official splits that torchvision knows how to read and to download."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor
+
+from landbridge.data.augment import ImageKind
+from landbridge.data.domain import Domain, split_domain
+from landbridge.data.inputs import TensorInputs
+from landbridge.data.sources.digits import DIGITS
+from landbridge.errors import LandbridgeError
+
+
+@dataclass(frozen=True)
+class TorchvisionDataset:
+    """How torchvision offers a data set.
+
+    Attributes:
+        reader: name of its class in `torchvision.datasets`.
+        files: what the class reads, below its root.
+        classes: class names in the order of the labels.
+        arguments: what the class wants for the training split (True) and for the test split (False).
+        image_kind: what its images show; see `landbridge.data.domain.Domain`.
+    """
+
+    reader: str
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
+    arguments: Callable[[bool], dict[str, Any]] = lambda train: {"train": train}
+    image_kind: ImageKind = "photographs"
+
+
+def _idx_files(folder: str) -> tuple[str, ...]:
+    kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
+    return tuple(f"{folder}/raw/{split}-{kind}" for split in ("train", "t10k") for kind in kinds)
+
+
+_CIFAR_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
+
+SOURCES = {
+    "mnist": TorchvisionDataset("MNIST", _idx_files("MNIST"), DIGITS, image_kind="digits"),
+    "usps": TorchvisionDataset("USPS", ("usps.bz2", "usps.t.bz2"), DIGITS, image_kind="digits"),
+    "svhn": TorchvisionDataset(
+        "SVHN",
+        ("train_32x32.mat", "test_32x32.mat"),
+        DIGITS,
+        lambda train: {"split": "train" if train else "test"},
+        image_kind="digits",
+    ),
+    "fashion_mnist": TorchvisionDataset(
+        "FashionMNIST",
+        _idx_files("FashionMNIST"),
+        ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+    "cifar10": TorchvisionDataset(
+        "CIFAR10",
+        tuple(f"cifar-10-batches-py/{name}" for name in _CIFAR_FILES),
+        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    ),
+}
+
+
+def torchvision_domain(
+    dataset: Literal["mnist", "usps", "svhn", "fashion_mnist", "cifar10"],
+    root: str = "~/.cache/landbridge",
+    name: str | None = None,
+    val: Annotated[float, Gt(0), Lt(1)] = 0.1,
+    split_seed: Annotated[int, Ge(0)] = 0,
+) -> Domain:
+    """Load a data set with its official test split; validation is carved out of its official training split.
+
+    Files that lie below `root` are read without a network; where one is missing, the data set is downloaded.
+
+    Args:
+        dataset: which one.
+        root: folder that holds the files in torchvision's layout, or that they are downloaded to.
+        name: of the domain; the data set's where None.
+        val: share of the official training split that becomes the validation split, in (0, 1), stratified.
+        split_seed: of that split.
+
+    Raises:
+        LandbridgeError: a file is missing and cannot be downloaded, or one cannot be read.
+    """
+    source, folder = SOURCES[dataset], Path(root).expanduser()
+    if not all((folder / file).is_file() for file in source.files):
+        _download(dataset, folder)
+    try:
+        parts = [_samples(_open(source, folder, train)) for train in (True, False)]
+    except Exception as error:  # torchvision's readers raise whatever their parsers do
+        raise LandbridgeError(
+            f"{dataset}: its files in {folder} cannot be read ({type(error).__name__}: {error}); delete "
+            f"{_listed(source)} there, and they are downloaded again"
+        ) from error
+    size = len(parts[0][1])
+    images, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    given = {"train": torch.arange(size), "test": torch.arange(size, len(labels))}
+    inputs = TensorInputs(images)
+    return split_domain(
+        name or dataset,
+        source.classes,
+        inputs,
+        labels,
+        given=given,
+        val=val,
+        seed=split_seed,
+        image_kind=source.image_kind,
+    )
+
+
+def _open(source: TorchvisionDataset, folder: Path, train: bool, download: bool = False) -> Any:
+    # Importing torchvision costs a second, which a run on other data should not pay.
+    from torchvision import datasets
+
+    return getattr(datasets, source.reader)(str(folder), download=download, **source.arguments(train))
+
+
+def _samples(read: Any) -> tuple[Tensor, Tensor]:
+    """Return uint8 images (n, c, h, w) and labels (n,), whatever layout torchvision keeps them in."""
+    images = torch.as_tensor(read.data)
+    if images.ndim == 3:
+        images = images.unsqueeze(1)
+    elif images.shape[-1] == 3:
+        images = images.permute(0, 3, 1, 2)
+    return images, torch.as_tensor(read.labels if hasattr(read, "labels") else read.targets)
+
+
+def _download(dataset: str, folder: Path) -> None:
+    source = SOURCES[dataset]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Files move to their place whole, so that neither an interrupted download nor two runs that start at the same
+        # time leave half a file, which torchvision would take for the data set.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as draft:
+            for train in (True, False):
+                _open(source, Path(draft), train, download=True)
+            for place in (folder / file for file in source.files):
+                if not place.is_file():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    (Path(draft) / place.relative_to(folder)).replace(place)
+    except Exception as error:  # no network, no such host, a wrong checksum, a folder that is read-only
+        reason = " ".join(str(error).split())
+        raise LandbridgeError(
+            f"{dataset}: not all of its files are in {folder}, and downloading failed ({reason}); put "
+            f"{_listed(source)} there, or set root to the folder that holds them"
+        ) from error
+
+
+def _listed(source: TorchvisionDataset) -> str:
+    return ", ".join(source.files)

@@ -1,0 +1,64 @@
+"""Small encoders for digits and vectors."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+from torch import nn
+
+from landbridge.data.inputs import InputSpec
+from landbridge.models.backbones.backbone import SequentialBackbone
+
+GREY_28 = InputSpec(channels=1, size=(28, 28), mean=(0.5,), std=(0.5,))
+
+
+class DigitsCNN(SequentialBackbone):
+    """Strided 3 x 3 convolutions with BatchNorm and a bottleneck, for grey images of 28 x 28.
+
+    Args:
+        widths: channels of the convolutions; each halves height and width.
+        features: width of the bottleneck, which has BatchNorm too.
+    """
+
+    def __init__(
+        self, widths: Sequence[Annotated[int, Gt(0)]] = (16, 32, 64), features: Annotated[int, Gt(0)] = 64
+    ) -> None:
+        parts: dict[str, nn.Module] = {}
+        channels, side = 1, 28
+        for number, width in enumerate(widths, start=1):
+            parts[f"conv{number}"] = nn.Sequential(
+                nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            )
+            channels, side = width, (side + 1) // 2
+        parts["bottleneck"] = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * side * side, features, bias=False),
+            nn.BatchNorm1d(features),
+            nn.ReLU(inplace=True),
+        )
+        super().__init__(parts, GREY_28, features)
+
+
+class MLP(SequentialBackbone):
+    """Fully connected layers with BatchNorm, for vectors, or for grey images of 28 x 28 pixels taken as vectors.
+
+    Args:
+        shape: of a raw sample: (d,) for vectors; with any other, it takes images.
+        widths: of the layers; the last is the width of the features.
+    """
+
+    def __init__(
+        self, shape: Sequence[Annotated[int, Ge(0)]] = (1, 28, 28), widths: Sequence[Annotated[int, Gt(0)]] = (256, 64)
+    ) -> None:
+        spec = None if len(shape) == 1 else GREY_28
+        parts: dict[str, nn.Module] = {}
+        width = spec.channels * math.prod(spec.size) if spec else shape[0]
+        for number, after in enumerate(widths, start=1):
+            parts[f"layer{number}"] = nn.Sequential(
+                nn.Flatten(), nn.Linear(width, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(inplace=True)
+            )
+            width = after
+        super().__init__(parts, spec, width)

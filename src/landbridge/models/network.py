@@ -1,0 +1,28 @@
+"""A backbone with its head: what a strategy trains and what a checkpoint keeps."""
+
+from torch import Tensor, nn
+
+from landbridge.data.activations import Activation
+from landbridge.models.backbones.backbone import Backbone
+
+#: Before the names under which a start passes on the classifier that its weights were trained with, of any classes.
+SOURCE_HEAD = "source_head."
+
+
+class Network(nn.Module):
+    """A backbone and a linear head over the target's classes.
+
+    Args:
+        backbone: the encoder.
+        classes: number of classes.
+    """
+
+    def __init__(self, backbone: Backbone, classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.features, classes)
+
+    def forward(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
+        """Return features (b, d) and logits (b, classes) of inputs (b, ...), or of what stages have made of them."""
+        features = self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
+        return features, self.head(features)

@@ -1,0 +1,8 @@
+"""Where the weights come from before the strategy runs, and a report of what was loaded."""
+
+from landbridge.models.start.loading import LoadReport
+from landbridge.models.start.source import Source
+from landbridge.models.start.start import Scratch, Start
+from landbridge.models.start.weights import Checkpoint, Pretrained
+
+__all__ = ["Checkpoint", "LoadReport", "Pretrained", "Scratch", "Source", "Start"]

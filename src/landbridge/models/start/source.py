@@ -1,0 +1,71 @@
+"""The start that trains a source model first, once for all runs that want it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Gt
+from filelock import FileLock
+from omegaconf import DictConfig, OmegaConf
+
+from landbridge import __version__
+from landbridge.data.domain import Domain
+from landbridge.errors import LandbridgeError
+from landbridge.models.network import Network
+from landbridge.models.start.loading import LoadReport
+from landbridge.models.start.start import Start
+from landbridge.models.start.weights import Checkpoint
+from landbridge.record import Record, fingerprint
+
+
+class Source(Start):
+    """Train on the source domain first, then go on from that model, head included.
+
+    The source model is a run of its own (supervised, on all source labels) with its own record. It is trained once:
+    its folder is named by the hash of all that determines it, and runs that want the same one wait for each other.
+
+    Args:
+        before: where the source model itself starts: `scratch` or `pretrained`.
+        max_epochs: passes over the source's training split; None trains as long as the run itself.
+        cache: folder in which source models are kept.
+    """
+
+    brings_head: ClassVar = True
+    needs_source: ClassVar = True
+
+    def __init__(
+        self,
+        before: Literal["scratch", "pretrained"] = "scratch",
+        max_epochs: Annotated[int, Gt(0)] | None = None,
+        cache: str = "~/.cache/landbridge/sources",
+    ) -> None:
+        self.before = before
+        self.max_epochs = max_epochs
+        self.cache = Path(cache).expanduser()
+        self._model: Path | None = None
+
+    def prepare(
+        self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
+    ) -> None:
+        """Train the source model, unless it lies in the cache already."""
+        if source is None or source_model is None:
+            raise LandbridgeError("start=source needs a source domain: set source=...")
+        config: Any = OmegaConf.to_container(source_model, resolve=True)
+        # Another version may train another model from the same configuration.
+        folder = self.cache / fingerprint(config, {"target": source.fingerprint, "landbridge": __version__})
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock").acquire()
+        except OSError as error:
+            raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
+        with lock:
+            record = train(source_model, folder)
+        self._model = folder / record.selection["checkpoint"]
+
+    def apply(self, network: Network) -> LoadReport:
+        """Load the source model."""
+        assert self._model is not None, "prepare comes before apply"
+        model = Checkpoint(str(self._model))
+        report = model.apply(network)
+        self.auxiliary_state = model.auxiliary_state
+        return report

@@ -1,0 +1,87 @@
+"""Starts that read a file: pretrained weights of a backbone, or what an earlier run has left."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from landbridge.errors import LandbridgeError
+from landbridge.models.checkpoint import CheckpointWeights
+from landbridge.models.network import SOURCE_HEAD, Network
+from landbridge.models.start.loading import LoadReport, load_matching
+from landbridge.models.start.start import Start
+from landbridge.models.tuning import restore_adapters
+from landbridge.models.weight_files import content_of
+from landbridge.record import RECORD, Record
+
+
+class Pretrained(Start):
+    """Load the backbone's pretrained weights; the head is new.
+
+    Args:
+        path: a local file of weights under the backbone's own names (`.safetensors`, `.pth`); None takes the
+            backbone's own place: a package, or timm's hub.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = Path(path).expanduser() if path else None
+
+    def contents(self) -> dict[str, str]:
+        """Return the fingerprint of the file, if one is named."""
+        return {"start": content_of(self.path)} if self.path else {}
+
+    def apply(self, network: Network) -> LoadReport:
+        """Load the backbone's weights."""
+        state, origin = network.backbone.pretrained_state(self.path)
+        own = network.backbone.state_dict()
+        beyond = {name: value for name, value in state.items() if name not in own}
+        self.auxiliary_state = _classifier(beyond, network.backbone.features)
+        return load_matching(network, {f"backbone.{name}": value for name, value in state.items()}, origin)
+
+
+class Checkpoint(Start):
+    """Load a checkpoint that a landbridge run has written: the backbone, and the head where its classes are as many.
+
+    Args:
+        path: the checkpoint, such as `outputs/.../selected.ckpt`.
+    """
+
+    brings_head: ClassVar = True
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path).expanduser()
+
+    def contents(self) -> dict[str, str]:
+        """Return the fingerprint of the checkpoint."""
+        return {"start": content_of(self.path)}
+
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+        """Look into the record beside the checkpoint, if there is one."""
+        if not (self.path.parent / RECORD).is_file():
+            return False
+        record = Record.read(self.path.parent)
+        learned = [role for role, data in record.data.items() if data["classes"] == list(classes)]
+        return any(record.config[role] == domain for role in learned)
+
+    def apply(self, network: Network) -> LoadReport:
+        """Load what the checkpoint keeps of the network."""
+        weights = CheckpointWeights.read(self.path)
+        own = weights.network
+        restore_adapters(network, own)
+        head = {name: value for name, value in own.items() if name in ("head.weight", "head.bias")}
+        classifier = {f"{SOURCE_HEAD}{name.removeprefix('head.')}": value for name, value in head.items()}
+        self.auxiliary_state = weights.auxiliary | classifier
+        report = load_matching(network, own, str(self.path))
+        if missing := [name for name in report.initialised if name.startswith("backbone.")]:
+            raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
+        return report
+
+
+def _classifier(beyond: Mapping[str, Tensor], features: int) -> dict[str, Tensor]:
+    """Find the classifier in what a file holds beyond the backbone: the one matrix (classes, features) and its bias."""
+    matrices = [value.flatten(1) for value in beyond.values() if value.ndim > 1 and value[0].numel() == features]
+    biases = [value for value in beyond.values() if value.ndim == 1 and [len(value)] == [len(m) for m in matrices]]
+    if len(biases) != 1:
+        return {}
+    return {f"{SOURCE_HEAD}weight": matrices[0], f"{SOURCE_HEAD}bias": biases[0]}

@@ -1,0 +1,7 @@
+"""Parameter-efficient tuning: which parameters of the backbone train, whatever the strategy and the freezing depth."""
+
+from landbridge.models.tuning.adapters import Adapters, restore_adapters
+from landbridge.models.tuning.lora import LoRA, merge_lora
+from landbridge.models.tuning.tuning import BitFit, Tuning
+
+__all__ = ["Adapters", "BitFit", "LoRA", "Tuning", "merge_lora", "restore_adapters"]

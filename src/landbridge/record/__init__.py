@@ -1,0 +1,19 @@
+"""What one run leaves behind: one JSON file that says everything."""
+
+from landbridge.record.identity import INCIDENTAL, fingerprint
+from landbridge.record.machine import environment, peak_memory_bytes
+from landbridge.record.record import OUTPUTS, RECORD, SAMPLES, Record, best_epoch, read_arrays, unpack_correct
+
+__all__ = [
+    "INCIDENTAL",
+    "OUTPUTS",
+    "RECORD",
+    "SAMPLES",
+    "Record",
+    "best_epoch",
+    "environment",
+    "fingerprint",
+    "peak_memory_bytes",
+    "read_arrays",
+    "unpack_correct",
+]

@@ -1,0 +1,41 @@
+"""A hash of what determines a run's result."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Set
+from typing import Any
+
+# Parts of the configuration that change where and how fast a run happens, and not what comes out.
+INCIDENTAL: Mapping[str, tuple[str, ...]] = {
+    "": ("name", "logger", "checkpoint_every"),
+    "cache": ("_target_", "path", "size"),
+    "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
+    "data": ("workers", "eval_batch_size"),
+    # Where files lie; what is in them is in the domains' own fingerprints.
+    "source": ("root", "file"),
+    "target": ("root", "file"),
+    "start": ("cache", "path"),
+}
+
+
+def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] = frozenset()) -> str:
+    """Hash what determines a run's result.
+
+    Args:
+        config: the resolved configuration.
+        data: fingerprints of the domains that the run uses, and of files that its start and its strategy read.
+        ignored: config groups that have no effect on the run's strategy.
+    """
+    decisive = {
+        group: {key: value for key, value in node.items() if key not in INCIDENTAL.get(group, ())}
+        if isinstance(node, dict)
+        else node
+        for group, node in config.items()
+        if group not in INCIDENTAL[""] and group not in ignored
+    }
+    if not decisive.get("cache"):
+        decisive.pop("cache", None)
+    if "source" not in data:
+        decisive.pop("source", None)
+    text = json.dumps([decisive, data], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,133 @@
+"""What one run leaves behind: one JSON file that says everything, written atomically."""
+
+import base64
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from landbridge.errors import LandbridgeError
+from landbridge.record.old_names import with_new_names
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCHEMA = 1
+RECORD = "record.json"
+#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
+OUTPUTS = "test_outputs.npz"
+#: A few test samples: where the network puts them before and after training, and pictures of confident mistakes.
+SAMPLES = "test_samples.npz"
+
+Status = Literal["running", "done", "failed"]
+
+
+@dataclass
+class Record:
+    """One run: its configuration, what it saw, every epoch's scores, test results and cost.
+
+    Attributes:
+        status: `running`, `done` or `failed`.
+        reason: why it failed.
+        name: of the run's group, as configured.
+        fingerprint: hash of what determines the result: configuration and data.
+        overrides: what the user typed.
+        choices: by config group, the option chosen, such as `strategy: linear_probe`.
+        config: the resolved configuration.
+        environment: library versions, git revision, hardware.
+        data: by role, the domain's name, fingerprint, classes and split sizes.
+        start: what was loaded before the strategy ran.
+        selection: the rule, the epoch it chose, and whether it is an oracle.
+        results: by role, metrics on the test split; shares are fractions of 1. `accuracy_at_start` is among them where
+            the start knew the classes: what it had on the same samples before the strategy ran.
+        cost: seconds by phase, peak memory in bytes, numbers of parameters.
+        epochs: by epoch, losses and the score under every rule that the setting allows, and under the oracle; and what
+            the strategy notes, such as the point of a curve.
+        seal: by role and split, who opened hidden labels and why.
+        schema: version of this layout.
+    """
+
+    status: Status = "running"
+    reason: str | None = None
+    name: str = ""
+    fingerprint: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    choices: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] | None = None
+    selection: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cost: dict[str, Any] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    seal: dict[str, list[str]] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def score(self) -> float | None:
+        """Return the score of the selected epoch under the rule that selected it, or None if there is none.
+
+        A sweeper compares runs by it.
+        """
+        epoch = self.selection.get("epoch")
+        return None if epoch is None else self.epochs[epoch]["scores"].get(self.selection["rule"])
+
+    def write(self, folder: Path) -> None:
+        """Write the record at the top of a run's folder; readers never see half a file."""
+        draft = folder / f".{RECORD}.{os.getpid()}"
+        try:
+            draft.write_text(json.dumps(asdict(self), indent=1, allow_nan=True) + "\n")
+            draft.replace(folder / RECORD)
+        except OSError as error:
+            raise LandbridgeError(f"cannot write {folder / RECORD}: {error.strerror}") from error
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Record":
+        """Read the record of a run.
+
+        Args:
+            folder: the run's folder, or the file itself.
+
+        Raises:
+            LandbridgeError: there is none, it is damaged, or a newer landbridge wrote it.
+        """
+        folder = Path(folder)
+        path = folder if folder.name == RECORD else folder / RECORD
+        try:
+            content = json.loads(path.read_text())
+        except FileNotFoundError as error:
+            raise LandbridgeError(f"no record at {path}") from error
+        except (OSError, ValueError) as error:
+            raise LandbridgeError(f"the record {path} cannot be read: {error}") from error
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            found = content.get("schema") if isinstance(content, dict) else None
+            raise LandbridgeError(f"the record {path} has schema {found}, this landbridge reads {SCHEMA}")
+        known = {f.name for f in fields(cls)}
+        if unknown := content.keys() - known:
+            raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
+        return cls(**content | {"config": with_new_names(content.get("config", {}))})
+
+
+def best_epoch(scores: "Sequence[float] | np.ndarray") -> int:
+    """Return the epoch with the highest score, from 0 on: the later one of equal epochs; nan is the worst score."""
+    ranked = [-math.inf if math.isnan(score) else score for score in scores]
+    return max(range(len(ranked)), key=lambda epoch: (ranked[epoch], epoch))
+
+
+def read_arrays(path: Path) -> "dict[str, np.ndarray]":
+    """Read all arrays of a file that lies beside a record, such as `OUTPUTS`, and leave nothing open."""
+    import numpy as np
+
+    with np.load(path) as kept:
+        return dict(kept)
+
+
+def unpack_correct(result: Mapping[str, Any]) -> "np.ndarray":
+    """Return which test samples were predicted right (n,), from the metrics of a record."""
+    import numpy as np
+
+    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=result["n"]).astype(bool)

@@ -1,0 +1,1 @@
+"""One run: its parts, its folder, training, the scores of every epoch, and the final evaluation."""

@@ -1,0 +1,210 @@
+"""What happens at the end of every epoch: all rules score it, and checkpoints are kept."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from landbridge.data.transfer_streams import TransferStreams
+from landbridge.errors import LandbridgeError
+from landbridge.record import best_epoch
+from landbridge.run.checkpoints import LAST, SELECTED, Checkpoints
+from landbridge.selection import RULES, Rule, ValidationOutputs
+from landbridge.training.output import Output
+
+
+def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
+    """Return the rules that the setting allows, the configured one with its own settings.
+
+    A rule that runs the model on further inputs is left out unless it is the configured one.
+
+    Raises:
+        LandbridgeError: the configured rule looks at labels that the setting hides, or needs more samples.
+    """
+    shown = {f"{role}_labels" for role, labels in streams.validation_labels.items() if bool((labels >= 0).any())}
+    if not rule.oracle and not rule.required_labels <= shown:
+        hidden = " and ".join(sorted(rule.required_labels - shown)).replace("_", " ")
+        names = ", ".join(each.name for each in RULES if each.required_labels <= shown)
+        raise LandbridgeError(
+            f"selection={rule.name} looks at {hidden}, which this setting does not show; it allows: {names}"
+        )
+    if short := _too_few(rule, streams):
+        raise LandbridgeError(
+            f"selection={rule.name} needs at least {rule.least} validation samples, but {' and '.join(short)}"
+        )
+    others = [each() for each in RULES if each.required_labels <= shown and each.name != rule.name]
+    others = [each for each in others if not each.predicts and not _too_few(each, streams)]
+    return others if rule.oracle else [*others, rule]
+
+
+def _too_few(rule: Rule, streams: TransferStreams) -> list[str]:
+    """Name the domains that a rule looks at and that have too few validation samples for it."""
+    looks_at = {"target"} | {role for role in streams.validation if f"{role}_labels" in rule.required_labels}
+    sizes = {role: len(streams.validation_labels[role]) for role in sorted(looks_at)}
+    return [f"the {role} has {size}" for role, size in sizes.items() if size < rule.least]
+
+
+class Epochs(Checkpoint):
+    """Scores every epoch under every allowed rule, and keeps the checkpoints to resume from and to evaluate.
+
+    Args:
+        rule: the configured rule.
+        streams: what may be seen.
+        folder: where checkpoints go: `last.ckpt`, and `selected.ckpt` where the rule prefers another epoch. For an
+            oracle every epoch is kept until the final evaluation has chosen.
+        every: seconds in which one checkpoint is enough; see `Checkpoints`.
+        report: called with all rows so far at the end of each epoch, on the first process only.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        streams: TransferStreams,
+        folder: Path,
+        every: float,
+        report: Callable[[list[dict[str, Any]]], None],
+    ) -> None:
+        self.rule = rule
+        self.rules = allowed_rules(streams, rule)
+        self.streams = streams
+        self.folder = folder
+        self.checkpoints = Checkpoints(folder, 0 if rule.oracle else every)
+        self.report = report
+        #: One row an epoch: its losses, its score under every rule, its seconds.
+        self.rows: list[dict[str, Any]] = []
+        #: Predicted classes of the target's validation samples, one row an epoch: what an oracle will judge.
+        self.predictions: list[Tensor] = []
+        #: The epoch that the rule prefers so far. An oracle prefers none before the final evaluation.
+        self.selected = 0
+        self._outputs: dict[str, list[Output]] = {}
+        self._scores: dict[str, float] = {}
+        self._random: dict[str, Any] | None = None
+        self._began = 0.0
+
+    @property
+    def selected_checkpoint(self) -> Path:
+        """The checkpoint of the epoch that the rule prefers."""
+        last = self.selected == len(self.rows) - 1
+        return self.folder / (LAST if last else SELECTED)
+
+    # Scoring --------------------------------------------------------------------------------------------------------
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep a batch of outputs."""
+        role = tuple(self.streams.validation)[dataloader_idx]
+        self._outputs.setdefault(role, []).append(outputs)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Score the epoch under every rule."""
+        target = self.streams.validation["target"]
+        outputs = {role: Output.cat(batches) for role, batches in self._outputs.items()}
+        evidence = ValidationOutputs(
+            epoch=trainer.current_epoch,
+            logits={role: output.logits.float().cpu() for role, output in outputs.items()},
+            features={role: output.features.float().cpu() for role, output in outputs.items()},
+            labels=self.streams.validation_labels,
+            inputs=lambda positions: target.inputs.read(positions, target.spec).float(),
+            predict=lambda x: self._predict(x, pl_module),
+        )
+        self._outputs = {}
+        self._scores = {rule.name: rule.score(evidence) for rule in self.rules}
+        logits = evidence.logits["target"]
+        # What is not finite predicts no class.
+        predicted = logits.argmax(1).where(logits.isfinite().all(1), -1)
+        self.predictions.append(predicted.to(torch.int16))
+        pl_module.log_dict({f"val/{name}": score for name, score in self._scores.items() if name != "last"})
+
+    def _predict(self, x: Tensor, pl_module: Any) -> Tensor:
+        parts = x.to(pl_module.device).split(pl_module.data.eval_batch_size)
+        encoded = [pl_module.encode("target", {"x": part, "index": torch.arange(len(part))}) for part in parts]
+        return torch.cat([part.logits for part in encoded]).cpu()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Note the epoch, and keep its checkpoint."""
+        seconds = round(time.perf_counter() - self._began, 3)
+        row = {"epoch": trainer.current_epoch, "losses": pl_module.epoch_losses, "scores": self._scores}
+        self.rows.append(row | pl_module.note | {"seconds": seconds})
+        if not self.rule.oracle:
+            self.selected = best_epoch([row["scores"][self.rule.name] for row in self.rows])
+        self.checkpoints.keep(trainer, self._kept_as(trainer.current_epoch))
+        if trainer.is_global_zero:
+            self.report(self.rows)
+
+    def _kept_as(self, epoch: int) -> str | None:
+        if self.rule.oracle:
+            return epoch_checkpoint(epoch)
+        return SELECTED if self.selected == epoch and self.rule.name != "last" else None
+
+    # State: a resumed run continues with the same rows and the same random numbers -----------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return rows, predictions and the state of all random generators."""
+        return {
+            "rows": self.rows,
+            "predictions": torch.stack(self.predictions) if self.predictions else torch.empty(0),
+            "selected": self.selected,
+            "random": _random_state(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned; random generators follow when training goes on."""
+        self.rows = list(state_dict["rows"])
+        self.predictions = list(state_dict["predictions"])
+        self.selected = state_dict["selected"]
+        self._random = state_dict["random"]
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Start the epoch's clock, and set the random generators: after a resume to where they stood.
+
+        That is what the first process goes on with. Each of the others draws numbers of its own, so that no two drop
+        the same units: since a checkpoint has the first one's state only, theirs begins anew with every epoch.
+        """
+        self._began = time.perf_counter()
+        if trainer.global_rank:
+            mixed = np.random.SeedSequence([self.streams.seed, trainer.global_rank, trainer.current_epoch])
+            seed_everything(int(mixed.generate_state(1)[0]), workers=True, verbose=False)
+        elif self._random is not None:
+            _restore_random_state(self._random)
+        self._random = None
+
+
+def epoch_checkpoint(epoch: int) -> str:
+    """Return the file name of an epoch that is kept for an oracle to choose from."""
+    return f"ORACLE-epoch-{epoch:04d}.ckpt"
+
+
+def _random_state() -> dict[str, Any]:
+    # Thousands of numbers: a tensor of them is kept and read at once, a list one by one.
+    version, python, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    return {
+        "python": [version, torch.tensor(python), gauss],
+        "numpy": [
+            str(kind),
+            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
+
+def _restore_random_state(state: dict[str, Any]) -> None:
+    version, python, gauss = state["python"]
+    random.setstate((version, tuple(python.tolist()), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])

@@ -1,0 +1,142 @@
+"""The final evaluation: the one place where sealed labels are opened.
+
+Nothing that trains imports this module.
+"""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
+
+from landbridge.data.domain import Domain
+from landbridge.data.streams import Stream
+from landbridge.data.transfer import TransferData
+from landbridge.errors import LandbridgeError
+from landbridge.record import OUTPUTS, best_epoch
+from landbridge.run.epochs import Epochs, epoch_checkpoint
+from landbridge.run.samples import Samples
+from landbridge.selection import Oracle
+from landbridge.strategies.base import Strategy
+from landbridge.training.output import Output
+
+
+def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
+    """Return the epoch that the run's rule chose, and its checkpoint.
+
+    Here the oracle's score of every epoch is added to the rows: how well the predictions that were kept for the
+    target's validation split agree with its hidden labels. Where the rule is the oracle, it chooses by that score.
+    """
+    labels = target.splits["val"].labels.open("oracle: score of every epoch")
+    for row, predictions in zip(epochs.rows, epochs.predictions, strict=True):
+        row["scores"][Oracle.name] = float((predictions == labels).float().mean())
+    if not epochs.rule.oracle:
+        return epochs.selected, epochs.selected_checkpoint
+    scores = [row["scores"][Oracle.name] for row in epochs.rows]
+    best = best_epoch(scores)
+    for other in range(len(scores)):
+        if other != best:
+            (epochs.folder / epoch_checkpoint(other)).unlink(missing_ok=True)
+    return best, epochs.folder / epoch_checkpoint(best)
+
+
+def test_domains(
+    strategy: Strategy,
+    data: TransferData,
+    domains: Mapping[str, Domain],
+    trainer: Trainer,
+    samples: Samples,
+    folder: Path,
+    before: Strategy | None,
+) -> dict[str, dict[str, Any]]:
+    """Predict every domain's test split and judge the predictions.
+
+    The strategy is given inputs only; labels are opened when its predictions lie before us.
+
+    Args:
+        strategy: with the weights that the selection rule chose.
+        data: renders inputs as in training.
+        domains: by role.
+        trainer: runs on a single device, so that no sample is counted twice.
+        samples: keeps what the report shows of single samples.
+        folder: where logits and labels are kept.
+        before: the model that the run started from, if it knew the classes: for what is kept, and what is gained.
+
+    Returns:
+        metrics by role; with `before`, `accuracy_at_start` among them.
+
+    Raises:
+        LandbridgeError: a prediction is not finite.
+    """
+    results, kept = {}, {}
+    for role, domain in domains.items():
+        split = domain.splits["test"]
+        inputs, arrival = split.inputs, torch.arange(len(split.inputs))
+        if strategy.test_order_seed is not None:
+            arrival = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(strategy.test_order_seed))
+            inputs = inputs.select(arrival)
+        stream = Stream(inputs, data.streams.spec, activations=data.streams.cached(inputs))
+        loader = data.in_order(role, stream, strategy.test_batch_size)
+        logits, features = _predict(strategy, trainer, loader)
+        logits_before = _predict(before, trainer, loader)[0] if before else None
+        if not torch.isfinite(logits).all():
+            raise LandbridgeError(
+                f"training diverged: predictions for {domain.name} are not finite; a lower optimizer.lr may help"
+            )
+        labels = split.labels.open("test")
+        if len(logits) != len(labels):
+            raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
+        logits, features = logits[arrival.argsort()], features[arrival.argsort()]
+        samples.keep(role, split.inputs, features, logits, labels)
+        results[role] = {"domain": domain.name} | metrics(logits, labels)
+        if logits_before is not None:
+            right = logits_before[arrival.argsort()].argmax(1) == labels
+            results[role]["accuracy_at_start"] = float(right.float().mean())
+        kept |= {f"{role}_logits": logits.numpy(), f"{role}_labels": labels.numpy()}
+    draft = folder / f".{OUTPUTS}"
+    with draft.open("wb") as file:
+        np.savez_compressed(file, **kept)
+    draft.replace(folder / OUTPUTS)
+    samples.write(folder)
+    return results
+
+
+def _predict(strategy: Strategy, trainer: Trainer, loader: Any) -> tuple[Tensor, Tensor]:
+    """Return logits and features of all samples."""
+    batches: Any = trainer.predict(strategy, loader)
+    output = Output.cat(batches)
+    return output.logits.float().cpu(), output.features.float().cpu()
+
+
+def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Judge predictions.
+
+    Args:
+        logits: (n, classes).
+        labels: class indices (n,).
+
+    Returns:
+        `n`; `accuracy` and `macro_f1` as shares of 1; `ece`, the expected calibration error over 15 equally wide bins
+        of confidence (Guo et al., 2017, arXiv:1706.04599); `nll`, the mean negative log-likelihood in nats; `correct`,
+        one bit a sample in the order of the split, packed (big-endian) and base64-encoded.
+    """
+    classes = logits.shape[1]
+    predictions = logits.argmax(1)
+    correct = predictions == labels
+    confidence = logits.double().softmax(1).amax(1)
+    # Bins are open to the left: torchmetrics counts a confidence of 1, which floats reach often, as a bin of its own.
+    gaps = torch.bincount((confidence * 15).ceil().long(), weights=correct.double() - confidence)
+    return {
+        "n": len(labels),
+        "accuracy": float(multiclass_accuracy(predictions, labels, classes, average="micro")),
+        "macro_f1": float(multiclass_f1_score(predictions, labels, classes, average="macro")),
+        "ece": float(gaps.abs().sum() / len(labels)),
+        "nll": float(cross_entropy(logits, labels)),
+        "correct": base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode(),
+    }

@@ -1,0 +1,145 @@
+"""Training: a strategy around the network, a trainer, the cache, and the scores of every epoch."""
+
+import logging
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+
+from landbridge.activation_cache import Cache, Off
+from landbridge.config.build import build, factory
+from landbridge.data.transfer import TransferData
+from landbridge.errors import LandbridgeError
+from landbridge.models.network import Network
+from landbridge.record import Record
+from landbridge.run.clock import Clock
+from landbridge.run.epochs import Epochs
+from landbridge.run.folder import RunFolder
+from landbridge.run.prepare import Prepared
+from landbridge.run.samples import Samples
+from landbridge.run.trainers import fit_trainer, rebuilds
+from landbridge.selection import Rule
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.terms import join_terms
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A run after training.
+
+    Attributes:
+        strategy: what is tested.
+        data: what it was trained on.
+        trainer: that trained it.
+        epochs: scores and checkpoints.
+        cache: of activations.
+        samples: a few test samples, embedded before training.
+    """
+
+    strategy: Strategy
+    data: TransferData
+    trainer: Trainer
+    epochs: Epochs
+    cache: Cache
+    samples: Samples
+
+
+def fit(
+    cfg: DictConfig, prepared: Prepared, record: Record, place: RunFolder, clock: Clock, logger: Logger | None
+) -> Fitted:
+    """Train the strategy, from the last checkpoint if there is one.
+
+    Args:
+        cfg: the checked configuration.
+        prepared: the run before training.
+        record: of the run; gets epochs and cost.
+        place: the run's folder.
+        clock: of the run.
+        logger: of the run.
+    """
+
+    def keep(rows: list[dict[str, Any]]) -> None:
+        record.epochs = rows
+        record.cost |= clock.cost()
+        place.write()
+
+    epochs = Epochs(build(cfg.selection), prepared.streams, place.path, cfg.checkpoint_every, keep)
+    averaging = [build(cfg.averaging)] if cfg.get("averaging") else []
+    trainer = fit_trainer(cfg, logger, [epochs, *averaging], place.path)
+    read = partial(
+        factory(cfg.data), processes=trainer.num_devices * trainer.num_nodes, reading_epochs=cfg.trainer.max_epochs
+    )
+    data: TransferData = read(streams=prepared.streams)
+    strategy = build_strategy(cfg, prepared.network, data.steps_per_epoch * cfg.trainer.max_epochs)
+    strategy.load_auxiliary_state(prepared.start.auxiliary_state)
+    trains = strategy.requirements.trains
+    if trains:
+        trainer.fit_loop.max_epochs = cfg.trainer.max_epochs + strategy.further_epochs
+        _caution(epochs.rule, strategy)
+    parameters, trainable = strategy.parameter_counts()
+    record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
+    place.write()
+
+    rebuilt = rebuilds(cfg, trainer, strategy, epochs.rule)
+    cache: Cache = Off() if rebuilt else build(cfg.cache)
+    with clock("cache"):
+        splits = [split.inputs for domain in prepared.domains.values() for split in domain.splits.values()]
+        streams = cache.attach(strategy, data, splits, trainer, record.config["backbone"])
+        data = read(streams=streams)
+    with clock("test"):
+        device = trainer.strategy.root_device
+        samples = Samples(prepared.network, prepared.domains, streams.spec, device, streams.cached)
+    # Some trainers take the network apart. Then a copy is tested, which the chosen checkpoint fills.
+    tested = deepcopy(strategy) if rebuilt and trains else strategy
+    with clock("train"):
+        if trains:
+            trainer.fit(strategy, data, ckpt_path=prepared.checkpoint, weights_only=True)
+    return Fitted(tested, data, trainer, epochs, cache, samples)
+
+
+def build_strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
+    """Build the strategy around its network.
+
+    Args:
+        cfg: the checked configuration.
+        network: with its initial weights.
+        steps: batches that are planned in all.
+
+    Raises:
+        LandbridgeError: a setting has no effect on this strategy.
+    """
+    strategy: Strategy = build(
+        cfg.strategy,
+        network=network,
+        freeze=build(cfg.freeze, epochs=cfg.trainer.max_epochs),
+        optimizer=factory(cfg.optimizer),
+        schedule=build(cfg.scheduler),
+        steps=steps,
+        terms=join_terms(cfg.strategy.get("terms"), cfg.get("terms")),
+    )
+    name, requirements = type(strategy).__name__, strategy.requirements
+    if cfg.get("averaging") and not (requirements.trains and requirements.can_be_averaged):
+        raise LandbridgeError(f"averaging: {name} sets its weights itself; use averaging=none")
+    for setting, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
+        if not strategy.automatic_optimization and cfg.trainer.get(setting, default) != default:
+            raise LandbridgeError(
+                f"trainer.{setting}: {name} alternates optimizer steps itself, and cannot use this setting"
+            )
+    return strategy
+
+
+def _caution(rule: Rule, strategy: Strategy) -> None:
+    """Log how the selection rule is known to fail, and whether training minimises what the rule scores."""
+    if rule.caution:
+        log.warning("selection=%s: %s", rule.name, rule.caution)
+    biased = set(strategy.requirements.biased_rules)
+    for term in strategy.terms.values():
+        biased |= term.biased_rules if term.weight else set()
+    if rule.name in biased:
+        log.warning("selection=%s scores what training minimises, and says little about accuracy", rule.name)

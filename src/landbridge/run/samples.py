@@ -1,0 +1,131 @@
+"""A few test samples of every domain, kept beside the record for the report: embeddings, and pictures of mistakes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from landbridge.data.activations import Activation, CachedActivations
+from landbridge.data.domain import Domain
+from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.streams import Stream
+from landbridge.models.network import Network
+from landbridge.record import SAMPLES
+
+#: Samples of a domain that are embedded; directions of their joint principal components that are kept.
+EMBEDDED, DIRECTIONS = 200, 16
+#: Wrong test predictions that are kept as pictures, the most confident first, and their longer side in pixels.
+PICTURES, PIXELS = 12, 48
+BATCH = 64
+
+
+class Samples:
+    """Embeds the same test samples before and after training, and keeps pictures of confident mistakes.
+
+    Only inputs are looked at here; labels come from the final evaluation, when predictions lie before it.
+
+    Args:
+        network: before training. Its mode is left as evaluation.
+        domains: by role.
+        spec: what the backbone wants; None for vectors.
+        device: where the network runs here; it is brought back to where it was.
+        cached: looks up activations of inputs.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        domains: Mapping[str, Domain],
+        spec: InputSpec | None,
+        device: torch.device,
+        cached: Callable[[Inputs], CachedActivations | None],
+    ) -> None:
+        self.spec = spec
+        self.positions = {role: _spread(len(domain.splits["test"].inputs)) for role, domain in domains.items()}
+        home = next(network.parameters()).device
+        network.to(device).eval()
+        self._before: dict[str, Tensor] = {}
+        for role, where in self.positions.items():
+            inputs = domains[role].splits["test"].inputs.select(where)
+            self._before[role] = _embed(network, Stream(inputs, spec, activations=cached(inputs)), device)
+        network.to(home)
+        self._after: dict[str, Tensor] = {}
+        self._kept: dict[str, np.ndarray] = {}
+
+    def keep(self, role: str, inputs: Inputs, features: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Keep what is shown of a domain's test split.
+
+        Args:
+            role: of the domain.
+            inputs: the split (n).
+            features: of all its samples, in order (n, d).
+            logits: of the same (n, classes).
+            labels: of the same (n,).
+        """
+        self._after[role] = features[self.positions[role]]
+        self._kept[f"{role}_positions"] = self.positions[role].numpy()
+        if self.spec is not None:
+            confidence, predicted = logits.softmax(1).max(1)
+            confidence[predicted == labels] = -1
+            worst = confidence.argsort(descending=True, stable=True)[:PICTURES]
+            worst = worst[confidence[worst] >= 0]
+            self._kept[f"{role}_mistakes"] = worst.numpy()
+            if len(worst):
+                self._kept[f"{role}_pictures"] = _small(inputs.read(worst, self.spec)).numpy()
+
+    def write(self, folder: Path) -> None:
+        """Write all that was kept, whole or not at all."""
+        before = _principal(self._before)
+        # A head on frozen stages leaves the features what they were.
+        same = all(features.equal(self._before[role]) for role, features in self._after.items())
+        after = before if same else _principal(self._after)
+        for moment, both in (("before", before), ("after", after)):
+            for role, coordinates in both.items():
+                self._kept[f"{role}_{moment}"] = coordinates.numpy().astype(np.float16)
+        draft = folder / f".{SAMPLES}"
+        with draft.open("wb") as file:
+            np.savez_compressed(file, **self._kept)  # type: ignore[arg-type]
+        draft.replace(folder / SAMPLES)
+
+
+def _spread(n: int) -> Tensor:
+    """Return positions that are spread evenly over a split of n samples."""
+    return torch.linspace(0, n - 1, min(n, EMBEDDED)).round().long()
+
+
+@torch.no_grad()
+def _embed(network: Network, stream: Stream, device: torch.device) -> Tensor:
+    dtype = next(network.parameters()).dtype
+
+    def features(where: Tensor) -> Tensor:
+        x = stream.read(where)["x"].to(device)
+        if isinstance(x, Activation):
+            # Mixed precision keeps them in half, and there is none here.
+            x = Activation(x.depth, tuple(each.to(dtype) if each.is_floating_point() else each for each in x.tensors))
+        if isinstance(x, Tensor) and stream.spec:
+            x = stream.spec.render(x)
+        return network(x)[0].float().cpu()
+
+    return torch.cat([features(where) for where in torch.arange(len(stream.inputs)).split(BATCH)])
+
+
+def _principal(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return coordinates (n, up to 16) along the principal components of all domains together, at a scale of 1."""
+    together = torch.cat(list(features.values())).double()
+    together = together - together.mean(0)
+    left, sizes, _ = torch.linalg.svd(together, full_matrices=False)
+    coordinates = left[:, :DIRECTIONS] * sizes[:DIRECTIONS]
+    coordinates = coordinates / coordinates.abs().max().clamp_min(1e-12)
+    return dict(zip(features, coordinates.split([len(each) for each in features.values()]), strict=True))
+
+
+def _small(images: Tensor) -> Tensor:
+    """Shrink uint8 images (n, c, h, w) to pictures (n, h, w, c) of at most `PIXELS` pixels."""
+    scale = PIXELS / max(images.shape[-2:])
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in images.shape[-2:]]
+        images = interpolate(images.float(), size, mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+    return images.permute(0, 2, 3, 1)

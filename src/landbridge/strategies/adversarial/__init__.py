@@ -1,0 +1,1 @@
+"""Discriminators and classifiers that play against the encoder."""

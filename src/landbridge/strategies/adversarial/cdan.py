@@ -1,0 +1,80 @@
+"""Conditional domain-adversarial training."""
+
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+from torch.nn.functional import softmax
+
+from landbridge.losses import (
+    dann_ramp,
+    domain_loss,
+    entropy_weights,
+    multilinear_map,
+    randomised_multilinear_map,
+    reverse_gradient,
+)
+from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.requirements import Requirements
+from landbridge.training.output import Output
+
+
+class CDAN(Strategy):
+    r"""Conditional adversarial domain adaptation, CDAN and CDAN+E (Long et al., 2018, arXiv:1705.10667).
+
+    DANN whose discriminator sees features and predictions together,
+    $\mathrm{CE}(g_s, y_s) + w\,\mathrm{BCE}(D(\mathrm{GRL}_\lambda(f \otimes p)), \text{domain})$ with $p$ detached and
+    $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. CDAN+E weights samples by $1 + e^{-H(p)}$, normalised per domain. The
+    authors let a reversed gradient flow through these weights; here they are constants. Visible target labels, where
+    there are any, join the cross-entropy.
+
+    Args:
+        weight: of the domain loss, $w$.
+        entropy_weighting: whether sure predictions count more: CDAN+E.
+        hidden: width of the discriminator's two hidden layers.
+        widest_map: largest width of $f \otimes p$; a wider one is sketched with fixed random matrices.
+        sketch: width of that sketch.
+        **base: see `Strategy`.
+    """
+
+    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+
+    r_f: Tensor | None
+    r_p: Tensor | None
+
+    def __init__(
+        self,
+        weight: Annotated[float, Ge(0)] = 1.0,
+        entropy_weighting: bool = False,
+        hidden: Annotated[int, Gt(0)] = 1024,
+        widest_map: Annotated[int, Ge(0)] = 4096,
+        sketch: Annotated[int, Gt(0)] = 1024,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.weight = weight
+        self.entropy_weighting = entropy_weighting
+        features, classes = self.network.head.weight.T.shape
+        sketched = features * classes > widest_map
+        # The matrices decide what the discriminator has learned, so they are kept with it.
+        self.register_buffer("r_f", torch.randn(features, sketch) if sketched else None)
+        self.register_buffer("r_p", torch.randn(classes, sketch) if sketched else None)
+        self.discriminator = domain_discriminator(sketch if sketched else features * classes, hidden)
+
+    def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
+        """Classify labelled samples; confuse the discriminator."""
+        scale = dann_ramp(self.progress)
+        streams = source, target_unlabelled
+        predictions = [softmax(stream.logits, dim=1) for stream in streams]
+        joint = [self.join(stream.features, p) for stream, p in zip(streams, predictions, strict=True)]
+        domains = [self.discriminator(reverse_gradient(each, scale)) for each in joint]
+        weights = [entropy_weights(p) for p in predictions] if self.entropy_weighting else []
+        return {"classify": self.classify(source, target), "confuse": self.weight * domain_loss(*domains, *weights)}
+
+    def join(self, features: Tensor, probabilities: Tensor) -> Tensor:
+        """Return what the discriminator sees of features (b, d) and predictions (b, classes)."""
+        if self.r_f is None or self.r_p is None:
+            return multilinear_map(features, probabilities)
+        return randomised_multilinear_map(features, probabilities, self.r_f, self.r_p)

@@ -1,0 +1,44 @@
+"""Domain-adversarial training."""
+
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from landbridge.losses import dann_ramp, domain_loss, reverse_gradient
+from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.requirements import Requirements
+from landbridge.training.output import Output
+
+
+class DANN(Strategy):
+    r"""Domain-adversarial neural network (Ganin et al., 2016, arXiv:1505.07818).
+
+    A domain discriminator $D$ tells source features from target features, and the encoder is trained to mislead it:
+    $\mathrm{CE}(g_s, y_s) + w\,\mathrm{BCE}(D(\mathrm{GRL}_\lambda(f)), \text{domain})$. The gradient reversal
+    multiplies the encoder's gradient by $-\lambda$, with $\lambda(t) = 2 / (1 + e^{-10t}) - 1$, and leaves that of the
+    discriminator as it is. Visible target labels, where there are any, join the cross-entropy.
+
+    Args:
+        weight: of the domain loss, $w$.
+        hidden: width of the discriminator's two hidden layers.
+        **base: see `Strategy`.
+    """
+
+    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+
+    def __init__(
+        self, weight: Annotated[float, Ge(0)] = 1.0, hidden: Annotated[int, Gt(0)] = 1024, **base: Any
+    ) -> None:
+        super().__init__(**base)
+        self.weight = weight
+        self.discriminator = domain_discriminator(self.network.backbone.features, hidden)
+
+    def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
+        """Classify labelled samples; confuse the discriminator."""
+        scale = dann_ramp(self.progress)
+        domains = [
+            self.discriminator(reverse_gradient(stream.features, scale)) for stream in (source, target_unlabelled)
+        ]
+        return {"classify": self.classify(source, target), "confuse": self.weight * domain_loss(*domains)}

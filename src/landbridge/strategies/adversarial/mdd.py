@@ -1,0 +1,56 @@
+"""Adaptation by margin disparity discrepancy."""
+
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt
+from torch import Tensor, nn
+
+from landbridge.losses import dann_ramp, mdd_objective, reverse_gradient
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.requirements import Requirements
+from landbridge.training.output import Output
+
+
+class MDD(Strategy):
+    r"""Margin disparity discrepancy (Zhang et al., 2019, arXiv:1904.05801).
+
+    An adversarial head $f'$ agrees with the main head on the source and contradicts it on the target; the encoder is
+    trained to leave it no room: $\mathrm{CE}(g_s, y_s) - w\,[-\gamma\,\mathcal E_s(f', f) + \mathcal E_t(f', f)]$, with
+    $f'$ behind a gradient reversal of $0.1\,\lambda(t)$, $\lambda(t) = 2 / (1 + e^{-10t}) - 1$; the paper's code rises
+    to 0.1 by a schedule that counts iterations. The decisions of the main head carry no gradient. In the paper the
+    main head has a hidden layer as well; here it is linear. Visible target labels, where there are any, join the
+    cross-entropy.
+
+    Args:
+        gamma: the margin factor.
+        weight: of the adversary's objective, $w$.
+        reversal: what the reversal's factor rises to.
+        hidden: width of the adversarial head's hidden layer.
+        **base: see `Strategy`.
+    """
+
+    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+
+    def __init__(
+        self,
+        gamma: Annotated[float, Gt(0)] = 4.0,
+        weight: Annotated[float, Ge(0)] = 1.0,
+        reversal: Annotated[float, Ge(0)] = 0.1,
+        hidden: Annotated[int, Gt(0)] = 1024,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.gamma = gamma
+        self.weight = weight
+        self.reversal = reversal
+        features, classes = self.network.head.weight.T.shape
+        self.adversary = nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(hidden, classes)
+        )
+
+    def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
+        """Classify labelled samples; let the adversarial head contradict on the target."""
+        scale = self.reversal * dann_ramp(self.progress)
+        against = [self.adversary(reverse_gradient(s.features, scale)) for s in (source, target_unlabelled)]
+        objective = mdd_objective(source.logits, against[0], target_unlabelled.logits, against[1], self.gamma)
+        return {"classify": self.classify(source, target), "contradict": -self.weight * objective}

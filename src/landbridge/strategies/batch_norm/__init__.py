@@ -1,0 +1,1 @@
+"""Adaptation of BatchNorm layers before the test."""

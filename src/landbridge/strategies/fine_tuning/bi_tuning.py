@@ -1,0 +1,155 @@
+"""Fine-tuning with contrast between classes."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from landbridge.data.activations import Activation
+from landbridge.data.streams import Batch
+from landbridge.losses import bi_tuning
+from landbridge.strategies.self_training.two_views import TwoViews
+from landbridge.training.output import Output
+from landbridge.training.processes import joined
+
+KEYS = "target_keys"
+
+
+class BiTuning(TwoViews):
+    r"""Bi-Tuning (Zhong et al., 2020, arXiv:2011.06182).
+
+    $\mathrm{CE}(g_t, y_t) + w\,[\mathcal L(\text{head}) + \mathcal L(\text{projector})]$. Two weakly augmented views of
+    a sample are encoded, one by the network and one, its key, by a moving average of it; the last keys of every class
+    are queued. By the projector, a sample should be alike to the keys of its own class and to no others; by the head,
+    the weights of its class should be alike to it and to those keys, and to no others. Both are $\mathcal L$ =
+    `landbridge.losses.bi_tuning` of cosines; no gradient reaches the keys, nor the head by the contrast. The queues
+    begin with random keys.
+
+    Args:
+        weight: of the contrast, $w$.
+        keys: queued for each class.
+        decay: of the moving average.
+        temperature: by which cosines are divided.
+        projection: width of the projector.
+        **base: see `Strategy`.
+
+    Raises:
+        LandbridgeError: the backbone takes vectors.
+    """
+
+    requirements: ClassVar = TwoViews.requirements.but(streams={"target"}, optional_streams=set())
+    views: ClassVar = {"target": ("target", "weak"), KEYS: ("target", "weak")}
+    queued_features: Tensor
+    queued_projections: Tensor
+    oldest: Tensor
+
+    def __init__(
+        self,
+        weight: Annotated[float, Ge(0)] = 1.0,
+        keys: Annotated[int, Gt(0)] = 40,
+        decay: Annotated[float, Ge(0), Lt(1)] = 0.999,
+        temperature: Annotated[float, Gt(0)] = 0.07,
+        projection: Annotated[int, Gt(0)] = 128,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.weight = weight
+        self.decay = decay
+        self.temperature = temperature
+        classes, features = self.network.head.weight.shape
+        self.projector = nn.Linear(features, projection)
+        self.key_network = deepcopy(self.network).requires_grad_(False)
+        self.key_projector = deepcopy(self.projector).requires_grad_(False)
+        for name, width in (("queued_features", features + 1), ("queued_projections", projection)):
+            self.register_buffer(name, normalize(torch.randn(classes, keys, width), dim=2))
+        self.register_buffer("oldest", torch.zeros(classes, dtype=torch.long))
+        self._fresh: tuple[Tensor, Tensor, Tensor]
+
+    def on_train_start(self) -> None:
+        """Look anew at the key network's modules too: layers may have been replaced."""
+        super().on_train_start()
+        self.key_network.backbone.forget_modules()
+
+    def train(self, mode: bool = True) -> "BiTuning":
+        """Set the mode of all modules; of the key network, the same stages stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self.key_network.backbone.train_stages(self.stages_now)
+            self.key_network.requires_grad_(False)
+        return self
+
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
+        """Encode keys with the moving average, and everything else with the network."""
+        return self.key_network if name == KEYS else self.network
+
+    def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
+        """Encode one view of the target as it is trained on, and one as keys."""
+        views = self.with_views(batch)
+        with torch.no_grad():
+            keys = self.encode(KEYS, views.pop(KEYS))
+        return super().encode_streams(views) | {KEYS: keys}
+
+    def loss(self, target: Output, target_keys: Output) -> dict[str, Tensor]:
+        """Classify target samples; contrast them with keys of their own class and of others."""
+        head = self.network.head
+        y, classes = target.y, normalize(torch.cat([head.weight, head.bias.unsqueeze(1)], dim=1), dim=1).detach()
+        features, key_features = (_with_one(stream.features) for stream in (target, target_keys))
+        projections = normalize(self.projector(target.features), dim=1)
+        key_projections = normalize(self.key_projector(target_keys.features), dim=1).detach()
+        self._fresh = key_features, key_projections, y
+
+        by_head = (self.queued_features @ classes.T).movedim(2, 0)[y]
+        by_projector = torch.einsum("nd,ckd->nck", projections, self.queued_projections)
+        contrast = self._contrast((features * classes[y]).sum(dim=1), by_head, y)
+        contrast = contrast + self._contrast((projections * key_projections).sum(dim=1), by_projector, y)
+        return {"classify": self.classify(target), "contrast": self.weight * contrast}
+
+    def _contrast(self, own: Tensor, queue: Tensor, y: Tensor) -> Tensor:
+        return bi_tuning(own, queue, y, self.temperature)
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Queue the batch's keys, of all processes alike, and move the average towards the weights."""
+        fresh = self._fresh
+        if self.data.processes > 1 and not self.gather:
+            fresh = tuple(joined(each) for each in fresh)
+        features, projections, y = fresh
+        for queue, keys in ((self.queued_features, features), (self.queued_projections, projections)):
+            queue.copy_(enqueued(queue, self.oldest, keys, y))
+        counts = (y.unsqueeze(1) == torch.arange(len(self.oldest), device=y.device)).sum(dim=0)
+        self.oldest.copy_((self.oldest + counts) % self.queued_features.shape[1])
+        averages = [*self.key_network.parameters(), *self.key_projector.parameters()]
+        weights = [*self.network.parameters(), *self.projector.parameters()]
+        get_ema_multi_avg_fn(self.decay)(averages, weights, self.batches_seen)  # pyright: ignore[reportArgumentType]
+
+
+def enqueued(queue: Tensor, oldest: Tensor, keys: Tensor, y: Tensor) -> Tensor:
+    """Put keys in the places of the oldest of their classes.
+
+    Args:
+        queue: (classes, k, d).
+        oldest: position of each class's oldest key (classes,).
+        keys: new ones, the newest last (n, d).
+        y: their classes (n,).
+
+    Returns:
+        The new queue; of more than k keys of a class, the last k are in it.
+    """
+    classes, k, d = queue.shape
+    of_class = (y.unsqueeze(1) == torch.arange(classes, device=y.device)).long()
+    rank = of_class.cumsum(dim=0).gather(1, y.unsqueeze(1)).squeeze(1) - 1
+    place = y * k + (oldest[y] + rank) % k
+    # What a later key of the batch will push out goes to a row beside the queue. No count is read from the device.
+    place = torch.where(rank >= of_class.sum(dim=0)[y] - k, place, classes * k)
+    rows = torch.cat([queue.reshape(classes * k, d), queue.new_zeros(1, d)])
+    return rows.index_copy(0, place, keys.to(rows.dtype))[:-1].view(classes, k, d)
+
+
+def _with_one(features: Tensor) -> Tensor:
+    """Append a 1, by which the bias is a weight, and normalise (n, d + 1)."""
+    return normalize(torch.cat([features, torch.ones_like(features[:, :1])], dim=1), dim=1)

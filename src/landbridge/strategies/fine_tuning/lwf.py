@@ -1,0 +1,47 @@
+"""Learning without forgetting."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from landbridge.losses import distillation
+from landbridge.strategies.fine_tuning.look_back import WithInitialModel, WithSourceHead
+from landbridge.training.output import Output
+
+
+class LwF(WithInitialModel, WithSourceHead):
+    r"""Learning without forgetting (Li & Hoiem, 2017, arXiv:1606.09282).
+
+    $\mathrm{CE}(g_t, y_t) + w\,\mathrm{KL}(\operatorname{softmax}(g^0 / T) \,\|\, \operatorname{softmax}(g^{old} /
+    T))$ on target samples: a second head, the classifier that the start was trained with, goes on training with the
+    backbone and has to say of the new data what it said at the start. No sample of the old task is needed. The paper
+    warms the new head up first: see `freeze=linear_then_full`.
+
+    Args:
+        weight: of the old predictions, $w$.
+        temperature: $T$, by which both are softened.
+        **base: see `Strategy`.
+    """
+
+    requirements: ClassVar = WithInitialModel.requirements.but(source_classifier=True)
+
+    def __init__(
+        self, weight: Annotated[float, Ge(0)] = 1.0, temperature: Annotated[float, Gt(0)] = 2.0, **base: Any
+    ) -> None:
+        super().__init__(**base)
+        self.weight = weight
+        self.temperature = temperature
+
+    def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the old classifier, and keep it as it is beside the one that trains."""
+        super().load_auxiliary_state(state)
+        self.initial.keep("source_head", self.source_head)
+
+    def loss(self, target: Output, target_at_start: Output) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Classify target samples; keep the old predictions."""
+        old = self.source_head(target.features)
+        at_start = self.initial.get_submodule("source_head")(target_at_start.features)
+        remember = self.weight * distillation(old, at_start, self.temperature)
+        return {"classify": self.classify(target), "remember": remember}

@@ -1,0 +1,89 @@
+"""Logistic regression on frozen features."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from annotated_types import Gt, MinLen
+from sklearn.linear_model import LogisticRegression as Regression
+from torch import Tensor
+
+from landbridge.selection import accuracy
+from landbridge.strategies.closed_form import ClosedForm
+
+
+class LogisticRegression(ClosedForm):
+    r"""Logistic regression with an $\ell_2$ penalty on frozen features, solved to its optimum by scikit-learn.
+
+    It minimises $\frac12\lVert W\rVert^2 + C \sum_i \mathrm{CE}(W f_i + b, y_i)$ over the visible target labels. $C$ is
+    the one with the best accuracy on the visible labels of the validation split, the smallest where several are equal.
+    The solution is the head; the backbone is as it was loaded.
+
+    Args:
+        strengths: values of $C$ to choose from.
+        max_iter: at most so many steps of L-BFGS for each.
+        **base: see `Strategy`.
+
+    Raises:
+        LandbridgeError: there is a choice, and no validation label is visible.
+    """
+
+    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"})
+
+    def __init__(
+        self,
+        strengths: Annotated[Sequence[Annotated[float, Gt(0)]], MinLen(1)] = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e3),
+        max_iter: Annotated[int, Gt(0)] = 5000,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.strengths = sorted(strengths)
+        self.max_iter = max_iter
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Count the head, which is all that is set."""
+        return super().parameter_counts()[0], sum(p.numel() for p in self.network.head.parameters())
+
+    @torch.no_grad()
+    def solve(self) -> None:
+        """Fit a head for every strength, and keep the best."""
+        head, seen = self.network.head, self.collect("target")
+        x, y = seen.features.double().cpu().numpy(), seen.y.cpu().numpy()
+        heads = [fit(x, y, len(head.bias), strength, self.max_iter) for strength in self.strengths]
+        chosen = 0
+        if len(heads) > 1:
+            labels = self.visible_validation_labels("chooses C; give one strategy.strengths=[1.0]")
+            held_out = self.validation_outputs().features.double().cpu()
+            scores = [accuracy(held_out @ weight.T + bias, labels) for weight, bias in heads]
+            chosen = int(np.argmax(scores))
+        weight, bias = heads[chosen]
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+        self.note = {"strength": self.strengths[chosen]}
+
+
+def fit(x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: int) -> tuple[Tensor, Tensor]:
+    """Solve a logistic regression.
+
+    Args:
+        x: features (n, d).
+        y: class indices (n,).
+        classes: how many there are; those without a sample get no probability.
+        strength: `C`.
+        max_iter: at most so many steps.
+
+    Returns:
+        weight (classes, d) and bias (classes,), in double precision.
+    """
+    weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, -1e30)
+    present = np.unique(y)
+    if len(present) == 1:
+        bias[present] = 0
+        return torch.from_numpy(weight), torch.from_numpy(bias)
+    found = Regression(C=strength, max_iter=max_iter).fit(x, y)
+    # Of two classes, scikit-learn gives the difference alone; the other's logit is 0.
+    two = len(present) == 2
+    weight[present] = np.concatenate([0 * found.coef_, found.coef_]) if two else found.coef_
+    bias[present] = np.concatenate([0 * found.intercept_, found.intercept_]) if two else found.intercept_
+    return torch.from_numpy(weight), torch.from_numpy(bias)

@@ -1,0 +1,81 @@
+"""Consistency between weak and strong augmentations."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Le, Lt
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from landbridge.data.activations import Activation
+from landbridge.data.streams import STREAMS, Batch
+from landbridge.losses import fixmatch
+from landbridge.strategies.self_training.two_views import TwoViews
+from landbridge.training.output import Output
+
+
+class FixMatch(TwoViews):
+    r"""FixMatch between domains (Sohn et al., 2020, arXiv:2001.07685).
+
+    What a sure prediction says of a weakly augmented target image, the strongly augmented one has to learn:
+    $\mathrm{CE}(g_s, y_s) + w\,\frac1n \sum_i \mathbb 1[\max_k p^{weak}_{ik} > \tau]\,
+    \mathrm{CE}(g^{strong}_i, \arg\max_k p^{weak}_{ik})$, with labelled images augmented weakly. A moving average of the
+    weights is evaluated; its decay after n batches is $\min(d, (1 + n) / (10 + n))$, since with the paper's constant
+    0.999 a short training would be averaged with its initial weights. The paper has seven unlabelled images for every
+    labelled one and RandAugment; here both are as many, and `landbridge.data.augment` says what changes. Visible target
+    labels, where there are any, join the cross-entropy.
+
+    Args:
+        threshold: $\tau$; at 1 no sample counts.
+        weight: of the unlabelled samples, $w$.
+        decay: of the moving average, $d$; at 0 the weights themselves are evaluated.
+        **base: see `Strategy`.
+
+    Raises:
+        LandbridgeError: the backbone takes vectors.
+    """
+
+    views: ClassVar = {
+        **{stream: (stream, "weak") for stream in STREAMS},
+        "target_strong": ("target_unlabelled", "strong"),
+    }
+
+    def __init__(
+        self,
+        threshold: Annotated[float, Ge(0), Le(1)] = 0.95,
+        weight: Annotated[float, Ge(0)] = 1.0,
+        decay: Annotated[float, Ge(0), Lt(1)] = 0.999,
+        **base: Any,
+    ) -> None:
+        super().__init__(**base)
+        self.threshold = threshold
+        self.weight = weight
+        self.decay = decay
+        self.averaged = deepcopy(self.network).requires_grad_(False)
+
+    def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
+        """Train the network, and evaluate its average."""
+        return self.network if self.training else self.averaged
+
+    def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
+        """Encode weak views of all streams, and strong ones of the unlabelled target."""
+        return super().encode_streams(self.with_views(batch))
+
+    def loss(
+        self, source: Output, target_unlabelled: Output, target_strong: Output, target: Output | None = None
+    ) -> dict[str, Tensor]:
+        """Classify labelled samples; classify strong views as their weak ones surely are."""
+        agree = fixmatch(target_unlabelled.logits, target_strong.logits, self.threshold)
+        return {"classify": self.classify(source, target), "agree": self.weight * agree}
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the average towards the weights; BatchNorm's statistics are averages already."""
+        decay = min(self.decay, (1 + self.batches_seen) / (10 + self.batches_seen))
+        averages: list[Tensor] = list(self.averaged.parameters())
+        weights: list[Tensor] = list(self.network.parameters())
+        get_ema_multi_avg_fn(decay)(averages, weights, self.batches_seen)
+        for average, current in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+            average.copy_(current)

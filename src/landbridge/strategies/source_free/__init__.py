@@ -1,0 +1,1 @@
+"""Adaptation without source data."""

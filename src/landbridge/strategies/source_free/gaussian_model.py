@@ -1,0 +1,66 @@
+"""A supervised model that remembers how its features are distributed, for adaptation without its data."""
+
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Le
+from torch import Tensor
+
+from landbridge.strategies.supervised.supervised import TargetOnly
+
+
+class GaussianModel(TargetOnly):
+    r"""Supervised learning that ends every epoch with one Gaussian per class of the features.
+
+    It makes the source model of Stan & Rostami (2021, arXiv:2009.12518): the Gaussians go with its checkpoint, so that
+    `gmm_prototypes` needs no sample of the source. They are fitted in evaluation mode to the samples that the model
+    gets right, or to all samples of a class of which it gets none. The covariance is shrunk,
+    $(1 - s)\,C + s\,\frac{\operatorname{tr} C}{d} I$, since that of few samples in many dimensions is singular.
+
+    Args:
+        shrinkage: $s$, in [0, 1].
+        **base: see `Strategy`.
+    """
+
+    means: Tensor
+    factors: Tensor
+    shares: Tensor
+
+    def __init__(self, shrinkage: Annotated[float, Ge(0), Le(1)] = 0.1, **base: Any) -> None:
+        super().__init__(**base)
+        self.shrinkage = shrinkage
+        classes, d = self.network.head.weight.shape
+        self.register_buffer("means", torch.zeros(classes, d))
+        self.register_buffer("factors", torch.zeros(classes, d, d))
+        self.register_buffer("shares", torch.zeros(classes))
+
+    def on_train_epoch_end(self) -> None:
+        """Fit the Gaussians to the features that the epoch has led to."""
+        super().on_train_epoch_end()
+        seen = self.collect("target")
+        right = seen.logits.argmax(dim=1) == seen.y
+        for label in range(len(self.means)):
+            members = (seen.y == label) & right
+            if not members.any():
+                members = seen.y == label
+            self.means[label], self.factors[label] = gaussian(seen.features[members], self.shrinkage)
+            self.shares[label] = (seen.y == label).float().mean()
+
+
+def gaussian(x: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
+    r"""Fit a Gaussian with a shrunk covariance.
+
+    Args:
+        x: (n, d), n >= 1.
+        shrinkage: in [0, 1].
+
+    Returns:
+        The mean (d,), and the lower triangular factor $L$ (d, d) of the covariance $L L^\top$, which is positive
+        definite: 1e-6 is added to its diagonal.
+    """
+    x = x.double()
+    mean = x.mean(dim=0)
+    covariance = (x - mean).T @ (x - mean) / len(x)
+    identity = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    covariance = (1 - shrinkage) * covariance + (shrinkage * covariance.diagonal().mean() + 1e-6) * identity
+    return mean.float(), torch.linalg.cholesky(covariance).float()

@@ -1,0 +1,236 @@
+"""Terms that bring the features of source and target together."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+from torch.nn.functional import softmax
+
+from landbridge.errors import LandbridgeError
+from landbridge.losses import (
+    class_conditional_sliced_wasserstein2,
+    coral,
+    coral_with_mean,
+    deepjdot,
+    joint_mmd2,
+    mmd2,
+    random_directions,
+    sliced_wasserstein2,
+)
+from landbridge.losses.mmd import Estimator
+from landbridge.strategies.terms.term import SOURCE, UNLABELLED, Term, Training
+from landbridge.training.output import Output
+
+Share = Annotated[float, Ge(0), Le(1)]
+
+CORAL = {"paper": coral, "with_mean": coral_with_mean}
+# TLLib's bandwidth for class probabilities, whose distances have a known scale.
+PROBABILITIES_SIGMA2 = 0.92**2
+
+
+class CORALTerm(Term):
+    r"""Deep CORAL (Sun & Saenko, 2016, arXiv:1607.01719): $L = |C_s - C_t|_F^2 / (4 d^2)$.
+
+    $C$ are the covariances of the $d$ features; the paper aligns the outputs of the last layer. It asks for a constant
+    weight that makes both losses equally large at the end of training. Because of the division by $d^2$ that is a large
+    one, near 100 for the 64 features of `digits_cnn`.
+
+    Args:
+        weight: see `Term`.
+        variant: `paper`, or `with_mean`, which also aligns the means and lacks the factor 1/4, as in TLLib and
+            DomainBed; they use it with a weight of 1.
+        **term: see `Term`.
+    """
+
+    name: ClassVar = "coral"
+    streams: ClassVar = frozenset({SOURCE, UNLABELLED})
+
+    def __init__(
+        self,
+        weight: Annotated[float, Ge(0)] = 100.0,
+        variant: Literal["paper", "with_mean"] = "paper",
+        **term: Any,
+    ) -> None:
+        super().__init__(weight=weight, **term)
+        self.variant = variant
+
+    def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
+        """Return the distance between the covariances."""
+        source, target = outputs[SOURCE], outputs[UNLABELLED]
+        for stream in (source, target):
+            stream.require_rows(2, "terms: coral")
+        return CORAL[self.variant](source.features, target.features)
+
+
+class MMDTerm(Term):
+    r"""Maximum mean discrepancy, as in the deep adaptation network DAN (Long et al., 2015, arXiv:1502.02791).
+
+    $L = \mathrm{MMD}^2_k(f_s, f_t)$, with a kernel that is the sum of five Gaussians whose bandwidths follow the data.
+    The paper aligns several layers and learns the weights of the kernels. Here, as in TLLib, the features are aligned,
+    and all kernels have the same weight. The weight is constant.
+
+    Args:
+        estimator: `biased` (never negative), `unbiased` (TLLib's, up to a constant) or `linear` (the paper's, which
+            compares disjoint pairs and has more noise).
+        **term: see `Term`.
+    """
+
+    name: ClassVar = "mmd"
+    streams: ClassVar = frozenset({SOURCE, UNLABELLED})
+
+    def __init__(self, estimator: Estimator = "biased", **term: Any) -> None:
+        super().__init__(**term)
+        self.estimator: Estimator = estimator
+
+    def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
+        """Return the squared discrepancy between the two batches."""
+        source, target = outputs[SOURCE], outputs[UNLABELLED]
+        rows, target_rows = len(source.features), len(target.features)
+        if self.estimator == "linear" and rows != target_rows:
+            raise LandbridgeError(
+                f"terms: {self.name} with estimator=linear compares batches of equal size, but {SOURCE} has {rows} "
+                f"samples and {UNLABELLED} {target_rows}: lower data.batch_size to the smaller number or set "
+                "estimator=unbiased"
+            )
+        if self.estimator != "biased":
+            for stream in (source, target):
+                stream.require_rows(2, f"terms: {self.name} with estimator={self.estimator}")
+        return self.distance(source, target)
+
+    def distance(self, source: Output, target: Output) -> Tensor:
+        """Return the squared discrepancy, a scalar."""
+        return mmd2(source.features, target.features, estimator=self.estimator)
+
+
+class JointMMDTerm(MMDTerm):
+    r"""Joint maximum mean discrepancy, as in the joint adaptation network JAN (Long et al., 2017, arXiv:1605.06636).
+
+    $L = \mathrm{MMD}^2_{k_f k_p}\bigl((f_s, p_s), (f_t, p_t)\bigr)$: the kernel of two samples is the product of the
+    kernel of `MMDTerm` on their features and of one Gaussian, $\sigma = 0.92$, on their class probabilities. The
+    discrepancy is estimated in linear time, as in the paper. The paper's adversarial variant JAN-A is left out.
+
+    Args:
+        estimator: see `MMDTerm`.
+        **term: see `Term`.
+    """
+
+    name: ClassVar = "joint_mmd"
+
+    def __init__(self, estimator: Estimator = "linear", **term: Any) -> None:
+        super().__init__(estimator=estimator, **term)
+
+    def distance(self, source: Output, target: Output) -> Tensor:
+        """Return the squared discrepancy of the joint distributions of features and predictions, a scalar."""
+        probabilities = [softmax(stream.logits, dim=1) for stream in (source, target)]
+        layers = [(source.features, target.features), (probabilities[0], probabilities[1])]
+        return joint_mmd2(layers, estimator=self.estimator, sigma2=(None, (PROBABILITIES_SIGMA2,)))
+
+
+class SWDTerm(Term):
+    r"""Sliced Wasserstein distances, of whole domains and class by class (Gabourie et al., 2019, arXiv:1907.02271).
+
+    $$w\,\mathrm{SW}_2^2(f_s, f_t) + \eta \sum_k \mathrm{SW}_2^2\bigl(f_s \mid y = k,\; f_t \mid \hat y = k,\ \max p >
+    \tau\bigr)$$
+
+    along random directions that are drawn anew in each step. The second part begins after a warm-up, because the
+    pseudo-labels $\hat y$ of an untrained classifier are noise; they carry no gradient. `strategy=swd` sets
+    `class_weight=1` and `ramp=dann`; the ramp is not the paper's. Distances are not divided by the number of features.
+    Not the sliced Wasserstein *discrepancy* of Lee et al. (arXiv:1903.04064), which compares two classifiers.
+
+    Args:
+        class_weight: of the sum of distances class by class, $\eta$; 0 leaves it out.
+        threshold: $\tau$; pseudo-labels with less confidence are not used.
+        warm_up: share of the training, in [0, 1], before pseudo-labels are used.
+        directions: how many are drawn in a step.
+        **term: see `Term`; `weight` is that of the distance between the domains, $w$.
+    """
+
+    name: ClassVar = "swd"
+    streams: ClassVar = frozenset({SOURCE, UNLABELLED})
+
+    def __init__(
+        self,
+        class_weight: Annotated[float, Ge(0)] = 0.0,
+        threshold: Share = 0.95,
+        warm_up: Share = 0.2,
+        directions: Annotated[int, Gt(0)] = 64,
+        **term: Any,
+    ) -> None:
+        super().__init__(**term)
+        self.class_weight = class_weight
+        self.threshold = threshold
+        self.warm_up = warm_up
+        self.directions = directions
+
+    def losses(self, outputs: Mapping[str, Output], training: Training) -> dict[str, Tensor]:
+        """Return the weighted distance between the domains and, if it has a weight, that class by class."""
+        source, target, rise = outputs[SOURCE], outputs[UNLABELLED], self.rise(training.progress)
+        x, y = source.features, target.features
+        directions = random_directions(self.directions, x.shape[1], device=x.device, dtype=x.dtype)
+        losses = {self.name: rise * self.weight * sliced_wasserstein2(x, y, directions)}
+        if self.class_weight:
+            by_class = self._by_class(source, target, directions, training.progress)
+            losses[f"{self.name}_classes"] = rise * self.class_weight * by_class
+        return losses
+
+    def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
+        """Return the distance between the domains alone."""
+        x, y = outputs[SOURCE].features, outputs[UNLABELLED].features
+        directions = random_directions(self.directions, x.shape[1], device=x.device, dtype=x.dtype)
+        return sliced_wasserstein2(x, y, directions)
+
+    def _by_class(self, source: Output, target: Output, directions: Tensor, progress: float) -> Tensor:
+        if progress < self.warm_up:
+            return source.features.new_zeros(())
+        confidence, pseudo = softmax(target.logits.detach(), dim=1).max(dim=1)
+        return class_conditional_sliced_wasserstein2(
+            source.features,
+            source.y,
+            target.features,
+            pseudo,
+            confidence,
+            self.threshold,
+            target.logits.shape[1],
+            directions,
+        )
+
+
+class DeepJDOTTerm(Term):
+    r"""Deep joint distribution optimal transport (Damodaran et al., 2018, arXiv:1803.10081).
+
+    $L = \langle \gamma^\star, C \rangle$ with $C_{ij} = \alpha |f^s_i - f^t_j|^2 + \lambda\,\mathrm{CE}(y_i, p_j)$,
+    where $\gamma^\star$ is the exact transport plan between the two batches under this cost. The plan is held fixed: a
+    target sample learns the label of the source samples that are carried to it.
+
+    The authors find the plan with the squared distance between labels and predictions in place of the cross-entropy,
+    and draw source batches balanced over classes; here batches are as they come. The weights are those of their code's
+    class, whose own default leaves the source's cross-entropy out; here it always counts once. Small batches bias the
+    plan, and each step waits for the solver, which runs on the CPU.
+
+    Args:
+        alpha: weight of the feature distance, $\alpha$; results are sensitive to it.
+        label_weight: weight of the label cost, $\lambda$.
+        **term: see `Term`.
+
+    Raises:
+        LandbridgeError: POT, which has the solver, is not installed.
+    """
+
+    name: ClassVar = "deepjdot"
+    streams: ClassVar = frozenset({SOURCE, UNLABELLED})
+
+    def __init__(
+        self, alpha: Annotated[float, Ge(0)] = 0.01, label_weight: Annotated[float, Ge(0)] = 1.0, **term: Any
+    ) -> None:
+        if find_spec("ot") is None:
+            raise LandbridgeError("terms: deepjdot needs the package POT: pip install 'landbridge[transport]'")
+        super().__init__(**term)
+        self.alpha = alpha
+        self.label_weight = label_weight
+
+    def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
+        """Return the cost of carrying source samples to target samples."""
+        source, target = outputs[SOURCE], outputs[UNLABELLED]
+        return deepjdot(source.features, target.features, source.y, target.logits, self.alpha, self.label_weight)

@@ -1,0 +1,52 @@
+"""Terms on the weights themselves."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from landbridge.losses import l2_sp
+from landbridge.strategies.terms.term import Term, Training
+from landbridge.training.output import Output
+
+
+class L2SPTerm(Term):
+    r"""Weight decay towards the initial model, L2-SP (Li et al., 2018, arXiv:1802.01483).
+
+    $\frac\alpha2 |w - w^0|^2 + \frac\beta2 |w_{head}|^2$ over the parameters of the backbone and of the head; BatchNorm
+    statistics are not pulled. It replaces the optimizer's weight decay, which would pull the same parameters to zero
+    and must therefore be 0. `strategy=l2_sp` sets $\beta = 0.01$.
+
+    Args:
+        weight: pull of the backbone towards its start, $\alpha$.
+        beta: pull of the head towards zero, $\beta$; at 0 the head is free.
+        **term: see `Term`.
+    """
+
+    name: ClassVar = "l2_sp"
+    looks_back: ClassVar = True
+    replaces_weight_decay: ClassVar = True
+
+    def __init__(
+        self, weight: Annotated[float, Ge(0)] = 0.01, beta: Annotated[float, Ge(0)] = 0.0, **term: Any
+    ) -> None:
+        super().__init__(weight=weight, **term)
+        self.beta = beta
+
+    def losses(self, outputs: Mapping[str, Output], training: Training) -> dict[str, Tensor]:
+        """Return both pulls as one loss."""
+        rise = self.rise(training.progress)
+        return {self.name: self._pull(training, rise * self.weight, rise * self.beta)}
+
+    def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
+        """Return the pull of the backbone alone, with a weight of 1."""
+        return self._pull(training, 1.0, 0.0)
+
+    def _pull(self, training: Training, alpha: float, beta: float) -> Tensor:
+        assert training.initial is not None, "the initial model is kept for a term that looks back"
+        network = training.network
+        parts = {"backbone": network.backbone, **({"head": network.head} if beta else {})}
+        weights = {name: parameters_to_vector(part.parameters()) for name, part in parts.items()}
+        return l2_sp(weights, {"backbone": training.initial.backbone_vector}, alpha, beta)

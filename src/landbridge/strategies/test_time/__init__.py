@@ -1,0 +1,1 @@
+"""Adaptation to test batches while they are predicted."""

@@ -1,0 +1,65 @@
+"""What a strategy's loss is given of a stream: the network's outputs, and labels only where the stream has them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from landbridge.errors import LandbridgeError
+
+
+@dataclass
+class Output:
+    """The network's outputs for one batch of one stream.
+
+    Attributes:
+        stream: its name.
+        features: (b, d).
+        logits: (b, classes).
+        index: positions of the samples in their stream (b,).
+    """
+
+    stream: str
+    features: Tensor
+    logits: Tensor
+    index: Tensor
+    _y: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def y(self) -> Tensor:
+        """Class indices (b,).
+
+        Raises:
+            LandbridgeError: the stream is unlabelled.
+        """
+        if self._y is None:
+            raise LandbridgeError(f"the stream {self.stream} carries no labels")
+        return self._y
+
+    @classmethod
+    def cat(cls, parts: Sequence["Output"]) -> "Output":
+        """Join the outputs of one stream's batches, in order; the result has labels if the parts have."""
+        fields = ("features", "logits", "index", *(() if parts[0]._y is None else ("_y",)))
+        return cls(parts[0].stream, *(torch.cat([getattr(part, field) for part in parts]) for field in fields))
+
+    def require_rows(self, rows: int, reader: str, why: str = "") -> None:
+        """Refuse a batch that is too small for a loss.
+
+        Args:
+            rows: how many samples the loss needs at least.
+            reader: what needs them, for the message.
+            why: added to the message.
+
+        Raises:
+            LandbridgeError: there are fewer.
+        """
+        if len(self.logits) < rows:
+            raise LandbridgeError(
+                f"{reader} needs batches of at least {rows} samples{why}, but those of {self.stream} have "
+                f"{len(self.logits)}: raise data.batch_size"
+            )
+
+    def require_row_per_class(self, reader: str) -> None:
+        """Refuse a batch that has fewer samples than there are classes; see `require_rows`."""
+        self.require_rows(self.logits.shape[1], reader, ", one per class")

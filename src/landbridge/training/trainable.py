@@ -1,0 +1,195 @@
+"""What of a network trains in an epoch, and by which optimizer."""
+
+from abc import ABC
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from landbridge.errors import LandbridgeError
+from landbridge.models.network import Network
+from landbridge.training.encoder import Encoder
+from landbridge.training.freezing import Freezing
+from landbridge.training.schedules import Constant, Schedule
+from landbridge.training.trainable_parameters import TrainableParameters
+
+
+class Trainable(Encoder, ABC):
+    """A network of which a policy freezes stages, and whose parameters are divided among optimizers.
+
+    With its parameters and buffers, the number of batches seen is its whole state.
+
+    Args:
+        network: backbone and head.
+        freeze: which stages train in which epoch.
+        optimizer: makes the optimizer from parameter groups.
+        schedule: factor on the learning rates over training progress.
+        steps: batches that are planned in all.
+        backbone_lr_scale: the backbone's learning rate relative to the head's.
+        layer_decay: the learning rate of each stage relative to that of the next one towards the head; the last stage's
+            is `backbone_lr_scale` times this, relative to the head's. At 1 / 2.6 these are the discriminative rates of
+            ULMFiT (Howard & Ruder, 2018, arXiv:1801.06146); 0.65 to 0.9 are usual for transformers.
+        trains_head: whether the head may train.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        freeze: Freezing,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
+        schedule: Schedule,
+        steps: int,
+        backbone_lr_scale: Annotated[float, Ge(0)] = 1.0,
+        layer_decay: Annotated[float, Gt(0)] = 1.0,
+        trains_head: bool = True,
+    ) -> None:
+        super().__init__(network)
+        self.trainable = TrainableParameters(network, freeze, trains_head)
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.steps = steps
+        self.backbone_lr_scale = backbone_lr_scale
+        self.layer_decay = layer_decay
+        self.batches_seen = 0
+        self.stages_now = self.trainable.stages(0)
+
+    @property
+    def progress(self) -> float:
+        """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
+        return min(self.batches_seen / self.steps, 1.0)
+
+    def setup(self, stage: str) -> None:
+        """Show whatever wraps the network for several processes all that will train: it looks only once."""
+        if stage == "fit":
+            self.trainable.apply(self.trainable.ever)
+
+    def on_train_start(self) -> None:
+        """Refuse processes side by side that would wait for gradients of weights which stand still in some steps.
+
+        Raises:
+            LandbridgeError: what trains changes, and the trainer is not told to expect that.
+        """
+        # Layers may have been replaced since it was built: trainer.sync_batchnorm does that.
+        self.network.backbone.forget_modules()
+        wrapped = self.trainer.model
+        if not isinstance(wrapped, DistributedDataParallel) or wrapped.find_unused_parameters:
+            return
+        for who, does, when in (
+            (self.trainable.policy, self.trainable.changes, "between epochs"),
+            (self, not self.automatic_optimization and len(self.parameter_groups()) > 1, "within a step"),
+        ):
+            if does:
+                raise LandbridgeError(
+                    f"{type(who).__name__} changes what trains {when}, which several processes must expect: "
+                    "set trainer.strategy=ddp_find_unused_parameters_true, as trainer=ddp does"
+                )
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""
+        self.stages_now = self.trainable.stages(self.current_epoch)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Trainable":
+        """Set the mode of all modules; stages that are frozen stay in evaluation mode."""
+        super().train(mode)
+        if mode:
+            self.trainable.apply(self.stages_now)
+        return self
+
+    def parameter_groups(self) -> Sequence[Sequence[str]]:
+        """Return, for each optimizer, the name prefixes of the parameters that it trains; one for all by default."""
+        return [[""]]
+
+    def configure_optimizers(self) -> Any:
+        """Build an optimizer for each of `parameter_groups`, of all parameters that ever train, by learning rate.
+
+        A parameter whose stage still stands has no gradient, so that the optimizer passes it over: it has no state, no
+        momentum and no weight decay before it trains.
+        """
+        self.train()
+        self.trainable.apply(self.trainable.ever)
+        configured = [self._configure(tuple(prefixes)) for prefixes in self.parameter_groups()]
+        prefix = "network.backbone."
+        beside = any(each.requires_grad for name, each in self.named_parameters() if not name.startswith(prefix))
+        self.trainable.require_work(beside, type(self).__name__)
+        self.train()
+        return configured if len(configured) > 1 else configured[0]
+
+    def _configure(self, prefixes: tuple[str, ...]) -> dict[str, Any]:
+        groups: dict[float, list[Parameter]] = {}
+        scales = self.lr_scales()
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad and name.startswith(prefixes):
+                scale = scales.get(name, 1.0)
+                groups.setdefault(scale, []).append(parameter)
+        if not groups:
+            raise LandbridgeError(f"strategy {type(self).__name__}: nothing is left to train")
+        optimizer = self.make_optimizer([{"params": group, "scale": scale} for scale, group in groups.items()])
+        for group in optimizer.param_groups:
+            group["lr"] *= group["scale"]
+        phases = {self.trainable.policy.lr_scale(epoch) for epoch in range(self.trainable.policy.epochs)}
+        if isinstance(self.schedule, Constant) and phases == {1.0}:
+            return {"optimizer": optimizer}
+        scheduler = LambdaLR(optimizer, lambda _: self._lr_factor())
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def lr_scales(self) -> dict[str, float]:
+        """Map parameters, by name, to their learning rates relative to the head's: by default, all of the backbone."""
+        backbone = self.network.backbone
+        return {
+            f"network.backbone.{name}": self.backbone_lr_scale * self.layer_decay ** (len(backbone.stages) - stage)
+            for name, stage in backbone.stage_of.items()
+        }
+
+    def _lr_factor(self) -> float:
+        # Asked after the last batch of an epoch, it answers for the first of the next.
+        epoch = self.batches_seen * self.trainable.policy.epochs // self.steps
+        return self.schedule(self.progress) * self.trainable.policy.lr_scale(epoch)
+
+    def step_optimizers(self, groups: int | Sequence[int], loss: Tensor) -> None:
+        """Take a step of one optimizer, or of several at once, against a loss: for manual optimization.
+
+        Only their own parameters move. Gradients that reach other parameters are dropped before their next step.
+
+        Args:
+            groups: which of `parameter_groups` move.
+            loss: a scalar.
+        """
+        moved = [groups] if isinstance(groups, int) else groups
+        optimizers: Any = self.optimizers()
+        schedulers: Any = self.lr_schedulers() or []
+        optimizers, schedulers = (each if isinstance(each, list) else [each] for each in (optimizers, schedulers))
+        for group in moved:
+            optimizers[group].zero_grad()
+        self.manual_backward(loss)
+        for group in moved:
+            optimizers[group].step()
+            if schedulers:
+                schedulers[group].step()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the number of batches seen."""
+        checkpoint["batches_seen"] = self.batches_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the number of batches seen."""
+        self.batches_seen = checkpoint["batches_seen"]
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """Return the number of the model's parameters, and of those that train in any epoch."""
+        self.train()
+        self.trainable.apply(self.trainable.ever)
+        # A copy that the strategy looks back at is no part of the model.
+        model = [parameter for name, parameter in self.named_parameters() if not name.startswith("initial.")]
+        counts = _count(model), _count(parameter for parameter in model if parameter.requires_grad)
+        self.train()
+        return counts
+
+
+def _count(parameters: Iterable[Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)

@@ -1,7 +1,0 @@
-"""Parameter-efficient tuning: which parameters of the backbone train, whatever the strategy and the freezing depth."""
-
-from landbridge.tuning.adapters import Adapters, restore_adapters
-from landbridge.tuning.lora import LoRA, merge_lora
-from landbridge.tuning.tuning import BitFit, Tuning
-
-__all__ = ["Adapters", "BitFit", "LoRA", "Tuning", "merge_lora", "restore_adapters"]

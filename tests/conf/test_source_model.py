@@ -1,0 +1,97 @@
+"""The configuration of a source model's run, derived from the run that wants it."""
+
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from landbridge.config.check import check
+from landbridge.config.slots import FACTS, SAME, SLOTS
+from landbridge.config.source_model import source_model
+
+WANTS = (
+    "experiment=tiny",
+    *("start=source", "strategy=dann", "terms=[mcc]", "tuning=bitfit", "averaging=ema", "logger=csv"),
+    *("freeze.depth=1", "selection=oracle", "target_labels=2", "transductive=true", "name=mine", "seed=3"),
+    *("optimizer=sgd", "optimizer.lr=0.3", "scheduler=cosine", "checkpoint_every=7", "data.batch_size=8"),
+    *("cache=activations", "cache.views=2", "trainer.devices=2", "+trainer.num_nodes=2", "trainer.max_epochs=5"),
+)
+ENTRIES = {**SLOTS, **FACTS}
+
+
+@pytest.fixture
+def wanting(compose):
+    """The configuration of a run that wants a source model."""
+    return compose(*WANTS)
+
+
+def plain(cfg) -> dict[str, Any]:
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+def test_the_derived_configuration_is_right(wanting):
+    check(wanting)
+    check(source_model(wanting))
+
+
+def test_it_is_a_supervised_run_on_all_labels_of_the_source(wanting):
+    config, own = plain(source_model(wanting)), plain(wanting)
+    assert config["target"] == own["source"]
+    assert config["source"] is None
+    assert config["target_labels"] == "all"
+    assert config["transductive"] is False
+    assert config["strategy"] == {"_target_": "landbridge.strategies.TargetOnly"}
+    assert config["start"] == {"_target_": "landbridge.models.start.Scratch"}
+    assert config["freeze"] == {"_target_": "landbridge.training.freezing.Depth"}
+    assert config["selection"] == {"_target_": "landbridge.selection.Last"}
+    assert config["name"] == "source_model"
+    assert [config[name] for name in ("terms", "tuning", "averaging", "logger")] == [None] * 4
+
+
+def test_it_trains_in_one_process(wanting):
+    trainer = plain(source_model(wanting))["trainer"]
+    assert (trainer["devices"], trainer["strategy"]) == (1, "auto")
+    assert trainer.keys().isdisjoint({"num_nodes", "sync_batchnorm"})
+
+
+def test_it_keeps_backbone_optimizer_schedule_data_and_seed(wanting):
+    config, own = plain(source_model(wanting)), plain(wanting)
+    for name in ("backbone", "optimizer", "scheduler", "data", "seed", "checkpoint_every"):
+        assert config[name] == own[name], name
+    assert config["trainer"]["max_epochs"] == 5
+    assert config["cache"] == {name: value for name, value in own["cache"].items() if name != "views"}
+
+
+def test_the_configuration_that_wants_it_stays_as_it_is(wanting):
+    before = plain(wanting)
+    source_model(wanting)
+    assert plain(wanting) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "start", "epochs"),
+    [
+        ("start.before=pretrained", "landbridge.models.start.Pretrained", 5),
+        ("start.max_epochs=2", "landbridge.models.start.Scratch", 2),
+    ],
+)
+def test_the_start_says_where_the_source_model_begins_and_how_long_it_trains(compose, typed, start, epochs):
+    config = plain(source_model(compose(*WANTS, typed)))
+    assert config["start"] == {"_target_": start}
+    assert config["trainer"]["max_epochs"] == epochs
+
+
+def test_a_strategy_may_name_another_one_for_its_source_model(compose):
+    config = plain(source_model(compose("experiment=tiny", "strategy=gmm_prototypes")))
+    assert config["strategy"] == {"_target_": "landbridge.strategies.GaussianModel"}
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_every_entry_is_the_same_for_a_source_model_or_has_a_right_value(wanting, name):
+    value = ENTRIES[name].in_source_model
+    if value is SAME:
+        return
+    config = plain(wanting) | {name: value}
+    check(OmegaConf.create(config))
+    # And nothing else has taken its place in what is derived.
+    assert plain(source_model(wanting))[name] == value
