@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
-from landbridge.record import OUTPUTS, read_arrays, unpack_correct
+from landbridge.record import OUTPUTS, read_arrays, unpack_scores
 from landbridge.run.evaluate import metrics
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
@@ -40,7 +40,7 @@ def test_metrics_equal_independent_ones(n, classes, seed, scale):
     assert found["macro_f1"] == pytest.approx(f1_score(labels, predictions, average="macro"), abs=1e-6)
     assert found["nll"] == pytest.approx(surprise[range(n), labels].mean(), rel=1e-4, abs=1e-6)
     assert found["ece"] == pytest.approx(calibration_error(np.exp(-surprise.min(1)), correct), abs=1e-5)
-    assert unpack_correct(found).tolist() == correct.tolist()
+    assert unpack_scores(found).tolist() == correct.tolist()
 
 
 def test_golden_calibration_error():
@@ -68,7 +68,7 @@ def test_accuracy_counts_samples_and_macro_f1_counts_classes():
 def test_correctness_takes_one_bit_a_sample(correct):
     logits = torch.eye(2)[torch.zeros(len(correct), dtype=torch.long)]
     found = metrics(logits, torch.tensor([int(not each) for each in correct]))
-    assert unpack_correct(found).tolist() == correct
+    assert unpack_scores(found).tolist() == correct
     assert len(base64.b64decode(found["correct"])) == -(-len(correct) // 8)
 
 
@@ -93,8 +93,8 @@ def test_an_all_wrong_domain_does_not_mix_with_an_all_right_one(learned):
     record, folder = learned
     assert record.results["source"]["accuracy"] == 1.0
     assert record.results["target"]["accuracy"] == 0.0
-    assert unpack_correct(record.results["source"]).all()
-    assert not unpack_correct(record.results["target"]).any()
+    assert unpack_scores(record.results["source"]).all()
+    assert not unpack_scores(record.results["target"]).any()
     kept = read_arrays(folder / OUTPUTS)
     assert list(kept) == ["source_logits", "source_labels", "target_logits", "target_labels"]
     assert (kept["source_logits"] == kept["target_logits"]).all()

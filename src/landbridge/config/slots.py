@@ -54,10 +54,11 @@ SLOTS: Mapping[str, Slot] = {
     "start": Slot("landbridge.models.start.Start"),
     "strategy": Slot(
         "landbridge.strategies.base.Strategy",
-        frozenset({"network", "freeze", "optimizer", "schedule", "steps", "trains_head"}),
+        frozenset({"network", "task", "freeze", "optimizer", "schedule", "steps", "trains_head"}),
     ),
     "data": Slot("landbridge.data.transfer.TransferData", frozenset({"streams", "processes", "reading_epochs"})),
     "backbone": Slot("landbridge.models.backbones.backbone.Backbone", frozenset({"shape"})),
+    "head": Slot("torch.nn.Module", frozenset({"features", "outputs"})),
     "tuning": Slot("landbridge.models.tuning.Tuning", optional=True, in_source_model=None),
     "freeze": Slot(
         "landbridge.training.freezing.Freezing",

@@ -16,6 +16,7 @@ from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
 from landbridge.data.splits import SPLITS, join_groups, split_indices
 from landbridge.errors import LandbridgeError
+from landbridge.tasks import Classification, Task
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,13 @@ class Domain:
 
     Attributes:
         name: for messages, tables and records.
-        classes: class names in the order of their indices.
+        task: what is predicted.
         splits: `train`, `val` and `test`, disjoint.
         image_kind: what images show, where they are any: it decides which augmentations keep their class.
     """
 
     name: str
-    classes: tuple[str, ...]
+    task: Task
     splits: Mapping[str, Split]
     image_kind: ImageKind = "photographs"
 
@@ -53,6 +54,11 @@ class Domain:
                 raise LandbridgeError(f"domain {self.name}: its {split} split is empty")
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the outputs: classes in the order of their indices, or numbers that are predicted."""
+        return self.task.names
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape of a raw sample: (c, h, w), or (d,) for vectors."""
         return self.splits["train"].inputs.shape
@@ -62,11 +68,17 @@ class Domain:
         """`image` or `vector`."""
         return "image" if len(self.shape) == 3 else "vector"
 
+    @property
+    def _kind(self) -> tuple[str, ...]:
+        # Classifications have the fingerprints that they had before there were other tasks.
+        return () if self.task.kind == "classification" else (self.task.kind,)
+
     def summary(self) -> dict[str, Any]:
         """Describe the domain for a record."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
+            "task": self.task.describe(),
             "classes": list(self.classes),
             "sizes": {name: len(split.inputs) for name, split in self.splits.items()},
         }
@@ -74,7 +86,7 @@ class Domain:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the content: class names, shape, and each split's samples and labels in order."""
-        digest = hashlib.blake2b("\0".join((*self.classes, str(self.shape))).encode(), digest_size=16)
+        digest = hashlib.blake2b("\0".join((*self._kind, *self.classes, str(self.shape))).encode(), digest_size=16)
         for split in SPLITS:
             part = self.splits[split]
             digest.update(split.encode())
@@ -85,7 +97,7 @@ class Domain:
 
 def split_domain(
     name: str,
-    classes: Sequence[str],
+    task: Task | Sequence[str],
     inputs: Inputs,
     labels: Tensor,
     groups: Sequence[Hashable] | None = None,
@@ -104,9 +116,9 @@ def split_domain(
 
     Args:
         name: of the domain.
-        classes: class names.
+        task: what is predicted; a row of class names is a classification.
         inputs: all samples.
-        labels: class indices (n,).
+        labels: in a form that the task takes (n, ...).
         groups: what must stay together beside copies, one entry a sample.
         given: positions of the splits that the data come with, `train` among them; `val` and `test` are carved out of
             `train` where they are missing. None: everything is `train`.
@@ -118,6 +130,8 @@ def split_domain(
     Raises:
         LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
     """
+    task = as_task(task)
+    labels = task.to_labels(labels)
     if val + test >= 1:
         raise LandbridgeError(f"domain {name}: val={val} and test={test} leave nothing to train on")
     copies = inputs.hashes()
@@ -125,9 +139,9 @@ def split_domain(
     fixed = _apart(name, given or {"train": torch.arange(len(inputs))}, together)
     pool = fixed.pop("train")
     shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
-    carved = split_indices(labels[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
+    carved = split_indices(task.strata(labels)[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
     positions = {split: pool[where] for split, where in carved.items()} | fixed
-    for index, label in enumerate(classes):
+    for index, label in enumerate(task.names if task.kind == "classification" else ()):
         members = labels == index
         lacking = [split for split, where in positions.items() if not members[where].any()]
         if lacking:
@@ -136,7 +150,7 @@ def split_domain(
                 f"samples make {len(np.unique(together[members.numpy()]))} groups that can be parted (copies count as "
                 f"one), and each of {', '.join(SPLITS)} needs one"
             )
-    return domain_from_positions(name, classes, inputs, labels, positions, image_kind)
+    return domain_from_positions(name, task, inputs, labels, positions, image_kind)
 
 
 def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
@@ -161,23 +175,29 @@ def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict
 
 def domain_from_positions(
     name: str,
-    classes: Sequence[str],
+    task: Task | Sequence[str],
     inputs: Inputs,
     labels: Tensor,
     positions: Mapping[str, Tensor],
     image_kind: ImageKind = "photographs",
 ) -> Domain:
     """Make a domain of samples and, for every split, the positions that belong to it."""
-    names = tuple(classes)
+    task = as_task(task)
+    labels = task.to_labels(labels)
     return Domain(
         name,
-        names,
+        task,
         {
-            split: Split(inputs.select(where), Labels(labels[where], names, f"{name} {split}"))
+            split: Split(inputs.select(where), Labels(labels[where], task, f"{name} {split}"))
             for split, where in positions.items()
         },
         image_kind,
     )
+
+
+def as_task(task: Task | Sequence[str]) -> Task:
+    """Return a task; a row of class names is a classification."""
+    return task if isinstance(task, Task) else Classification(tuple(task))
 
 
 def require_same_classes(source: Domain, target: Domain) -> None:

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset, Sampler
 
 from landbridge.data.activations import Activation, CachedActivations, CachedViews
 from landbridge.data.inputs import Inputs, InputSpec
-from landbridge.data.labels import HIDDEN, LabelBudget
 from landbridge.errors import LandbridgeError
+from landbridge.tasks import LabelBudget, shown
 
 #: What a stream is, in the words of messages.
 STREAMS = {
@@ -59,7 +59,7 @@ class Stream:
     Attributes:
         inputs: the samples.
         spec: what the backbone wants (None for vectors).
-        labels: class indices of the samples, or None for an unlabelled stream.
+        labels: of the samples (n, ...), or None for an unlabelled stream.
         activations: what frozen stages make of the samples, or the samples decoded, where that is known already.
         views: what frozen stages make of random views of the samples, to be read in their place.
     """
@@ -96,10 +96,10 @@ class Stream:
 
 def labelled(inputs: Inputs, spec: InputSpec | None, labels: Tensor) -> Stream:
     """Make a stream of the samples whose labels are visible."""
-    shown = torch.nonzero(labels != HIDDEN).squeeze(1)
-    if len(shown) == len(labels):
+    rows = torch.nonzero(shown(labels)).squeeze(1)
+    if len(rows) == len(labels):
         return Stream(inputs, spec, labels)
-    return Stream(inputs.select(shown), spec, labels[shown])
+    return Stream(inputs.select(rows), spec, labels[rows])
 
 
 class JointBatches(Dataset[dict[str, Batch]]):

@@ -9,9 +9,9 @@ from landbridge.data.activations import CachedActivations, CachedViews
 from landbridge.data.augment import VIEWS, Views
 from landbridge.data.domain import Domain
 from landbridge.data.inputs import Inputs, InputSpec
-from landbridge.data.labels import LabelBudget
 from landbridge.data.streams import Stream, labelled
 from landbridge.errors import LandbridgeError
+from landbridge.tasks import LabelBudget, Task
 
 
 def nothing_cached(inputs: Inputs) -> None:
@@ -26,9 +26,9 @@ class TransferStreams:
     Attributes:
         training: the training streams by name.
         validation: the validation inputs by role, `source` or `target`, without labels.
-        validation_labels: labels of the validation samples by role (n,), -1 where the setting hides them.
+        validation_labels: labels of the validation samples by role (n, ...), with those hidden that the setting hides.
         augmentations: how images of each training stream can be augmented.
-        classes: of the target.
+        task: of the target.
         target_labels: how many target labels may be seen.
         target_size: samples in the target's training split.
         seed: of the order of samples and of the choice of labelled ones.
@@ -41,7 +41,7 @@ class TransferStreams:
     validation: Mapping[str, Stream]
     validation_labels: Mapping[str, Tensor]
     augmentations: Mapping[str, Views]
-    classes: tuple[str, ...]
+    task: Task
     target_labels: LabelBudget
     target_size: int
     seed: int
@@ -93,7 +93,7 @@ class TransferStreams:
                 role: split.labels.visible(budget[role], seed, at_most=True) for role, split in val.items()
             },
             augmentations={name: VIEWS[domains[name.removesuffix("_unlabelled")].image_kind] for name in names},
-            classes=target.classes,
+            task=target.task,
             target_labels=target_labels,
             target_size=len(train["target"].inputs),
             seed=seed,

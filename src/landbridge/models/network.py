@@ -1,28 +1,77 @@
 """A backbone with its head: what a strategy trains and what a checkpoint keeps."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 from landbridge.data.activations import Activation
+from landbridge.heads import Linear
 from landbridge.models.backbones.backbone import Backbone
 
-#: Before the names under which a start passes on the classifier that its weights were trained with, of any classes.
+#: The prefix of the names under which a start passes on the classifier of its weights, whatever the classes.
 SOURCE_HEAD = "source_head."
 
 
+class Units(nn.Module):
+    """Centre and scale of each output, so that a head need not learn the units of the data.
+
+    Until they are set, they are 0 and 1. A checkpoint keeps them.
+
+    Args:
+        outputs: how many there are.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    are_set: Tensor
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(outputs))
+        self.register_buffer("scale", torch.ones(outputs))
+        self.register_buffer("are_set", torch.tensor(False))
+
+    def set(self, centre: Tensor, scale: Tensor) -> None:
+        """Set both (outputs,)."""
+        self.centre.copy_(centre)
+        self.scale.copy_(scale)
+        self.are_set.fill_(True)
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Return outputs (b, outputs) in the units of the data."""
+        return torch.addcmul(self.centre, outputs, self.scale)
+
+
 class Network(nn.Module):
-    """A backbone and a linear head over the target's classes.
+    """A backbone and a head.
 
     Args:
         backbone: the encoder.
-        classes: number of classes.
+        outputs: width of the head's output.
+        head: makes the head from the width of the features and the width of the output.
+        has_units: whether outputs are numbers in the units of the data; logits have none.
     """
 
-    def __init__(self, backbone: Backbone, classes: int) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        outputs: int,
+        head: Callable[[int, int], nn.Module] = Linear,
+        has_units: bool = False,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(backbone.features, classes)
+        self.outputs = outputs
+        self.head = head(backbone.features, outputs)
+        self.units = Units(outputs) if has_units else None
 
     def forward(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
-        """Return features (b, d) and logits (b, classes) of inputs (b, ...), or of what stages have made of them."""
+        """Return features (b, d) and outputs (b, k) of inputs (b, ...), or of their activations after some stages."""
         features = self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
-        return features, self.head(features)
+        return features, self.outputs_of(features)
+
+    def outputs_of(self, features: Tensor) -> Tensor:
+        """Return outputs (b, k) of features (b, d)."""
+        outputs = self.head(features)
+        return outputs if self.units is None else self.units(outputs)

@@ -2,7 +2,16 @@
 
 from landbridge.record.identity import INCIDENTAL, fingerprint
 from landbridge.record.machine import environment, peak_memory_bytes
-from landbridge.record.record import OUTPUTS, RECORD, SAMPLES, Record, best_epoch, read_arrays, unpack_correct
+from landbridge.record.record import (
+    OUTPUTS,
+    RECORD,
+    SAMPLES,
+    Record,
+    best_epoch,
+    pack_scores,
+    read_arrays,
+    unpack_scores,
+)
 
 __all__ = [
     "INCIDENTAL",
@@ -13,7 +22,8 @@ __all__ = [
     "best_epoch",
     "environment",
     "fingerprint",
+    "pack_scores",
     "peak_memory_bytes",
     "read_arrays",
-    "unpack_correct",
+    "unpack_scores",
 ]

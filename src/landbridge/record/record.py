@@ -15,7 +15,9 @@ from landbridge.record.old_names import with_new_names
 if TYPE_CHECKING:
     import numpy as np
 
-SCHEMA = 1
+SCHEMA = 2
+#: Layouts of older versions that are still read.
+READABLE = (1, SCHEMA)
 RECORD = "record.json"
 #: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
 OUTPUTS = "test_outputs.npz"
@@ -38,7 +40,7 @@ class Record:
         choices: by config group, the option chosen, such as `strategy: linear_probe`.
         config: the resolved configuration.
         environment: library versions, git revision, hardware.
-        data: by role, the domain's name, fingerprint, classes and split sizes.
+        data: by role, the domain's name, fingerprint, task, names of classes or numbers, and split sizes.
         start: what was loaded before the strategy ran.
         selection: the rule, the epoch it chose, and whether it is an oracle.
         results: by role, metrics on the test split; shares are fractions of 1. `accuracy_at_start` is among them where
@@ -66,6 +68,11 @@ class Record:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     seal: dict[str, list[str]] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    @property
+    def leading(self) -> str:
+        """The leading metric of the target's task, such as `accuracy`."""
+        return self.data.get("target", {}).get("task", {}).get("leading", "accuracy")
 
     def score(self) -> float | None:
         """Return the score of the selected epoch under the rule that selected it, or None if there is none.
@@ -102,13 +109,25 @@ class Record:
             raise LandbridgeError(f"no record at {path}") from error
         except (OSError, ValueError) as error:
             raise LandbridgeError(f"the record {path} cannot be read: {error}") from error
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        if not isinstance(content, dict) or content.get("schema") not in READABLE:
             found = content.get("schema") if isinstance(content, dict) else None
-            raise LandbridgeError(f"the record {path} has schema {found}, this landbridge reads {SCHEMA}")
+            raise LandbridgeError(
+                f"the record {path} has schema {found}, this landbridge reads {SCHEMA} and older ones"
+            )
         known = {f.name for f in fields(cls)}
         if unknown := content.keys() - known:
             raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
-        return cls(**content | {"config": with_new_names(content.get("config", {}))})
+        if content["schema"] == 1:
+            _add_tasks(content.get("data", {}))
+        changed = {"config": with_new_names(content.get("config", {})), "schema": SCHEMA}
+        return cls(**content | changed)
+
+
+def _add_tasks(data: dict[str, Any]) -> None:
+    """Describe the task of each domain in a record of schema 1, in which all were classifications."""
+    for domain in data.values():
+        names = domain.get("classes", [])
+        domain.setdefault("task", {"kind": "classification", "leading": "accuracy", "names": names})
 
 
 def best_epoch(scores: "Sequence[float] | np.ndarray") -> int:
@@ -125,9 +144,24 @@ def read_arrays(path: Path) -> "dict[str, np.ndarray]":
         return dict(kept)
 
 
-def unpack_correct(result: Mapping[str, Any]) -> "np.ndarray":
-    """Return which test samples were predicted right (n,), from the metrics of a record."""
+def pack_scores(scores: "np.ndarray", whole: bool) -> dict[str, Any]:
+    """Write the value of each test sample (n,) for a record.
+
+    Args:
+        scores: one a sample, in the order of the split.
+        whole: whether every value is 0 or 1; a bit each is then enough.
+    """
     import numpy as np
 
+    content = np.packbits(scores.astype(bool)) if whole else scores.astype("<f4")
+    return {"correct" if whole else "sample_scores": base64.b64encode(content.tobytes()).decode()}
+
+
+def unpack_scores(result: Mapping[str, Any]) -> "np.ndarray":
+    """Return the value of each test sample (n,), higher is better, from the metrics of a record."""
+    import numpy as np
+
+    if "sample_scores" in result:
+        return np.frombuffer(base64.b64decode(result["sample_scores"]), dtype="<f4").astype(float)
     bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=result["n"]).astype(bool)
+    return np.unpackbits(bits, count=result["n"]).astype(float)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from landbridge.record import unpack_correct
+from landbridge.record import unpack_scores
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.runs import METHOD, Method, Pair, Run
 from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
@@ -122,7 +122,7 @@ def _over_items(cell: Cell, draws: int) -> Interval | None:
     tests = [[run.record.results["target"] for run in both] for both in cell.paired.values()]
     if cell.first.metric != "accuracy" or any("correct" not in test for both in tests for test in both):
         return None
-    right = [[unpack_correct(test).astype(int) for test in both] for both in tests]
+    right = [[unpack_scores(test).astype(int) for test in both] for both in tests]
     if len({len(each) for both in right for each in both}) > 1:
         return None
     return hierarchical_bootstrap([one - two for one, two in right], draws=draws, shared_items=True)

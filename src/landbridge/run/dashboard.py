@@ -36,9 +36,6 @@ def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, st
 def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
     import wandb
 
-    classes = record.data["target"]["classes"]
-    outputs, samples = read_arrays(folder / OUTPUTS), read_arrays(folder / SAMPLES)
-    predicted = outputs["target_logits"].argmax(1)
     # By these a workspace groups and filters.
     run.summary.update(
         {
@@ -47,6 +44,22 @@ def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
             "trainable_parameters": record.cost["trainable_parameters"],
         }
     )
+    of_classes = record.data["target"]["task"]["kind"] == "classification"
+    shown = _of_classes(wandb, record, folder, prefix) if of_classes else {}
+    if record.epochs:
+        # Among the scores is the oracle's, which hidden labels made.
+        rules = list(record.epochs[0]["scores"])
+        rows = [[row["epoch"], row["seconds"], *(row["scores"].get(rule) for rule in rules)] for row in record.epochs]
+        table: Any = wandb.Table
+        shown["oracle/selection"] = table(columns=["epoch", "seconds", *rules], data=rows)
+    run.log(shown)
+
+
+def _of_classes(wandb: Any, record: Record, folder: Path, prefix: str) -> dict[str, Any]:
+    """Return what is shown of a classification: the confusion matrix, the embedding and confident mistakes."""
+    classes = record.data["target"]["classes"]
+    outputs, samples = read_arrays(folder / OUTPUTS), read_arrays(folder / SAMPLES)
+    predicted = outputs["target_logits"].argmax(1)
     shown: dict[str, Any] = {
         f"{prefix}/confusion": wandb.plot.confusion_matrix(
             y_true=outputs["target_labels"].tolist(), preds=predicted.tolist(), class_names=classes
@@ -62,13 +75,7 @@ def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
             )
             for at, picture in zip(samples["target_mistakes"], samples["target_pictures"], strict=True)
         ]
-    if record.epochs:
-        # Among the scores is the oracle's, which hidden labels made.
-        rules = list(record.epochs[0]["scores"])
-        rows = [[row["epoch"], row["seconds"], *(row["scores"].get(rule) for rule in rules)] for row in record.epochs]
-        table: Any = wandb.Table
-        shown["oracle/selection"] = table(columns=["epoch", "seconds", *rules], data=rows)
-    run.log(shown)
+    return shown
 
 
 def _embedding(wandb: Any, outputs: Mapping[str, Any], samples: Mapping[str, Any], classes: list[str]) -> Any:

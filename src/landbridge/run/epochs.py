@@ -17,6 +17,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.record import best_epoch
 from landbridge.run.checkpoints import LAST, SELECTED, Checkpoints
 from landbridge.selection import RULES, Rule, ValidationOutputs
+from landbridge.tasks import Task, shown
 from landbridge.training.output import Output
 
 
@@ -28,20 +29,33 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
     Raises:
         LandbridgeError: the configured rule looks at labels that the setting hides, or needs more samples.
     """
-    shown = {f"{role}_labels" for role, labels in streams.validation_labels.items() if bool((labels >= 0).any())}
-    if not rule.oracle and not rule.required_labels <= shown:
-        hidden = " and ".join(sorted(rule.required_labels - shown)).replace("_", " ")
-        names = ", ".join(each.name for each in RULES if each.required_labels <= shown)
+    visible = {f"{role}_labels" for role, labels in streams.validation_labels.items() if bool(shown(labels).any())}
+    if not _serves(rule, streams.task):
+        kinds = " and ".join(sorted(rule.tasks or ())).replace("_", " ")
         raise LandbridgeError(
-            f"selection={rule.name} looks at {hidden}, which this setting does not show; it allows: {names}"
+            f"selection={rule.name} scores outputs of {kinds}, and the target's task is "
+            f"{streams.task.kind.replace('_', ' ')}"
+        )
+    if not rule.oracle and not rule.required_labels <= visible:
+        hidden = " and ".join(sorted(rule.required_labels - visible)).replace("_", " ")
+        allowed = [each.name for each in RULES if each.required_labels <= visible and _serves(each, streams.task)]
+        raise LandbridgeError(
+            f"selection={rule.name} looks at {hidden}, which this setting does not show; it allows: "
+            f"{', '.join(allowed)}"
         )
     if short := _too_few(rule, streams):
         raise LandbridgeError(
             f"selection={rule.name} needs at least {rule.least} validation samples, but {' and '.join(short)}"
         )
-    others = [each() for each in RULES if each.required_labels <= shown and each.name != rule.name]
+    others = [each() for each in RULES if each.required_labels <= visible and each.name != rule.name]
+    others = [each for each in others if _serves(each, streams.task)]
     others = [each for each in others if not each.predicts and not _too_few(each, streams)]
     return others if rule.oracle else [*others, rule]
+
+
+def _serves(rule: Rule | type[Rule], task: Task) -> bool:
+    """Return whether a rule can score the outputs of a task."""
+    return rule.tasks is None or task.kind in rule.tasks
 
 
 def _too_few(rule: Rule, streams: TransferStreams) -> list[str]:
@@ -79,7 +93,7 @@ class Epochs(Checkpoint):
         self.report = report
         #: One row an epoch: its losses, its score under every rule, its seconds.
         self.rows: list[dict[str, Any]] = []
-        #: Predicted classes of the target's validation samples, one row an epoch: what an oracle will judge.
+        #: Condensed outputs for the target's validation samples, one entry an epoch: what an oracle will judge.
         self.predictions: list[Tensor] = []
         #: The epoch that the rule prefers so far. An oracle prefers none before the final evaluation.
         self.selected = 0
@@ -112,15 +126,13 @@ class Epochs(Checkpoint):
             logits={role: output.logits.float().cpu() for role, output in outputs.items()},
             features={role: output.features.float().cpu() for role, output in outputs.items()},
             labels=self.streams.validation_labels,
+            task=self.streams.task,
             inputs=lambda positions: target.inputs.read(positions, target.spec).float(),
             predict=lambda x: self._predict(x, pl_module),
         )
         self._outputs = {}
         self._scores = {rule.name: rule.score(evidence) for rule in self.rules}
-        logits = evidence.logits["target"]
-        # What is not finite predicts no class.
-        predicted = logits.argmax(1).where(logits.isfinite().all(1), -1)
-        self.predictions.append(predicted.to(torch.int16))
+        self.predictions.append(self.streams.task.condensed(evidence.logits["target"]))
         pl_module.log_dict({f"val/{name}": score for name, score in self._scores.items() if name != "last"})
 
     def _predict(self, x: Tensor, pl_module: Any) -> Tensor:

@@ -3,7 +3,6 @@
 Nothing that trains imports this module.
 """
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,17 @@ import numpy as np
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
-from torch.nn.functional import cross_entropy
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_f1_score
 
 from landbridge.data.domain import Domain
 from landbridge.data.streams import Stream
 from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
-from landbridge.record import OUTPUTS, best_epoch
+from landbridge.record import OUTPUTS, best_epoch, pack_scores
 from landbridge.run.epochs import Epochs, epoch_checkpoint
 from landbridge.run.samples import Samples
 from landbridge.selection import Oracle
 from landbridge.strategies.base import Strategy
+from landbridge.tasks import Task
 from landbridge.training.output import Output
 
 
@@ -35,7 +33,7 @@ def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
     """
     labels = target.splits["val"].labels.open("oracle: score of every epoch")
     for row, predictions in zip(epochs.rows, epochs.predictions, strict=True):
-        row["scores"][Oracle.name] = float((predictions == labels).float().mean())
+        row["scores"][Oracle.name] = target.task.score_of_condensed(predictions, labels)
     if not epochs.rule.oracle:
         return epochs.selected, epochs.selected_checkpoint
     scores = [row["scores"][Oracle.name] for row in epochs.rows]
@@ -69,7 +67,7 @@ def test_domains(
         before: the model that the run started from, if it knew the classes: for what is kept, and what is gained.
 
     Returns:
-        metrics by role; with `before`, `accuracy_at_start` among them.
+        metrics by role; with `before`, the leading metric at the start among them, such as `accuracy_at_start`.
 
     Raises:
         LandbridgeError: a prediction is not finite.
@@ -94,10 +92,10 @@ def test_domains(
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
         logits, features = logits[arrival.argsort()], features[arrival.argsort()]
         samples.keep(role, split.inputs, features, logits, labels)
-        results[role] = {"domain": domain.name} | metrics(logits, labels)
+        results[role] = {"domain": domain.name} | judged(domain.task, logits, labels)
         if logits_before is not None:
-            right = logits_before[arrival.argsort()].argmax(1) == labels
-            results[role]["accuracy_at_start"] = float(right.float().mean())
+            leading = domain.task.leading
+            results[role][f"{leading}_at_start"] = domain.task.score(logits_before[arrival.argsort()], labels)
         kept |= {f"{role}_logits": logits.numpy(), f"{role}_labels": labels.numpy()}
     draft = folder / f".{OUTPUTS}"
     with draft.open("wb") as file:
@@ -114,29 +112,18 @@ def _predict(strategy: Strategy, trainer: Trainer, loader: Any) -> tuple[Tensor,
     return output.logits.float().cpu(), output.features.float().cpu()
 
 
-def metrics(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+def judged(task: Task, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
     """Judge predictions.
 
     Args:
-        logits: (n, classes).
-        labels: class indices (n,).
+        task: what is predicted.
+        outputs: of the network (n, k).
+        labels: of the same samples (n, ...).
 
     Returns:
-        `n`; `accuracy` and `macro_f1` as shares of 1; `ece`, the expected calibration error over 15 equally wide bins
-        of confidence (Guo et al., 2017, arXiv:1706.04599); `nll`, the mean negative log-likelihood in nats; `correct`,
-        one bit a sample in the order of the split, packed (big-endian) and base64-encoded.
+        the metrics of the task, and the value of each sample for paired statistics, in the order of the split: for
+        classes `correct`, one bit a sample, packed (big-endian) and base64-encoded; for other tasks `sample_scores`,
+        float32 in little-endian order, base64-encoded.
     """
-    classes = logits.shape[1]
-    predictions = logits.argmax(1)
-    correct = predictions == labels
-    confidence = logits.double().softmax(1).amax(1)
-    # Bins are open to the left: torchmetrics counts a confidence of 1, which floats reach often, as a bin of its own.
-    gaps = torch.bincount((confidence * 15).ceil().long(), weights=correct.double() - confidence)
-    return {
-        "n": len(labels),
-        "accuracy": float(multiclass_accuracy(predictions, labels, classes, average="micro")),
-        "macro_f1": float(multiclass_f1_score(predictions, labels, classes, average="macro")),
-        "ece": float(gaps.abs().sum() / len(labels)),
-        "nll": float(cross_entropy(logits, labels)),
-        "correct": base64.b64encode(np.packbits(correct.numpy()).tobytes()).decode(),
-    }
+    scores = task.sample_scores(outputs, labels)
+    return task.judge(outputs, labels) | pack_scores(scores.numpy(), whole=task.kind == "classification")

@@ -25,6 +25,7 @@ from landbridge.run.trainers import fit_trainer, rebuilds
 from landbridge.selection import Rule
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.terms import join_terms
+from landbridge.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,9 @@ def fit(
         factory(cfg.data), processes=trainer.num_devices * trainer.num_nodes, reading_epochs=cfg.trainer.max_epochs
     )
     data: TransferData = read(streams=prepared.streams)
-    strategy = build_strategy(cfg, prepared.network, data.steps_per_epoch * cfg.trainer.max_epochs)
+    strategy = build_strategy(
+        cfg, prepared.network, prepared.domains["target"].task, data.steps_per_epoch * cfg.trainer.max_epochs
+    )
     strategy.load_auxiliary_state(prepared.start.auxiliary_state)
     trains = strategy.requirements.trains
     if trains:
@@ -103,12 +106,13 @@ def fit(
     return Fitted(tested, data, trainer, epochs, cache, samples)
 
 
-def build_strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
+def build_strategy(cfg: DictConfig, network: Network, task: Task, steps: int) -> Strategy:
     """Build the strategy around its network.
 
     Args:
         cfg: the checked configuration.
         network: with its initial weights.
+        task: of the target.
         steps: batches that are planned in all.
 
     Raises:
@@ -117,6 +121,7 @@ def build_strategy(cfg: DictConfig, network: Network, steps: int) -> Strategy:
     strategy: Strategy = build(
         cfg.strategy,
         network=network,
+        task=task,
         freeze=build(cfg.freeze, epochs=cfg.trainer.max_epochs),
         optimizer=factory(cfg.optimizer),
         schedule=build(cfg.scheduler),

@@ -25,6 +25,7 @@ from landbridge.run.folder import RunFolder
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.supervised.as_is import AsIs
 from landbridge.strategies.terms import join_terms
+from landbridge.tasks import Task
 from landbridge.training.freezing import Depth, Freezing
 from landbridge.training.schedules import Constant
 
@@ -77,6 +78,7 @@ def prepare(
     with clock("data"):
         domains = open_domains(cfg, "source" in names or start.needs_source, start)
     record.data = {role: domain.summary() for role, domain in domains.items()}
+    require_task(cfg, domains["target"].task, record.choices.get("strategy"))
     strategy = strategy_class(cfg)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
     contents |= strategy.contents(record.config["strategy"])
@@ -134,6 +136,27 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
     return choose_streams(name, wanted, optional, cfg.target_labels, bool(cfg.get("source")))
 
 
+def require_task(cfg: DictConfig, task: Task, choice: str | None = None) -> None:
+    """Refuse a strategy or a term that cannot serve a task.
+
+    Args:
+        cfg: the checked configuration.
+        task: of the target.
+        choice: the name of the strategy in its config group, for messages.
+
+    Raises:
+        LandbridgeError: says which tasks it can serve.
+    """
+    strategy = strategy_class(cfg)
+    terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
+    serve = {f"strategy {choice or strategy.__name__}": strategy.requirements.tasks}
+    serve |= {f"terms: {name}": term.tasks for name, term in terms.items()}
+    for name, tasks in serve.items():
+        if task.kind not in tasks:
+            listed = ", ".join(sorted(tasks)).replace("_", " ")
+            raise LandbridgeError(f"{name} serves {listed}, and the target's task is {task.kind.replace('_', ' ')}")
+
+
 def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Domain]:
     """Open the target, and the source if the run needs it.
 
@@ -173,7 +196,8 @@ def build_network(cfg: DictConfig, target: Domain) -> Network:
     """Build backbone and head; a backbone that asks for the `shape` of a raw sample is told it."""
     asks = "shape" in read_signature(locate(cfg.backbone._target_)).hints
     backbone = build(cfg.backbone, **({"shape": target.shape} if asks else {}))
-    return Network(backbone, len(target.classes))
+    head = factory(cfg.head)
+    return Network(backbone, target.task.outputs, head, target.task.has_units)
 
 
 def initial_network(cfg: DictConfig, start: Start, target: Domain) -> tuple[Network, LoadReport | None]:
@@ -193,4 +217,11 @@ def model_at_start(cfg: DictConfig, start: Start, target: Domain) -> Strategy:
     """Build the initial network once more, as a strategy that only predicts."""
     network = build_network(cfg, target)
     start.apply(network)
-    return AsIs(network=network, freeze=Depth(), optimizer=factory(cfg.optimizer), schedule=Constant(), steps=1)
+    return AsIs(
+        network=network,
+        task=target.task,
+        freeze=Depth(),
+        optimizer=factory(cfg.optimizer),
+        schedule=Constant(),
+        steps=1,
+    )

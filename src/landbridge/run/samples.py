@@ -67,7 +67,7 @@ class Samples:
         """
         self._after[role] = features[self.positions[role]]
         self._kept[f"{role}_positions"] = self.positions[role].numpy()
-        if self.spec is not None:
+        if self.spec is not None and not labels.is_floating_point():
             confidence, predicted = logits.softmax(1).max(1)
             confidence[predicted == labels] = -1
             worst = confidence.argsort(descending=True, stable=True)[:PICTURES]

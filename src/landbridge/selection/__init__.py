@@ -1,7 +1,7 @@
 """Selection rules, and what the setting allows them to see."""
 
-from landbridge.selection.rule import Rule, ValidationOutputs
-from landbridge.selection.rules import Last, Oracle, SourceVal, TargetVal, accuracy
+from landbridge.selection.rule import Judge, Rule, ValidationOutputs
+from landbridge.selection.rules import Last, Oracle, SourceVal, TargetVal
 from landbridge.selection.unlabelled import (
     BNM,
     DEV,
@@ -40,6 +40,7 @@ __all__ = [
     "Diversity",
     "Entropy",
     "InformationMaximisation",
+    "Judge",
     "Last",
     "MixVal",
     "Oracle",
@@ -48,5 +49,4 @@ __all__ = [
     "SourceVal",
     "TargetVal",
     "ValidationOutputs",
-    "accuracy",
 ]

@@ -4,10 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Judge(Protocol):
+    """What a rule asks of a task."""
+
+    kind: ClassVar[str]
+
+    def score(self, outputs: Tensor, y: Tensor) -> float:
+        """Return the leading metric, higher is better, over the samples whose label is shown."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,7 @@ class ValidationOutputs:
         logits: by domain (`source`, `target`), of its validation samples (n, classes).
         features: by domain, of the same samples (n, d).
         labels: by domain, of those samples whose labels the setting shows; -1 where it hides them (n,).
+        task: judges outputs by labels.
         inputs: reads the target's validation samples at given positions, as floating-point tensors (m, ...).
         predict: returns the model's logits (m, classes) of such samples.
     """
@@ -27,6 +38,7 @@ class ValidationOutputs:
     logits: Mapping[str, Tensor]
     features: Mapping[str, Tensor]
     labels: Mapping[str, Tensor]
+    task: Judge
     inputs: Callable[[Tensor], Tensor] | None = None
     predict: Callable[[Tensor], Tensor] | None = None
 
@@ -54,6 +66,8 @@ class Rule(ABC):
     oracle: ClassVar[bool] = False
     #: Whether it runs the model on further inputs. Such a rule is computed only where it is the configured one.
     predicts: ClassVar[bool] = False
+    #: Kinds of tasks whose outputs it can score; None: all.
+    tasks: ClassVar[frozenset[str] | None] = None
     #: The fewest validation samples of a domain that it can score.
     least: ClassVar[int] = 1
     #: How it is known to fail, said where it is the configured rule; empty where nothing goes wrong by design.

@@ -1,26 +1,14 @@
-"""The first selection rules: the last epoch, validation accuracy on either side, and the oracle."""
+"""The first selection rules: the last epoch, the validation score on either side, and the oracle."""
 
 import math
 from typing import ClassVar
 
-from torch import Tensor
-
 from landbridge.selection.rule import Rule, ValidationOutputs
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of right predictions among the samples whose label is shown.
-
-    Args:
-        logits: (n, classes).
-        labels: class indices, -1 where hidden (n,).
-    """
-    shown = labels >= 0
-    return float((logits[shown].argmax(1) == labels[shown]).float().mean())
-
-
-def _accuracy(evidence: ValidationOutputs, role: str) -> float:
-    return accuracy(evidence.logits[role], evidence.labels[role]) if evidence.finite[role] else math.nan
+def _score(outputs: ValidationOutputs, role: str) -> float:
+    finite = outputs.finite[role]
+    return outputs.task.score(outputs.logits[role], outputs.labels[role]) if finite else math.nan
 
 
 class Last(Rule):
@@ -35,29 +23,29 @@ class Last(Rule):
 
 
 class SourceVal(Rule):
-    """Accuracy on the source's validation split. It knows nothing of the target."""
+    """The task's leading metric, such as accuracy, on the source's validation split. No target sample is read."""
 
     name: ClassVar = "source_val"
     required_labels: ClassVar = frozenset({"source_labels"})
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Accuracy in [0, 1]; nan where an output is not finite."""
-        return _accuracy(evidence, "source")
+        """For accuracy in [0, 1]; nan where an output is not finite."""
+        return _score(evidence, "source")
 
 
 class TargetVal(Rule):
-    """Accuracy on those target validation labels that `target_labels` shows."""
+    """The task's leading metric, such as accuracy, on those target validation labels that `target_labels` shows."""
 
     name: ClassVar = "target_val"
     required_labels: ClassVar = frozenset({"target_labels"})
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Accuracy in [0, 1]; nan where an output is not finite."""
-        return _accuracy(evidence, "target")
+        """For accuracy in [0, 1]; nan where an output is not finite."""
+        return _score(evidence, "target")
 
 
 class Oracle(Rule):
-    """Accuracy on all target validation labels, hidden ones included: what no honest rule can see.
+    """The task's leading metric on all target validation labels, hidden ones included: what no honest rule can see.
 
     It is computed after training, by the final evaluation, from predictions that were kept. All that it touches is
     stamped ORACLE.
@@ -68,5 +56,5 @@ class Oracle(Rule):
     oracle: ClassVar = True
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Accuracy in [0, 1], once the final evaluation has opened the labels."""
-        return accuracy(evidence.logits["target"], evidence.labels["target"])
+        """For accuracy in [0, 1], once the final evaluation has opened the labels."""
+        return _score(evidence, "target")

@@ -39,6 +39,7 @@ class Entropy(Unlabelled):
     """Negated mean entropy: how sure the predictions are. A model that is sure of one class for all is the best."""
 
     name: ClassVar = "entropy"
+    tasks: ClassVar = frozenset({"classification"})
     caution: ClassVar = "it is highest for a model that is sure of one and the same class everywhere"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -50,6 +51,7 @@ class Diversity(Unlabelled):
     """Entropy of the mean prediction: whether all classes occur. A model that knows nothing and says so is the best."""
 
     name: ClassVar = "diversity"
+    tasks: ClassVar = frozenset({"classification"})
     caution: ClassVar = "it is blind to how sure predictions are, and highest for a model that knows nothing"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -61,6 +63,7 @@ class InformationMaximisation(Unlabelled):
     """Diversity minus mean entropy. Where classes are unequal, it prefers a model that makes them equal."""
 
     name: ClassVar = "im"
+    tasks: ClassVar = frozenset({"classification"})
 
     def value(self, logits: Tensor, features: Tensor) -> float:
         """In [0, log K]."""
@@ -71,6 +74,7 @@ class BNM(Unlabelled):
     """Nuclear norm of the predictions, high for sure and varied ones: it prefers what was trained for that."""
 
     name: ClassVar = "bnm"
+    tasks: ClassVar = frozenset({"classification"})
 
     def value(self, logits: Tensor, features: Tensor) -> float:
         """In (0, 1]."""
@@ -85,6 +89,7 @@ class SND(Unlabelled):
     """
 
     name: ClassVar = "snd"
+    tasks: ClassVar = frozenset({"classification"})
     most: ClassVar = 500
     least: ClassVar = 2
     caution: ClassVar = "it is highest for a model that predicts one class everywhere, high for a hardly trained one"
@@ -117,6 +122,7 @@ class ClassAMI(Unlabelled):
     """
 
     name: ClassVar = "class_ami"
+    tasks: ClassVar = frozenset({"classification"})
     most: ClassVar = 500
 
     def __init__(self, seed: Annotated[int, Ge(0)] = 0) -> None:
@@ -138,6 +144,7 @@ class MixVal(Rule):
     """
 
     name: ClassVar = "mixval"
+    tasks: ClassVar = frozenset({"classification"})
     predicts: ClassVar = True
     most: ClassVar = 500
 
@@ -166,6 +173,7 @@ class DEV(Rule):
     """
 
     name: ClassVar = "dev"
+    tasks: ClassVar = frozenset({"classification"})
     required_labels: ClassVar = frozenset({"source_labels"})
     most: ClassVar = 500
     least: ClassVar = 4

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
@@ -16,6 +15,7 @@ from landbridge.models.network import Network
 from landbridge.strategies.initial_model import InitialModel
 from landbridge.strategies.requirements import Requirements
 from landbridge.strategies.terms import Term, TermSettings, Training
+from landbridge.tasks import Classification, Task
 from landbridge.training.output import Output
 from landbridge.training.processes import gathered, mean_over_processes
 from landbridge.training.trainable import Trainable
@@ -36,6 +36,7 @@ class Strategy(Trainable):
 
     Args:
         network: backbone and head.
+        task: what is predicted; None: one class for each output of the network.
         terms: auxiliary losses that are added to the strategy's own; see `landbridge.strategies.terms`.
         gather: whether several processes compute the loss on the outputs of all of them, so that what compares samples
             with one another (an alignment, a class balance) sees the global batch; otherwise each sees its own part.
@@ -55,9 +56,17 @@ class Strategy(Trainable):
 
     initial: InitialModel
 
-    def __init__(self, network: Network, terms: TermSettings = None, gather: bool = False, **trainable: Any) -> None:
+    def __init__(
+        self,
+        network: Network,
+        task: Task | None = None,
+        terms: TermSettings = None,
+        gather: bool = False,
+        **trainable: Any,
+    ) -> None:
         super().__init__(network=network, trains_head=self.requirements.trains_head, **trainable)
         self.terms: dict[str, Term] = dict(terms or {})
+        self.task = task or Classification(tuple(map(str, range(network.outputs))))
         self.gather = gather
         if self.requirements.looks_back or any(term.looks_back for term in self.terms.values()):
             self.initial = InitialModel(network)
@@ -86,8 +95,19 @@ class Strategy(Trainable):
         """Take over what the strategy that trained the initial weights has kept beside its network, by name."""
 
     def classify(self, *labelled: Output | None) -> Tensor:
-        """Cross-entropy of labelled streams, each stream's mean counted once."""
-        return reduce(operator.add, (cross_entropy(stream.logits, stream.y) for stream in labelled if stream))
+        """Return the task's loss of labelled streams, each stream's mean counted once."""
+        scale = self.network.units.scale if self.network.units else None
+        losses = (self.task.loss(stream.logits, stream.y, scale) for stream in labelled if stream)
+        return reduce(operator.add, losses)
+
+    def on_train_start(self) -> None:
+        """Give the network the units of the labels that training may see, unless its weights came with units."""
+        super().on_train_start()
+        units = self.network.units
+        if units is not None and not bool(units.are_set):
+            seen = [stream.labels for stream in self.data.streams.training.values() if stream.labels is not None]
+            if found := self.task.units(torch.cat(seen)) if seen else None:
+                units.set(*found)
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode every stream of a batch. A strategy that learns from augmented views adds them under new names."""

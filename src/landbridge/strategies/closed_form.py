@@ -9,6 +9,7 @@ from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import shown
 from landbridge.training.output import Output
 
 
@@ -39,7 +40,7 @@ class ClosedForm(Strategy):
         return self.encode_whole("target", self.data.streams.validation["target"])
 
     def visible_validation_labels(self, why: str) -> Tensor:
-        """Return the target's validation labels, -1 where the setting hides them.
+        """Return the target's validation labels, with those hidden that the setting hides.
 
         Args:
             why: what needs them, for the message.
@@ -48,7 +49,7 @@ class ClosedForm(Strategy):
             LandbridgeError: the setting hides all of them.
         """
         labels = self.data.streams.validation_labels["target"]
-        if not bool((labels >= 0).any()):
+        if not bool(shown(labels).any()):
             raise LandbridgeError(
                 f"strategy {type(self).__name__} looks at target validation labels, which this setting does not show: "
                 f"set target_labels to a number per class or to all ({why})"

@@ -4,6 +4,10 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 from typing import Any
 
+ALL_TASKS = frozenset({"classification", "multi_label", "regression", "several"})
+#: For what needs a probability for each class of a sample.
+CLASSES = frozenset({"classification"})
+
 
 @dataclass(frozen=True)
 class Requirements:
@@ -11,6 +15,7 @@ class Requirements:
 
     Attributes:
         streams: training streams without which it cannot train: `source`, `target`, `target_unlabelled`.
+        tasks: kinds of tasks that it can serve.
         optional_streams: training streams that it uses where the setting provides them.
         looks_back: whether it keeps the network as it was before training, as `Strategy.initial`.
         source_model: whether it continues a source model with its head, so that it cannot start from scratch.
@@ -29,6 +34,7 @@ class Requirements:
     """
 
     streams: Set[str]
+    tasks: Set[str] = ALL_TASKS
     optional_streams: Set[str] = frozenset()
     looks_back: bool = False
     source_model: bool = False

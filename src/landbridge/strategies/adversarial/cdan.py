@@ -17,7 +17,7 @@ from landbridge.losses import (
 )
 from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
 
 
@@ -39,7 +39,9 @@ class CDAN(Strategy):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+    requirements: ClassVar = Requirements(
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+    )
 
     r_f: Tensor | None
     r_p: Tensor | None
@@ -56,7 +58,7 @@ class CDAN(Strategy):
         super().__init__(**base)
         self.weight = weight
         self.entropy_weighting = entropy_weighting
-        features, classes = self.network.head.weight.T.shape
+        features, classes = self.network.backbone.features, self.network.outputs
         sketched = features * classes > widest_map
         # The matrices decide what the discriminator has learned, so they are kept with it.
         self.register_buffer("r_f", torch.randn(features, sketch) if sketched else None)

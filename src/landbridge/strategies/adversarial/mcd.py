@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
 from landbridge.strategies.base import Strategy, total
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
 
 ENCODER, HEADS = 0, 1
@@ -30,13 +30,15 @@ class MCD(Strategy):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+    requirements: ClassVar = Requirements(
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+    )
 
     def __init__(self, encoder_steps: Annotated[int, Gt(0)] = 4, **base: Any) -> None:
         super().__init__(**base)
         self.automatic_optimization = False
         self.encoder_steps = encoder_steps
-        self.second_head = nn.Linear(self.network.head.in_features, self.network.head.out_features)
+        self.second_head = nn.Linear(self.network.backbone.features, self.network.outputs)
 
     def parameter_groups(self) -> list[list[str]]:
         """The encoder, and the two heads."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from landbridge.losses import dann_ramp, mdd_objective, reverse_gradient
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
 
 
@@ -29,7 +29,9 @@ class MDD(Strategy):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+    requirements: ClassVar = Requirements(
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+    )
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class MDD(Strategy):
         self.gamma = gamma
         self.weight = weight
         self.reversal = reversal
-        features, classes = self.network.head.weight.T.shape
+        features, classes = self.network.backbone.features, self.network.outputs
         self.adversary = nn.Sequential(
             nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(hidden, classes)
         )

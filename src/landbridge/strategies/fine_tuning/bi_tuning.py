@@ -12,6 +12,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
+from landbridge.heads import require_linear
 from landbridge.losses import bi_tuning
 from landbridge.strategies.self_training.two_views import TwoViews
 from landbridge.training.output import Output
@@ -61,7 +62,7 @@ class BiTuning(TwoViews):
         self.weight = weight
         self.decay = decay
         self.temperature = temperature
-        classes, features = self.network.head.weight.shape
+        classes, features = require_linear(self.network.head, self).weight.shape
         self.projector = nn.Linear(features, projection)
         self.key_network = deepcopy(self.network).requires_grad_(False)
         self.key_projector = deepcopy(self.projector).requires_grad_(False)
@@ -96,7 +97,7 @@ class BiTuning(TwoViews):
 
     def loss(self, target: Output, target_keys: Output) -> dict[str, Tensor]:
         """Classify target samples; contrast them with keys of their own class and of others."""
-        head = self.network.head
+        head = require_linear(self.network.head, self)
         y, classes = target.y, normalize(torch.cat([head.weight, head.bias.unsqueeze(1)], dim=1), dim=1).detach()
         features, key_features = (_with_one(stream.features) for stream in (target, target_keys))
         projections = normalize(self.projector(target.features), dim=1)

@@ -35,7 +35,7 @@ class CoTuning(WithSourceHead):
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
         """Take over the classifier, and make room for what its classes say of the target's."""
         super().load_auxiliary_state(state)
-        shape = self.network.head.out_features, self.source_head.out_features
+        shape = self.network.outputs, self.source_head.out_features
         self.register_buffer("relationship", torch.zeros(shape))
 
     def on_train_start(self) -> None:

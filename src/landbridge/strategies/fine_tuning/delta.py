@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Gt
@@ -16,6 +16,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.losses import attention_shares, delta
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.strategies.fine_tuning.look_back import AT_START, WithInitialModel
+from landbridge.strategies.requirements import CLASSES
 from landbridge.training.output import Output
 
 
@@ -37,6 +38,8 @@ class DELTA(WithInitialModel):
         samples: how many labelled target samples the attention rests on, at most.
         **base: see `Strategy`.
     """
+
+    requirements: ClassVar = WithInitialModel.requirements.but(tasks=CLASSES)
 
     def __init__(
         self,
@@ -89,7 +92,7 @@ class DELTA(WithInitialModel):
         maps: list[Tensor] = []
         with _at_stages(self.initial.network.backbone, self.trainable.ever, lambda _, x: maps.append(x)):
             output = self.encode(AT_START, batch)
-        head = fitted_head(output.features, output.y, self.network.head.out_features)
+        head = fitted_head(output.features, output.y, self.network.outputs)
         shares = [
             self._losses_without(
                 batch, stage, channels=_channels_last(x, self.initial.network.backbone).shape[2], head=head

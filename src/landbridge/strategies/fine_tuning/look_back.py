@@ -11,6 +11,7 @@ from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import SOURCE_HEAD
+from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import TargetOnly
 from landbridge.training.output import Output
 
@@ -43,7 +44,7 @@ class WithSourceHead(TargetOnly, ABC):
     A source model brings its head, and pretrained weights their classifier where the file holds one.
     """
 
-    requirements: ClassVar = TargetOnly.requirements.but(source_classifier=True)
+    requirements: ClassVar = TargetOnly.requirements.but(source_classifier=True, tasks=CLASSES)
     source_head: nn.Linear
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:

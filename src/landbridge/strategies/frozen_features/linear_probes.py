@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
 from landbridge.strategies.further_epochs import FurtherEpochs
+from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import LinearProbe
 from landbridge.training.output import Output
 
@@ -39,6 +40,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
     """
 
     requirements: ClassVar = FurtherEpochs.requirements.but(
+        tasks=CLASSES,
         ignored_groups={"freeze"},
         no_terms_because="its heads share no output: use linear_probe for each learning rate",
     )

@@ -9,8 +9,9 @@ from annotated_types import Gt, MinLen
 from sklearn.linear_model import LogisticRegression as Regression
 from torch import Tensor
 
-from landbridge.selection import accuracy
+from landbridge.heads import require_linear
 from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.requirements import CLASSES
 
 
 class LogisticRegression(ClosedForm):
@@ -29,7 +30,7 @@ class LogisticRegression(ClosedForm):
         LandbridgeError: there is a choice, and no validation label is visible.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"})
+    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
 
     def __init__(
         self,
@@ -48,14 +49,14 @@ class LogisticRegression(ClosedForm):
     @torch.no_grad()
     def solve(self) -> None:
         """Fit a head for every strength, and keep the best."""
-        head, seen = self.network.head, self.collect("target")
+        head, seen = require_linear(self.network.head, self), self.collect("target")
         x, y = seen.features.double().cpu().numpy(), seen.y.cpu().numpy()
         heads = [fit(x, y, len(head.bias), strength, self.max_iter) for strength in self.strengths]
         chosen = 0
         if len(heads) > 1:
             labels = self.visible_validation_labels("chooses C; give one strategy.strengths=[1.0]")
             held_out = self.validation_outputs().features.double().cpu()
-            scores = [accuracy(held_out @ weight.T + bias, labels) for weight, bias in heads]
+            scores = [self.task.score(held_out @ weight.T + bias, labels) for weight, bias in heads]
             chosen = int(np.argmax(scores))
         weight, bias = heads[chosen]
         head.weight.copy_(weight)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from landbridge.heads import require_linear
 from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.requirements import CLASSES
 
 
 class NearestMean(ClosedForm):
@@ -20,7 +22,7 @@ class NearestMean(ClosedForm):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"})
+    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
 
     def parameter_counts(self) -> tuple[int, int]:
         """Count the head, which is all that is set."""
@@ -30,7 +32,7 @@ class NearestMean(ClosedForm):
     def solve(self) -> None:
         """Put the means into the head."""
         seen = self.collect("target")
-        means, head = class_means(seen.features, seen.y, len(self.network.head.bias)), self.network.head
+        means, head = class_means(seen.features, seen.y, self.network.outputs), require_linear(self.network.head, self)
         head.weight.copy_(means)
         # A class without a sample is never the nearest.
         absent = torch.bincount(seen.y, minlength=len(means)) == 0

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.requirements import CLASSES
 
 
 class NeighbourHead(nn.Module):
@@ -62,11 +63,11 @@ class NearestNeighbours(ClosedForm):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"})
+    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
 
     def __init__(self, k: Annotated[int, Gt(0)] = 20, temperature: Annotated[float, Gt(0)] = 0.07, **base: Any) -> None:
         super().__init__(**base)
-        classes, width = self.network.head.weight.shape
+        classes, width = self.network.outputs, self.network.backbone.features
         self.network.add_module("head", NeighbourHead(classes, width, k, temperature))
 
     def solve(self) -> None:

@@ -3,31 +3,13 @@
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
-from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch import Tensor
 
+from landbridge.heads import Cosine, require_linear
 from landbridge.losses import entropy, reverse_gradient
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
-
-
-class CosineHead(nn.Linear):
-    """A linear head without bias on features of length 1: its rows are the classes' prototypes.
-
-    Args:
-        head: a head whose weights it goes on from.
-        temperature: logits are divided by it.
-    """
-
-    def __init__(self, head: nn.Linear, temperature: float) -> None:
-        super().__init__(head.in_features, head.out_features, bias=False)
-        self.temperature = temperature
-        self.weight = head.weight
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return logits (b, classes) of features (b, d)."""
-        return linear(normalize(input, dim=1), self.weight) / self.temperature
 
 
 class MME(Strategy):
@@ -46,7 +28,7 @@ class MME(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, biased_rules={"entropy"}
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES, biased_rules={"entropy"}
     )
 
     def __init__(
@@ -54,7 +36,10 @@ class MME(Strategy):
     ) -> None:
         super().__init__(**base)
         self.weight = weight
-        self.network.head = CosineHead(self.network.head, temperature)
+        linear = require_linear(self.network.head, self)
+        cosine = Cosine(linear.in_features, linear.out_features, temperature)
+        cosine.weight = linear.weight
+        self.network.head = cosine
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Classify labelled samples; play for the entropy of the others."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 
 
 class TwoViews(Strategy, ABC):
@@ -25,7 +25,7 @@ class TwoViews(Strategy, ABC):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, reads_inputs=True
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES, reads_inputs=True
     )
     #: What it looks at in a step: by the name of a view, which stream it shows, and how that is augmented.
     views: ClassVar[Mapping[str, tuple[str, Literal["weak", "strong"]]]]

@@ -1,11 +1,12 @@
 """A supervised model that remembers how its features are distributed, for adaptation without its data."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
+from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import TargetOnly
 
 
@@ -25,11 +26,12 @@ class GaussianModel(TargetOnly):
     means: Tensor
     factors: Tensor
     shares: Tensor
+    requirements: ClassVar = TargetOnly.requirements.but(tasks=CLASSES)
 
     def __init__(self, shrinkage: Annotated[float, Ge(0), Le(1)] = 0.1, **base: Any) -> None:
         super().__init__(**base)
         self.shrinkage = shrinkage
-        classes, d = self.network.head.weight.shape
+        classes, d = self.network.outputs, self.network.backbone.features
         self.register_buffer("means", torch.zeros(classes, d))
         self.register_buffer("factors", torch.zeros(classes, d, d))
         self.register_buffer("shares", torch.zeros(classes))

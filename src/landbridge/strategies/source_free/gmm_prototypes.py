@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, softmax
 from landbridge.errors import LandbridgeError
 from landbridge.losses import random_directions, sliced_wasserstein2
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
 
 GAUSSIANS = ("means", "factors", "shares")
@@ -43,6 +43,7 @@ class GMMPrototypes(Strategy):
         streams={"target_unlabelled"},
         optional_streams={"target"},
         source_model=True,
+        tasks=CLASSES,
         source_strategy="landbridge.strategies.GaussianModel",
     )
 
@@ -59,7 +60,7 @@ class GMMPrototypes(Strategy):
         self.threshold = threshold
         self.uniform = uniform
         self.directions = directions
-        classes, d = self.network.head.weight.shape
+        classes, d = self.network.outputs, self.network.backbone.features
         self.register_buffer("means", torch.zeros(classes, d))
         self.register_buffer("factors", torch.zeros(classes, d, d))
         self.register_buffer("shares", torch.zeros(classes))

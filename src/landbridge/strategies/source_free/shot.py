@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, softmax
 
 from landbridge.losses import information_maximisation, shot_pseudo_labels
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import Requirements
+from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
 
 
@@ -33,6 +33,7 @@ class SHOT(Strategy):
         optional_streams={"target"},
         source_model=True,
         trains_head=False,
+        tasks=CLASSES,
         biased_rules={"diversity", "entropy", "im"},
     )
 

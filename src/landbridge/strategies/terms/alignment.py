@@ -20,6 +20,7 @@ from landbridge.losses import (
     sliced_wasserstein2,
 )
 from landbridge.losses.mmd import Estimator
+from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.terms.term import SOURCE, UNLABELLED, Term, Training
 from landbridge.training.output import Output
 
@@ -117,6 +118,7 @@ class JointMMDTerm(MMDTerm):
     """
 
     name: ClassVar = "joint_mmd"
+    tasks: ClassVar = CLASSES
 
     def __init__(self, estimator: Estimator = "linear", **term: Any) -> None:
         super().__init__(estimator=estimator, **term)
@@ -149,6 +151,7 @@ class SWDTerm(Term):
 
     name: ClassVar = "swd"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
+    tasks: ClassVar = CLASSES
 
     def __init__(
         self,
@@ -220,6 +223,7 @@ class DeepJDOTTerm(Term):
 
     name: ClassVar = "deepjdot"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
+    tasks: ClassVar = CLASSES
 
     def __init__(
         self, alpha: Annotated[float, Ge(0)] = 0.01, label_weight: Annotated[float, Ge(0)] = 1.0, **term: Any

@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from landbridge.losses import bnm, entropy, fixmatch, information_maximisation, mcc
+from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.terms.term import UNLABELLED, Term, Training
 from landbridge.training.output import Output
 
@@ -25,6 +26,7 @@ class MCCTerm(Term):
 
     name: ClassVar = "mcc"
     streams: ClassVar = frozenset({UNLABELLED})
+    tasks: ClassVar = CLASSES
     biased_rules: ClassVar = frozenset({"bnm", "im"})
 
     def __init__(self, temperature: Annotated[float, Gt(0)] = 2.5, **term: Any) -> None:
@@ -49,6 +51,7 @@ class BNMTerm(Term):
 
     name: ClassVar = "bnm"
     streams: ClassVar = frozenset({UNLABELLED})
+    tasks: ClassVar = CLASSES
     biased_rules: ClassVar = frozenset({"bnm", "im"})
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
@@ -72,6 +75,7 @@ class EntropyTerm(Term):
 
     name: ClassVar = "entropy"
     streams: ClassVar = frozenset({UNLABELLED})
+    tasks: ClassVar = CLASSES
     biased_rules: ClassVar = frozenset({"entropy", "im"})
 
     def __init__(self, weight: Annotated[float, Ge(0)] = 0.1, **term: Any) -> None:
@@ -93,6 +97,7 @@ class InformationMaximisationTerm(Term):
 
     name: ClassVar = "information_maximisation"
     streams: ClassVar = frozenset({UNLABELLED})
+    tasks: ClassVar = CLASSES
     biased_rules: ClassVar = frozenset({"im", "entropy", "diversity"})
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
@@ -114,6 +119,7 @@ class PseudoLabelTerm(Term):
 
     name: ClassVar = "pseudo_label"
     streams: ClassVar = frozenset({UNLABELLED})
+    tasks: ClassVar = CLASSES
 
     def __init__(self, threshold: Annotated[float, Ge(0), Le(1)] = 0.95, **term: Any) -> None:
         super().__init__(**term)

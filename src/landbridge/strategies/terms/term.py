@@ -1,7 +1,7 @@
 """The base of terms: losses that are added to a strategy's own loss."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from landbridge.losses import dann_ramp
 from landbridge.models.network import Network
 from landbridge.strategies.initial_model import InitialModel
+from landbridge.strategies.requirements import ALL_TASKS
 from landbridge.training.output import Output
 
 #: How a weight changes over training: `constant`, or `dann`, which rises from 0 to 1 (`landbridge.losses.dann_ramp`).
@@ -47,6 +48,8 @@ class Term(ABC):
     name: ClassVar[str]
     #: The training streams that it reads.
     streams: ClassVar[frozenset[str]] = frozenset()
+    #: Kinds of tasks that it can serve.
+    tasks: ClassVar[Set[str]] = ALL_TASKS
     #: Names of the selection rules that score the same quantity.
     biased_rules: ClassVar[frozenset[str]] = frozenset()
     #: Whether it reads the network as it was before training.

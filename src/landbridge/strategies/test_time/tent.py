@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Gt
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from landbridge.losses import entropy
+from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.test_time.online import OnlineAdaptation
 from landbridge.training.norm_layers import BATCH_NORMS, layers_with_affine
 from landbridge.training.output import Output
@@ -29,6 +30,8 @@ class TENT(OnlineAdaptation):
         lr: of Adam; the configured optimizer is the source model's.
         **online: see `OnlineAdaptation`.
     """
+
+    requirements: ClassVar = OnlineAdaptation.requirements.but(tasks=CLASSES)
 
     def __init__(
         self,

@@ -13,7 +13,6 @@ from landbridge.errors import LandbridgeError
 from landbridge.models.checkpoint import CheckpointWeights
 from landbridge.models.weight_files import content_of
 from landbridge.record import RECORD, Record
-from landbridge.selection import accuracy
 from landbridge.strategies.closed_form import ClosedForm
 from landbridge.training.weight_vectors import as_vector, pour, renew_statistics
 
@@ -95,7 +94,7 @@ class Soup(ClosedForm):
         return kept
 
     def _taste(self, labels: Tensor) -> float:
-        return accuracy(self.validation_outputs().logits.cpu(), labels)
+        return self.task.score(self.validation_outputs().logits.cpu(), labels)
 
     def _mix(self, weights: Tensor, ingredients: int) -> None:
         pour(weights, self.network)
@@ -107,7 +106,7 @@ class Soup(ClosedForm):
         refusal = None
         seen, shown = record.config["target_labels"], self.data.streams.target_labels
         same_seed = record.config["seed"] == self.data.streams.seed
-        if record.data["target"]["classes"] != list(self.data.streams.classes):
+        if record.data["target"]["classes"] != list(self.data.streams.task.names):
             refusal = "has other classes"
         elif record.selection.get("oracle"):
             refusal = "was chosen by an oracle"

@@ -1,0 +1,157 @@
+"""One class a sample."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torchmetrics.classification import (
+    MulticlassAccuracy,
+    MulticlassAUROC,
+    MulticlassAveragePrecision,
+    MulticlassF1Score,
+)
+
+from landbridge.errors import LandbridgeError
+from landbridge.tasks.labels import HIDDEN, LabelBudget
+from landbridge.tasks.metrics import CalibrationError, Mean, Metrics, mean_of
+from landbridge.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """One class a sample. Labels are class indices (n,), outputs are logits (n, classes).
+
+    A label budget is a number per class. Splits are stratified by class. A sample's score is 1 if its prediction is
+    right, and 0 if not.
+
+    Attributes:
+        classes: class names in the order of their indices.
+    """
+
+    classes: tuple[str, ...]
+    kind: ClassVar = "classification"
+    leading: ClassVar = "accuracy"
+    shown_metrics: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "calibration error"}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes."""
+        return self.classes
+
+    def losses(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Cross-entropy in nats."""
+        return cross_entropy(outputs, y, reduction="none")
+
+    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Mean cross-entropy in nats."""
+        return cross_entropy(outputs, y)
+
+    def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """1 where the largest logit is that of the class, else 0."""
+        return (outputs.argmax(1) == y).double()
+
+    def score(self, outputs: Tensor, y: Tensor) -> float:
+        """Accuracy over the samples whose label is shown."""
+        seen = y >= 0
+        return float((outputs[seen].argmax(1) == y[seen]).float().mean())
+
+    def condensed(self, outputs: Tensor) -> Tensor:
+        """Return int16 classes (n,), -1 for samples with a logit that is not finite."""
+        return outputs.argmax(1).where(outputs.isfinite().all(1), -1).to(torch.int16)
+
+    def score_of_condensed(self, condensed: Tensor, y: Tensor) -> float:
+        """Accuracy over all samples."""
+        return float((condensed == y).float().mean())
+
+    def metrics(self) -> "ClassificationMetrics":
+        """Return accuracy and what stands beside it."""
+        return ClassificationMetrics(self.classes)
+
+    def to_labels(self, values: Tensor) -> Tensor:
+        """Return int64 class indices (n,)."""
+        if values.ndim != 1:
+            raise ValueError(f"class indices are (n,), not {tuple(values.shape)}")
+        return values.long()
+
+    def strata(self, y: Tensor) -> Tensor:
+        """Stratify by class."""
+        return y
+
+    def within(self, y: Tensor, budget: LabelBudget, order: Tensor, at_most: bool, where: str) -> Tensor:
+        """Each class shows its first samples in the order.
+
+        Hidden labels could therefore hold anything that is no class, and the same samples would be shown.
+        """
+        if budget == "all":
+            return y != HIDDEN
+        taken = torch.zeros(len(y), dtype=torch.bool)
+        for index, name in enumerate(self.classes):
+            members = order[y[order] == index]
+            if len(members) < budget and not at_most:
+                smallest = min(int((y == other).sum()) for other in range(len(self.classes)))
+                raise LandbridgeError(
+                    f"target_labels={budget}: {where} has only {len(members)} samples of class '{name}'; "
+                    f"ask for at most {smallest} or for all"
+                )
+            taken[members[:budget]] = True
+        return taken
+
+
+class ClassificationMetrics(Metrics):
+    """Accuracy; macro F1, balanced accuracy, calibration, likelihood; one class against the rest.
+
+    Args:
+        classes: class names.
+    """
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.classes = classes
+        k = len(classes)
+        self.accuracy = MulticlassAccuracy(k, average="micro")
+        self.macro_f1 = MulticlassF1Score(k, average="macro")
+        self.by_class = MulticlassAccuracy(k, average="none")
+        self.top5 = MulticlassAccuracy(k, average="micro", top_k=5) if k > 10 else None
+        self.auroc = MulticlassAUROC(k, average="none", thresholds=None)
+        self.precision = MulticlassAveragePrecision(k, average="none", thresholds=None)
+        self.ece = CalibrationError()
+        self.nll = Mean()
+        self.support = torch.zeros(k, dtype=torch.long)
+
+    def update(self, outputs: Tensor, y: Tensor) -> None:
+        """Add a batch of logits (b, classes) and class indices (b,)."""
+        outputs, y = outputs.float().cpu(), y.cpu()
+        predicted, probabilities = outputs.argmax(1), outputs.double().softmax(1)
+        for metric in (self.accuracy, self.macro_f1, self.by_class):
+            metric.update(predicted, y)
+        for metric in (self.auroc, self.precision, *([self.top5] if self.top5 else [])):
+            metric.update(probabilities, y)
+        self.ece.add(probabilities.amax(1), predicted == y)
+        self.nll.add(cross_entropy(outputs, y, reduction="none"))
+        self.support += torch.bincount(y, minlength=len(self.classes))
+
+    def compute(self) -> dict[str, Any]:
+        """Return shares of 1, but for `nll` in nats.
+
+        A class without test samples has no accuracy of its own, and one that has all of them has no AUROC either. Such
+        classes are named under `undefined`, and no mean counts them.
+        """
+        present = self.support > 0
+        rest = present & (self.support < self.support.sum())
+        by_class = self.by_class.compute()
+        auroc, precision = self.auroc.compute(), self.precision.compute()
+        top5 = {"top5_accuracy": float(self.top5.compute())} if self.top5 else {}
+        return {
+            "n": int(self.support.sum()),
+            "accuracy": float(self.accuracy.compute()),
+            "macro_f1": float(self.macro_f1.compute()),
+            "balanced_accuracy": mean_of(by_class[present]),
+            **top5,
+            "auroc": mean_of(auroc[rest]),
+            "average_precision": mean_of(precision[present]),
+            "ece": self.ece.value(),
+            "nll": self.nll.value(),
+            "accuracy_by_class": {self.classes[k]: float(by_class[k]) for k in present.nonzero().flatten().tolist()},
+            "undefined": [self.classes[k] for k in (~rest).nonzero().flatten().tolist()],
+        }
