@@ -71,7 +71,7 @@ def batches(domain: Domain, backbone: Timm, splits: tuple[str, ...], size: int) 
     for split in splits:
         inputs = domain.splits[split].inputs
         for indices in torch.arange(len(inputs)).split(size):
-            yield backbone.spec.render(inputs.read(indices, backbone.spec))
+            yield backbone.format.normalised(inputs.read(indices, backbone.format)[0])
 
 
 @torch.inference_mode()

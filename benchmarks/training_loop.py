@@ -221,7 +221,7 @@ def main() -> None:
     arguments = parser.parse_args()
     register_groups()
     source, target = uci_digits().splits["train"], mnist_5k().splits["train"]
-    x_s, x_t = (split.inputs.read(torch.arange(len(split.inputs)), None) for split in (source, target))
+    x_s, x_t = (split.inputs.read(torch.arange(len(split.inputs)), None)[0] for split in (source, target))
     labels = source.labels.open("benchmark")
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

@@ -122,7 +122,7 @@ def assert_exact_statistics(state: dict[str, torch.Tensor]) -> None:
             layer.register_forward_pre_hook(lambda layer, given: inputs.update({layer: given[0]}))
     raw = dusk("dusk", shift=0.5).splits["train"].inputs.tensor
     with torch.no_grad():
-        network(network.backbone.spec.render(raw))
+        network(network.backbone.format.normalised(raw))
     assert len(inputs) == 2
     for layer, x in inputs.items():
         dims = [d for d in range(x.ndim) if d != 1]

@@ -34,8 +34,8 @@ def backbone(request) -> Backbone:
 
 
 def images(backbone: Backbone) -> Tensor:
-    assert backbone.spec
-    return torch.randn(4, backbone.spec.channels, *backbone.spec.size)
+    assert backbone.format
+    return torch.randn(4, backbone.format.channels, *backbone.format.size)
 
 
 def stage_of_tensors(backbone: Backbone) -> dict[str, int]:

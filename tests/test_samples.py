@@ -33,24 +33,24 @@ def domains():
 def test_looking_before_training_changes_neither_weights_nor_random_numbers(network, domains):
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
-    Samples(network, domains, network.backbone.spec, CPU, unknown)
+    Samples(network, domains, network.backbone.format, CPU, unknown)
     assert torch.get_rng_state().equal(state)
     assert all(value.equal(weights[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_no_label_is_opened(network, domains):
-    Samples(network, domains, network.backbone.spec, CPU, unknown)
+    Samples(network, domains, network.backbone.format, CPU, unknown)
     assert not any(split.labels.openings for domain in domains.values() for split in domain.splits.values())
 
 
 def kept(network, domains, folder, logits):
-    samples = Samples(network, domains, network.backbone.spec, CPU, unknown)
+    samples = Samples(network, domains, network.backbone.format, CPU, unknown)
     for role, domain in domains.items():
         split = domain.splits["test"]
-        inputs = split.inputs.read(torch.arange(len(split.inputs)), network.backbone.spec)
+        inputs = split.inputs.read(torch.arange(len(split.inputs)), network.backbone.format)[0]
         with torch.no_grad():
-            features = network(network.backbone.spec.render(inputs))[0]
+            features = network(network.backbone.format.normalised(inputs))[0]
         samples.keep(role, split.inputs, features, logits[role], split.labels.open("test"))
     samples.write(folder)
     return read_arrays(folder / SAMPLES), samples
@@ -82,7 +82,7 @@ def test_the_pictures_are_the_most_confident_mistakes(network, domains, tmp_path
     assert found["target_mistakes"].tolist() == wrong[:PICTURES]
     pictures = found["target_pictures"]
     assert pictures.dtype == np.uint8
-    raw = domains["target"].splits["test"].inputs.read(torch.tensor(wrong[:PICTURES]), None)
+    raw = domains["target"].splits["test"].inputs.read(torch.tensor(wrong[:PICTURES]), None)[0]
     assert (pictures[..., 0] == raw[:, 0].numpy()).all()
     assert max(pictures.shape[1:3]) <= PIXELS
 

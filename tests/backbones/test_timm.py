@@ -37,7 +37,7 @@ def test_stages_are_timms_own_groups_from_the_input_on(name):
 def test_inputs_are_what_the_model_was_trained_on(name):
     backbone = Timm(name)
     config = resolve_data_config(model=timm.create_model(name))
-    spec = backbone.spec
+    spec = backbone.format
     assert (spec.channels, *spec.size) == config["input_size"]
     assert (spec.mean, spec.std) == (config["mean"], config["std"])
     assert (spec.interpolation, spec.crop) == (config["interpolation"], config["crop_pct"])
@@ -48,7 +48,7 @@ def test_inputs_are_what_the_model_was_trained_on(name):
 def test_a_model_built_for_another_size_is_given_that_size(name):
     depth = {"depth": 1} if name.startswith("vit") else {"depths": [1, 1, 1, 1]}
     backbone = Timm(name, options={"img_size": 96, **depth})
-    assert backbone.spec.size == (96, 96)
+    assert backbone.format.size == (96, 96)
     assert backbone.eval()(torch.zeros(1, 3, 96, 96)).shape == (1, backbone.features)
 
 
@@ -63,14 +63,14 @@ def test_a_new_backbone_is_in_training_mode():
 def test_grey_images_fill_all_channels_of_an_rgb_network():
     backbone = Timm("test_resnet")
     grey = torch.randint(256, (2, 1, 28, 28), dtype=torch.uint8)
-    x = backbone.spec.render(grey)
+    x = backbone.format.normalised(grey)
     assert x.shape == (2, 3, 160, 160)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.spec.mean, backbone.spec.std))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.format.mean, backbone.format.std))
     shares = x * std + mean
     torch.testing.assert_close(shares[:, :1].expand_as(shares), shares)
     assert shares.min() >= -1e-6
     assert shares.max() <= 1 + 1e-6
-    assert torch.equal(x, backbone.spec.render(grey.expand(-1, 3, -1, -1)))
+    assert torch.equal(x, backbone.format.normalised(grey.expand(-1, 3, -1, -1)))
 
 
 def test_a_run_carries_grey_digits_through_an_rgb_network(tiny):

@@ -13,14 +13,14 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, Resize
 
 from landbridge.data import content_hashes as hashing
+from landbridge.data.formats import ImageFormat
 from landbridge.data.image_files import FileInputs, decode
-from landbridge.data.inputs import InputSpec
 from landbridge.data.streams import OrderedBatches, Stream
 from landbridge.errors import LandbridgeError
 
 
 def spec(channels=3, size=(24, 24), **rest):
-    return InputSpec(channels, size, (0.0,) * channels, (1.0,) * channels, **rest)
+    return ImageFormat(channels, size, (0.0,) * channels, (1.0,) * channels, **rest)
 
 
 def pixels(height, width, channels=3, seed=0):
@@ -175,7 +175,7 @@ def folder(tmp_path):
 
 def test_batches_are_stacked_in_the_order_asked_for(folder):
     inputs = FileInputs(folder)
-    batch = inputs.read(torch.tensor([4, 0, 4]), spec())
+    batch = inputs.read(torch.tensor([4, 0, 4]), spec())[0]
     assert len(inputs) == 6
     assert inputs.shape == (3, 0, 0)
     assert batch.shape == (3, 3, 24, 24)
@@ -194,7 +194,7 @@ def test_workers_read_what_the_main_process_reads(folder):
 
 def test_a_spec_is_needed(folder):
     with pytest.raises(ValueError, match="input spec"):
-        FileInputs(folder).read(torch.tensor([0]), None)
+        FileInputs(folder).read(torch.tensor([0]), None)[0]
 
 
 def test_selections_and_copies_keep_their_files_and_hashes(folder):
@@ -203,7 +203,7 @@ def test_selections_and_copies_keep_their_files_and_hashes(folder):
     hashes = inputs.hashes()
     for chosen in (fresh, inputs.select(torch.tensor([5, 1])), pickle.loads(pickle.dumps(fresh))):
         assert chosen.hashes() == [hashes[5], hashes[1]]
-        assert torch.equal(chosen.read(torch.tensor([0]), spec())[0], decode(folder[5], spec()))
+        assert torch.equal(chosen.read(torch.tensor([0]), spec())[0][0], decode(folder[5], spec()))
 
 
 def test_hashes_are_of_the_content_and_taken_once(folder, tmp_path):
@@ -243,7 +243,7 @@ def test_a_file_that_cannot_be_opened_is_named_when_it_is_hashed(folder, tmp_pat
 
 def test_pickles_hold_paths_and_no_pixels(folder):
     inputs = FileInputs(folder)
-    inputs.read(torch.arange(6), spec(size=(224, 224)))
+    inputs.read(torch.arange(6), spec(size=(224, 224)))[0]
     assert len(pickle.dumps(inputs)) < 2000
 
 
@@ -251,13 +251,13 @@ MEASURE = """
 import re, sys, torch
 from pathlib import Path
 from landbridge.data.image_files import FileInputs
-from landbridge.data.inputs import InputSpec
+from landbridge.data.formats import ImageFormat
 
-spec = InputSpec(3, (160, 160), (0.0,) * 3, (1.0,) * 3)
+spec = ImageFormat(3, (160, 160), (0.0,) * 3, (1.0,) * 3)
 def peak(files, keep):
     inputs, kept = FileInputs(files), []
     for where in torch.arange(len(files)).split(10):
-        batch = inputs.read(where, spec)
+        batch = inputs.read(where, spec)[0]
         kept = [*kept, batch] if keep else []
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from landbridge.data.inputs import InputSpec
+from landbridge.data.formats import ImageFormat
 from landbridge.data.sources.image_folder import EXTENSIONS, image_folder
 from landbridge.errors import LandbridgeError
 
 DATA = Path(os.environ.get("LANDBRIDGE_DATA", "no data"))
-SPEC = InputSpec(3, (8, 8), (0.0,) * 3, (1.0,) * 3)
+SPEC = ImageFormat(3, (8, 8), (0.0,) * 3, (1.0,) * 3)
 
 
 def write(path, seed):
@@ -60,7 +60,7 @@ def test_a_folder_per_class_becomes_a_stratified_domain(tmp_path):
         assert labels.bincount().tolist() == [len(labels) // 3] * 3
         assert [name.split("/")[0] for name in names(domain, split)] == [domain.classes[k] for k in labels]
     first = domain.splits["test"].inputs
-    assert first.read(torch.tensor([0, 1]), SPEC).shape == (2, 3, 8, 8)
+    assert first.read(torch.tensor([0, 1]), SPEC)[0].shape == (2, 3, 8, 8)
     assert len(pickle.dumps(domain)) < 20_000
 
 
@@ -238,7 +238,7 @@ def test_extensions_are_those_that_torchvision_reads_and_pillow_knows(tmp_path):
     domain = image_folder(str(root))
     assert sum(sizes(domain)) == 4 * len(written)
     for part in domain.splits.values():
-        assert part.inputs.read(torch.arange(len(part.inputs)), SPEC).shape[1:] == (3, 8, 8)
+        assert part.inputs.read(torch.arange(len(part.inputs)), SPEC)[0].shape[1:] == (3, 8, 8)
 
 
 def test_names_may_hold_anything(tmp_path):
@@ -272,7 +272,7 @@ def test_a_relative_folder_and_a_home_folder(tmp_path, monkeypatch):
         domain = image_folder(root)
         assert (domain.name, domain.fingerprint) == ("zoo", expected)
     monkeypatch.chdir(tmp_path)
-    assert len(domain.splits["val"].inputs.read(torch.tensor([0]), SPEC)) == 1
+    assert len(domain.splits["val"].inputs.read(torch.tensor([0]), SPEC)[0]) == 1
 
 
 def test_a_folder_must_be_named():
@@ -328,7 +328,7 @@ def test_the_real_ants_and_bees(tmp_path):
     assert sum(sizes(domain)) == 397
     assert sizes(domain)[1] == 153
     inputs = domain.splits["test"].inputs
-    batch = inputs.read(torch.arange(len(inputs)), InputSpec(3, (64, 64), (0.0,) * 3, (1.0,) * 3, crop=0.875))
+    batch = inputs.read(torch.arange(len(inputs)), ImageFormat(3, (64, 64), (0.0,) * 3, (1.0,) * 3, crop=0.875))[0]
     assert batch.float().std((1, 2, 3)).min() > 5
 
 

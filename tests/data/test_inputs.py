@@ -9,11 +9,12 @@ from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
 
-from landbridge.data.inputs import InputSpec, TensorInputs
+from landbridge.data.formats import ImageFormat
+from landbridge.data.inputs import TensorInputs
 
 
 def spec(channels, size, mean=0.0, std=1.0, **rest):
-    return InputSpec(channels, size, (mean,) * channels, (std,) * channels, **rest)
+    return ImageFormat(channels, size, (mean,) * channels, (std,) * channels, **rest)
 
 
 def images(n, channels, height, width, seed=0):
@@ -31,7 +32,7 @@ def test_normalisation_is_per_channel_on_the_scale_from_0_to_1():
     raw = images(2, 3, 5, 7)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     expected = (raw.numpy() / 255 - np.array(mean).reshape(3, 1, 1)) / np.array(std).reshape(3, 1, 1)
-    got = InputSpec(3, (5, 7), mean, std).render(raw)
+    got = ImageFormat(3, (5, 7), mean, std).render(raw)
     assert got.dtype == torch.float32
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
@@ -51,7 +52,7 @@ def test_grey_becomes_three_equal_channels():
 
 
 def test_grey_has_each_channel_normalised():
-    got = InputSpec(3, (4, 4), (0.1, 0.2, 0.3), (1.0, 2.0, 4.0)).render(images(1, 1, 4, 4))
+    got = ImageFormat(3, (4, 4), (0.1, 0.2, 0.3), (1.0, 2.0, 4.0)).render(images(1, 1, 4, 4))
     grey = got[:, 0] * 1.0 + 0.1
     torch.testing.assert_close(got[:, 1] * 2 + 0.2, grey)
     torch.testing.assert_close(got[:, 2] * 4 + 0.3, grey)
@@ -99,10 +100,10 @@ def test_tensors_are_read_and_selected_by_position(rows):
     where = torch.tensor([4, 0, 4])
     assert len(inputs) == 6
     assert inputs.shape == tuple(rows.shape[1:])
-    assert torch.equal(inputs.read(where, None), rows[where])
+    assert torch.equal(inputs.read(where, None)[0], rows[where])
     chosen = inputs.select(where)
     assert len(chosen) == 3
-    assert torch.equal(chosen.read(torch.tensor([1]), None), rows[:1])
+    assert torch.equal(chosen.read(torch.tensor([1]), None)[0], rows[:1])
     assert chosen.hashes() == [inputs.hashes()[i] for i in where.tolist()]
 
 

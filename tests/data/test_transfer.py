@@ -61,7 +61,7 @@ def test_they_say_what_the_setting_is():
     streams = streams_of(target_labels=4, seed=3)
     assert (streams.classes, streams.target_labels, streams.seed) == (DUSK.classes, 4, 3)
     assert streams.target_size == len(DUSK.splits["train"].inputs) == 36
-    assert streams.spec == GREY_28
+    assert streams.format == GREY_28
 
 
 def test_each_stream_is_augmented_as_the_images_of_its_domain():

@@ -59,7 +59,7 @@ def test_mixtures_are_predicted_by_the_network_in_evaluation_mode(tiny, tmp_path
     def predict(rendered):
         return network(rendered)[1]
 
-    expected = scores.mixval(network.backbone.spec.render(inputs), predict)
+    expected = scores.mixval(network.backbone.format.normalised(inputs), predict)
     assert 0 < expected < 1
     assert record.epochs[0]["scores"]["mixval"] == pytest.approx(expected)
 

@@ -22,7 +22,7 @@ def adamatch():
     strategy = AdaMatch(network=network, **base)
     domains = {"source": dusk.dusk("noon"), "target": dusk.dusk("dusk", shift=0.5)}
     names = frozenset({"source", "target_unlabelled", "target"})
-    streams = TransferStreams.of(**domains, names=names, target_labels=2, spec=network.backbone.spec, seed=0)
+    streams = TransferStreams.of(**domains, names=names, target_labels=2, spec=network.backbone.format, seed=0)
     data = TransferData(streams, batch_size=8)
     return strategy, data, next(iter(data.train_dataloader()))
 

@@ -91,7 +91,7 @@ def test_attention_goes_to_channels_that_the_loss_needs(tiny, tmp_path):
     attention = strategy._attention
     assert [len(shares) for shares in attention] == [4, 8]
     initial, batch = strategy.initial.network, strategy.samples_seen
-    x = strategy.network.backbone.spec.render(batch["x"])
+    x = strategy.network.backbone.format.normalised(batch["x"])
     with torch.no_grad():
         features = initial.backbone(x)
         head = fitted_head(features, batch["y"], 3)

@@ -42,7 +42,9 @@ def encoded(state, split):
     )
     part = dusk("dusk", shift=0.5).splits[split]
     with torch.no_grad():
-        return backbone(backbone.spec.render(part.inputs.tensor)).double().numpy(), part.labels.open("test").numpy()
+        return backbone(backbone.format.normalised(part.inputs.tensor)).double().numpy(), part.labels.open(
+            "test"
+        ).numpy()
 
 
 ORACLES = {

@@ -79,7 +79,7 @@ class ActivationCache(Cache):
         self.data, self.trainer, self.config = data, trainer, backbone
         self.backbone = strategy.network.backbone
         streams = data.streams
-        self.forward = Forward(self.backbone, streams.spec, trainer)
+        self.forward = Forward(self.backbone, streams.format, trainer)
         self.splits = [(split, {each: row for row, each in enumerate(split.hashes())}) for split in splits]
         self.depth = self._depth(strategy)
         self.keys = prefix_keys(self.backbone, self.config, self.depth)
@@ -127,8 +127,7 @@ class ActivationCache(Cache):
             return 0
         if 0 < depth < len(stages):
             try:
-                spec = self.data.streams.spec
-                self.forward.try_cut(depth, (spec.channels, *spec.size) if spec else self.splits[0][0].shape)
+                self.forward.try_cut(depth)
             except CannotCut as error:
                 log.warning("cache: the frozen stages of this backbone are run anew in every epoch: %s", error)
                 return 0
@@ -182,10 +181,10 @@ class ActivationCache(Cache):
         return entry
 
     def _key(self, inputs: Inputs, depth: int) -> str:
-        spec = self.data.streams.spec
-        if not depth and spec:
-            return decoded_key(inputs, spec)
-        return entry_key(self.keys[depth], inputs, spec, self.forward.how)
+        format = self.data.streams.format
+        if not depth:
+            return decoded_key(inputs, format)
+        return entry_key(self.keys[depth], inputs, format, self.forward.how)
 
     def _drawn(self, stream: Stream, draw: Draw) -> CachedActivations:
         """Return what is known of one draw of a view at the boundary; it is computed if need be.
@@ -195,7 +194,7 @@ class ActivationCache(Cache):
         """
         began = time.perf_counter()
         inputs, rows = stream.inputs, len(stream.inputs)
-        key = partial(draw.key, inputs=inputs, spec=self.data.streams.spec, how=self.forward.how)
+        key = partial(draw.key, inputs=inputs, format=self.data.streams.format, how=self.forward.how)
 
         def compute() -> Iterator[tuple[Tensor, ...]]:
             known = self._nearest(lambda depth: key(self.keys[depth]), rows, self.depth)
@@ -220,7 +219,7 @@ class ActivationCache(Cache):
         if known is None and depth and (decoded := self._entry(number, 0)):
             known = CachedActivations(0, decoded.tensors, torch.arange(len(inputs)))
         return self.forward.over(
-            self.data.in_order("cache", Stream(inputs, self.data.streams.spec, activations=known)), depth
+            self.data.in_order("cache", Stream(inputs, self.data.streams.format, activations=known)), depth
         )
 
     def _nearest(self, key: Callable[[int], str], rows: int, depth: int) -> CachedActivations | None:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from landbridge.activation_cache.prefix import entry_key
 from landbridge.data import augment
 from landbridge.data.activations import Activation, CachedActivations, CachedViews
 from landbridge.data.augment import Augmentation
-from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.formats import Format
+from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.strategies.self_training.two_views import TwoViews
@@ -36,18 +36,24 @@ class Draw:
     number: int
     seed: int
 
-    def key(self, prefix: str, inputs: Inputs, spec: InputSpec | None, how: str) -> str:
+    def key(self, prefix: str, inputs: Inputs, format: Format | None, how: str) -> str:
         """Return the key of what stages make of it; see `entry_key`."""
-        return entry_key(prefix, inputs, spec, f"{how} {self} {inspect.getsource(augment)}")
+        return entry_key(prefix, inputs, format, f"{how} {self} {inspect.getsource(augment)}")
 
-    def augmenting(self, inputs: Inputs, device: torch.device) -> Callable[[Tensor | Activation], Tensor | Activation]:
-        """Return what augments one batch of images after the other; activations have been augmented, and stay.
+    def augmenting(self, inputs: Inputs, device: torch.device) -> Callable[[Activation], Activation]:
+        """Return what augments one batch of raw images after the other; activations of later stages stay as they are.
 
-        Random numbers depend on the draw and the samples alone, and not on the stages that will look at them.
+        Random numbers depend only on the draw and on the samples, and not on the stages that will read the images.
         """
         seed = int(self.key("", inputs, None, ""), 16) % 2**63
         generator = torch.Generator(device).manual_seed(seed)
-        return lambda x: x if isinstance(x, Activation) else self.augmentation(x.to(device), generator)
+
+        def augment_raw(x: Activation) -> Activation:
+            if x.depth:
+                return x
+            return Activation(0, (self.augmentation(x.tensors[0].to(device), generator),))
+
+        return augment_raw
 
 
 def draw_views(

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from landbridge.data.activations import Activation
-from landbridge.data.inputs import InputSpec
+from landbridge.data.formats import Format
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.models.backbones.stage_graph import CannotCut
 
-Change = Callable[[Tensor | Activation], Tensor | Activation]
+Change = Callable[[Activation], Activation]
 
 
 class Forward:
@@ -25,13 +25,13 @@ class Forward:
 
     Args:
         backbone: whose stages are run.
-        spec: what images are rendered to; None for vectors.
+        format: what raw samples are rendered to.
         trainer: says on which device and with which precision.
     """
 
-    def __init__(self, backbone: Backbone, spec: InputSpec | None, trainer: Trainer) -> None:
+    def __init__(self, backbone: Backbone, format: Format, trainer: Trainer) -> None:
         self.backbone = backbone
-        self.spec = spec
+        self.format = format
         self.device = trainer.strategy.root_device
         self.how = f"{self.device.type} {trainer.precision}"
         self._precision = trainer.precision_plugin
@@ -43,35 +43,35 @@ class Forward:
             for batch in track(loader, "cache", console=Console(stderr=True), transient=True, disable=silent):
                 yield self.run(change(batch["x"]), depth)
 
-    def run(self, x: Tensor | Activation, depth: int) -> tuple[Tensor, ...]:
-        """Run a batch through the stages that it has not been through, until some depth."""
+    def run(self, x: Activation, depth: int) -> tuple[Tensor, ...]:
+        """Run a batch through the stages that it has not been through, until some depth; at 0 it stays as it is."""
         x = x.to(self.device)
-        if isinstance(x, Tensor):
-            if not depth:
-                return (x,)
-            x = Activation(0, (self.spec.render(x) if self.spec else x,))
+        if not depth:
+            return x.tensors
+        return self._stages(Activation(0, self.format.render(x.tensors)) if x.depth == 0 else x, depth)
+
+    def _stages(self, x: Activation, depth: int) -> tuple[Tensor, ...]:
         with torch.inference_mode(), self._precision.forward_context():
             return self.backbone.segment(x.depth, depth)(x.tensors)
 
-    def try_cut(self, depth: int, shape: tuple[int, ...]) -> None:
-        """See that the backbone says the same of two inputs whether it is cut or whole.
+    def try_cut(self, depth: int) -> None:
+        """Check that the backbone computes the same of two inputs whether it is cut or whole.
 
         Args:
             depth: of the cut.
-            shape: of an input.
 
         Raises:
             CannotCut: it does not.
         """
         stages = len(self.backbone.stages)
         # Noise of its own, so that the random numbers that training draws stay the same.
-        first = Activation(0, (torch.randn(2, *shape, generator=torch.Generator().manual_seed(0)),))
+        first = Activation(0, self.format.example(2, torch.Generator().manual_seed(0))).to(self.device)
         with self.evaluating():
-            (whole,) = self.run(first, stages)
-            half = Activation(depth, self.run(first, depth))
+            (whole,) = self._stages(first, stages)
+            half = Activation(depth, self._stages(first, depth))
             if any(not isinstance(each, Tensor) or len(each) != len(whole) for each in half.tensors):
                 raise CannotCut("not all that its stages hand on is one row a sample")
-            (parts,) = self.run(half, stages)
+            (parts,) = self._stages(half, stages)
         if not torch.allclose(whole, parts, rtol=1e-3, atol=1e-3 * float(whole.abs().max())):
             raise CannotCut("stage by stage, it does not compute what it computes as a whole")
 

@@ -13,7 +13,8 @@ import timm
 import torch
 from torch import Tensor
 
-from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.formats import Format, ImageFormat
+from landbridge.data.inputs import Inputs
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.strategies.base import Strategy
 
@@ -62,19 +63,21 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
     return keys
 
 
-def entry_key(prefix: str, inputs: Inputs, spec: InputSpec | None, how: str) -> str:
+def entry_key(prefix: str, inputs: Inputs, format: Format | None, how: str) -> str:
     """Return the key of an entry.
 
     Args:
         prefix: hash of the stages that are run.
         inputs: the samples.
-        spec: what they are rendered to.
+        format: what they are rendered to.
         how: kind of device, and precision.
     """
-    kind = [prefix, type(inputs).__name__, inputs.shape, repr(spec), how]
+    kind = [prefix, type(inputs).__name__, inputs.shape, repr(format), how]
     return hashlib.blake2b("".join([json.dumps(kind), *inputs.hashes()]).encode(), digest_size=16).hexdigest()
 
 
-def decoded_key(inputs: Inputs, spec: InputSpec) -> str:
-    """Return the key of the decoded images, which are the same however a backbone wants them normalised."""
-    return entry_key(f"decoded {SCHEMA} {PIL.__version__}", inputs, replace(spec, mean=(), std=()), "")
+def decoded_key(inputs: Inputs, format: Format) -> str:
+    """Return the key of raw samples as they are read: decoded images are the same however they are normalised."""
+    if isinstance(format, ImageFormat):
+        format = replace(format, mean=(), std=())
+    return entry_key(f"decoded {SCHEMA} {PIL.__version__}", inputs, format, "")

@@ -58,17 +58,12 @@ class CachedActivations:
     tensors: Sequence[Tensor]
     rows: Tensor
 
-    def read(self, indices: Tensor) -> Tensor | Activation:
-        """Read a batch: one indexing operation a tensor.
+    def read(self, indices: Tensor) -> Activation:
+        """Read a batch: one indexing operation for each tensor.
 
         Args:
             indices: int64 positions (b,).
         """
-        batch = self.take(indices)
-        return batch if self.depth else batch.tensors[0]
-
-    def take(self, indices: Tensor) -> Activation:
-        """Read a batch, also of inputs as what has been through no stage."""
         rows = self.rows[indices]
         return Activation(self.depth, tuple(_gather(tensor, rows) for tensor in self.tensors))
 
@@ -98,7 +93,7 @@ class CachedViews:
         where = [torch.nonzero(draw == number).squeeze(1) for number in range(self.draws)]
         back = torch.cat(where).argsort()
         parts = {
-            name: [known.take(indices[here]) for known, here in zip(draws, where, strict=True)]
+            name: [known.read(indices[here]) for known, here in zip(draws, where, strict=True)]
             for name, draws in self.of.items()
         }
         return {name: joined(each).take(back) for name, each in parts.items()}

@@ -65,8 +65,8 @@ class Domain:
 
     @property
     def modality(self) -> str:
-        """`image` or `vector`."""
-        return "image" if len(self.shape) == 3 else "vector"
+        """What samples are: `image`, `vector` or `text`."""
+        return self.splits["train"].inputs.kind
 
     @property
     def _kind(self) -> tuple[str, ...]:
@@ -226,10 +226,11 @@ def require_same_kind(source: Domain, target: Domain) -> None:
     Raises:
         LandbridgeError: says what each holds.
     """
-    if source.shape == target.shape or source.modality == target.modality == "image":
+    if source.modality == target.modality and (source.modality != "vector" or source.shape == target.shape):
         return
     held = [
-        f"{domain.name} holds {'images' if domain.modality == 'image' else f'vectors of width {domain.shape[0]}'}"
+        f"{domain.name} holds {domain.modality}s"
+        + (f" of width {domain.shape[0]}" if domain.modality == "vector" else "")
         for domain in (source, target)
     ]
     raise LandbridgeError(f"source {held[0]}, but target {held[1]}: one backbone must take both")

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from landbridge.data.content_hashes import content_hashes
-from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.formats import Format, ImageFormat
+from landbridge.data.inputs import Inputs
 from landbridge.errors import LandbridgeError
 
 
@@ -23,6 +24,7 @@ class FileInputs(Inputs):
 
     # Sizes differ from file to file, and every file can be read as RGB.
     shape = (3, 0, 0)
+    kind = "image"
 
     def __init__(self, paths: Sequence[str], hashes: Sequence[str] | None = None) -> None:
         self.paths = list(paths)
@@ -31,18 +33,18 @@ class FileInputs(Inputs):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, indices: Tensor, spec: InputSpec | None) -> Tensor:
+    def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
         """Decode a batch to the size and channels that a backbone wants.
 
         Raises:
             LandbridgeError: a file cannot be read as an image.
         """
-        if spec is None:
-            raise ValueError("image files are decoded to an input spec, and there is none")
-        batch = torch.empty(len(indices), spec.channels, *spec.size, dtype=torch.uint8)
+        if not isinstance(format, ImageFormat):
+            raise ValueError("image files are decoded to an image format, and there is none")
+        batch = torch.empty(len(indices), format.channels, *format.size, dtype=torch.uint8)
         for row, index in zip(batch, indices.tolist(), strict=True):
-            row.copy_(decode(self.paths[index], spec))
-        return batch
+            row.copy_(decode(self.paths[index], format))
+        return (batch,)
 
     def select(self, indices: Tensor) -> "FileInputs":
         """Return the files at the given positions, with their hashes where these are known."""
@@ -61,7 +63,7 @@ class FileInputs(Inputs):
         return self._hashes
 
 
-def decode(path: str, spec: InputSpec) -> Tensor:
+def decode(path: str, format: ImageFormat) -> Tensor:
     """Read an image the way it is meant to be looked at, with the centre that a backbone wants.
 
     The shorter side (the tighter one, where the wanted size is no square) becomes `size / crop` pixels, of which the
@@ -70,7 +72,7 @@ def decode(path: str, spec: InputSpec) -> Tensor:
 
     Args:
         path: of the file.
-        spec: size, channels, crop and interpolation.
+        format: size, channels, crop and interpolation.
 
     Returns:
         uint8 image (channels, height, width).
@@ -78,11 +80,11 @@ def decode(path: str, spec: InputSpec) -> Tensor:
     Raises:
         LandbridgeError: the file cannot be read as an image.
     """
-    height, width = spec.size
-    mode = "L" if spec.channels == 1 else "RGB"
+    height, width = format.size
+    mode = "L" if format.channels == 1 else "RGB"
     # JPEG decodes at 1/2, 1/4 or 1/8 of its size at a fraction of the cost. Twice the size that is needed leaves enough
     # pixels for the filter that resizes.
-    enough = math.ceil(2 * max(height, width) / spec.crop)
+    enough = math.ceil(2 * max(height, width) / format.crop)
     try:
         with Image.open(path) as file:
             file.draft("L" if mode == "L" else None, (enough, enough))
@@ -90,14 +92,16 @@ def decode(path: str, spec: InputSpec) -> Tensor:
             image = _eight_bits(file).convert(mode)
     except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
         raise LandbridgeError(f"{path}: cannot be read as an image ({error})") from error
-    image = image.resize((width, height), Image.Resampling[spec.interpolation.upper()], box=_centre(image.size, spec))
+    image = image.resize(
+        (width, height), Image.Resampling[format.interpolation.upper()], box=_centre(image.size, format)
+    )
     return torch.from_numpy(np.array(image)).view(height, width, -1).permute(2, 0, 1)
 
 
-def _centre(whole: tuple[int, int], spec: InputSpec) -> tuple[float, float, float, float]:
+def _centre(whole: tuple[int, int], format: ImageFormat) -> tuple[float, float, float, float]:
     """Return the box of an image (width, height) that shows after resizing and cropping: left, upper, right, lower."""
-    height, width = spec.size
-    across, down = math.floor(width / spec.crop), math.floor(height / spec.crop)
+    height, width = format.size
+    across, down = math.floor(width / format.crop), math.floor(height / format.crop)
     if whole[0] * down <= whole[1] * across:
         down = across * whole[1] // whole[0]
     else:

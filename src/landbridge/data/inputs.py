@@ -1,70 +1,21 @@
-"""Raw samples that are read whole batches at a time, and what a backbone wants them turned into."""
+"""Raw samples without labels, read a whole batch at a time."""
 
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-# ITU-R 601-2 luma weights, the ones that Pillow uses for `convert("L")`.
-LUMA = (0.299, 0.587, 0.114)
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What a backbone wants to be given.
-
-    Attributes:
-        channels: 1 (grey) or 3 (RGB).
-        size: height and width in pixels.
-        mean: per channel, on the scale 0 to 1.
-        std: per channel, on the scale 0 to 1.
-        interpolation: how images are resized: `bilinear` or `bicubic`.
-        crop: share of the shorter side that is kept by the centre crop of photographs, in (0, 1].
-    """
-
-    channels: int
-    size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    interpolation: str = "bilinear"
-    crop: float = 1.0
-
-    def render(self, raw: Tensor) -> Tensor:
-        """Turn raw images into the backbone's input, on the device where they lie.
-
-        Args:
-            raw: uint8 images (b, c, h, w) with c 1 or 3.
-
-        Returns:
-            float32 images (b, channels, height, width), normalised.
-        """
-        luma, scale, shift = _constants(self, raw.device)
-        x = raw.float()
-        if x.shape[1] > self.channels:
-            x = (x * luma).sum(1, keepdim=True)
-        if tuple(x.shape[-2:]) != self.size:
-            x = interpolate(x, self.size, mode=self.interpolation, antialias=True).clamp_(0, 255)
-        if x.shape[1] < self.channels:
-            x = x.expand(-1, self.channels, -1, -1)
-        return torch.addcmul(shift, x, scale)
-
-
-@lru_cache(maxsize=64)
-def _constants(spec: InputSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    # Made once a device: copying them for every batch would make a GPU wait.
-    luma, mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (LUMA, spec.mean, spec.std))
-    return luma, 1 / (255 * std), -mean / std
+from landbridge.data.formats import Format
 
 
 class Inputs(ABC):
     """Raw samples without labels, read a batch at a time."""
 
-    #: (c, h, w) for images, with 0 where sizes differ from sample to sample; (d,) for vectors.
+    #: What samples are: `image`, `vector` or `text`.
+    kind: str
+    #: (c, h, w) for images, with 0 where sizes differ from sample to sample; (d,) for vectors; () for text.
     shape: tuple[int, ...]
 
     @abstractmethod
@@ -72,15 +23,15 @@ class Inputs(ABC):
         """Return the number of samples."""
 
     @abstractmethod
-    def read(self, indices: Tensor, spec: InputSpec | None) -> Tensor:
+    def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
         """Read a batch.
 
         Args:
             indices: int64 positions (b,).
-            spec: what the backbone wants; files are decoded to its size. None for vectors.
+            format: what the backbone wants; files are decoded to its size. None reads samples that lie in memory.
 
         Returns:
-            uint8 images (b, c, h, w), or float32 vectors (b, d).
+            raw tensors, each (b, ...): uint8 images (b, c, h, w), float32 vectors (b, d), or token ids and mask.
         """
 
     @abstractmethod
@@ -105,14 +56,15 @@ class TensorInputs(Inputs):
             raise TypeError(f"samples are uint8 images or float32 vectors, not {tensor.dtype}")
         self.tensor = tensor.contiguous()
         self.shape = tuple(tensor.shape[1:])
+        self.kind = "image" if tensor.ndim == 4 else "vector"
         self._hashes = None if hashes is None else list(hashes)
 
     def __len__(self) -> int:
         return len(self.tensor)
 
-    def read(self, indices: Tensor, spec: InputSpec | None) -> Tensor:
+    def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
         """Return the samples at the given positions as they are."""
-        return self.tensor[indices]
+        return (self.tensor[indices],)
 
     def select(self, indices: Tensor) -> "TensorInputs":
         """Return a copy of the samples at the given positions, with their hashes where these are known."""

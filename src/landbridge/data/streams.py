@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from landbridge.data.activations import Activation, CachedActivations, CachedViews
-from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.formats import Format
+from landbridge.data.inputs import Inputs
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import LabelBudget, shown
 
@@ -23,7 +24,7 @@ STREAMS = {
     "target_unlabelled": "target samples without labels",
 }
 
-#: `x`, inputs or their activation or, by name, those of their random views; `index`; and `y`, where there are labels.
+#: `x`, an activation or, by name, those of random views; `index`; and `y`, where there are labels.
 Batch = dict[str, Any]
 
 
@@ -58,14 +59,14 @@ class Stream:
 
     Attributes:
         inputs: the samples.
-        spec: what the backbone wants (None for vectors).
+        format: what the backbone wants.
         labels: of the samples (n, ...), or None for an unlabelled stream.
         activations: what frozen stages make of the samples, or the samples decoded, where that is known already.
         views: what frozen stages make of random views of the samples, to be read in their place.
     """
 
     inputs: Inputs
-    spec: InputSpec | None
+    format: Format
     labels: Tensor | None = None
     activations: CachedActivations | None = None
     views: CachedViews | None = None
@@ -73,33 +74,34 @@ class Stream:
     @property
     def in_files(self) -> bool:
         """Whether samples have to be decoded."""
-        return not self.activations and not self.views and 0 in self.inputs.shape
+        return not self.activations and not self.views and (0 in self.inputs.shape or self.inputs.kind == "text")
 
     def read(self, indices: Tensor) -> Batch:
-        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
+        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b, ...).
 
-        `x` is the activation where that is known, and the input everywhere else. Where views are known, it is theirs by
-        name, and an index of i + kn asks for draw k of sample i of n.
+        `x` is an `Activation`: raw tensors at depth 0, or cached activations. Where views are cached, it is a mapping
+        from their names to theirs, and an index of i + kn means draw k of sample i of n.
         """
-        x: Tensor | Activation | dict[str, Activation]
+        x: Activation | dict[str, Activation]
         if self.views:
             size = len(self.inputs)
             draw, indices = indices // size, indices % size
             x = self.views.read(indices, draw)
         else:
-            x = self.activations.read(indices) if self.activations else self.inputs.read(indices, self.spec)
+            known = self.activations
+            x = known.read(indices) if known else Activation(0, self.inputs.read(indices, self.format))
         batch = {"x": x, "index": indices}
         if self.labels is not None:
             batch["y"] = self.labels[indices]
         return batch
 
 
-def labelled(inputs: Inputs, spec: InputSpec | None, labels: Tensor) -> Stream:
+def labelled(inputs: Inputs, format: Format, labels: Tensor) -> Stream:
     """Make a stream of the samples whose labels are visible."""
     rows = torch.nonzero(shown(labels)).squeeze(1)
     if len(rows) == len(labels):
-        return Stream(inputs, spec, labels)
-    return Stream(inputs.select(rows), spec, labels[rows])
+        return Stream(inputs, format, labels)
+    return Stream(inputs.select(rows), format, labels[rows])
 
 
 class JointBatches(Dataset[dict[str, Batch]]):

@@ -8,7 +8,8 @@ from torch import Tensor
 from landbridge.data.activations import CachedActivations, CachedViews
 from landbridge.data.augment import VIEWS, Views
 from landbridge.data.domain import Domain
-from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.formats import Format
+from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream, labelled
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import LabelBudget, Task
@@ -32,7 +33,7 @@ class TransferStreams:
         target_labels: how many target labels may be seen.
         target_size: samples in the target's training split.
         seed: of the order of samples and of the choice of labelled ones.
-        spec: what the backbone wants; None for vectors.
+        format: what the backbone wants.
         cached_views: by training stream, activations of random views that are read instead of the stream.
         cached: looks up activations of any inputs; None where there are none.
     """
@@ -45,7 +46,7 @@ class TransferStreams:
     target_labels: LabelBudget
     target_size: int
     seed: int
-    spec: InputSpec | None
+    format: Format
     cached_views: Mapping[str, CachedViews] = field(default_factory=dict)
     cached: Callable[[Inputs], CachedActivations | None] = nothing_cached
 
@@ -56,7 +57,7 @@ class TransferStreams:
         target: Domain,
         names: Set[str],
         target_labels: LabelBudget,
-        spec: InputSpec | None,
+        format: Format,
         seed: int,
     ) -> "TransferStreams":
         """Build the streams of a setting.
@@ -67,7 +68,7 @@ class TransferStreams:
             names: of the training streams to build.
             target_labels: how many target labels may be seen: 0, a number per class, or `all`. It holds for the
                 training split and, as far as that has so many, for the validation split.
-            spec: what the backbone wants; None for vectors.
+            format: what the backbone wants.
             seed: of the order of samples and of the choice of labelled ones.
 
         Raises:
@@ -76,19 +77,19 @@ class TransferStreams:
         """
         domains = {"source": source, "target": target} if source else {"target": target}
         for domain in domains.values():
-            _require_kind(domain, spec)
+            _require_kind(domain, format)
         train = {role: domain.splits["train"] for role, domain in domains.items()}
         val = {role: domain.splits["val"] for role, domain in domains.items()}
         budget: dict[str, LabelBudget] = {"source": "all", "target": target_labels}
 
         def stream(name: str) -> Stream:
             if name == "target_unlabelled":
-                return Stream(train["target"].inputs, spec)
-            return labelled(train[name].inputs, spec, train[name].labels.visible(budget[name], seed))
+                return Stream(train["target"].inputs, format)
+            return labelled(train[name].inputs, format, train[name].labels.visible(budget[name], seed))
 
         return cls(
             training={name: stream(name) for name in sorted(names)},
-            validation={role: Stream(split.inputs, spec) for role, split in val.items()},
+            validation={role: Stream(split.inputs, format) for role, split in val.items()},
             validation_labels={
                 role: split.labels.visible(budget[role], seed, at_most=True) for role, split in val.items()
             },
@@ -97,11 +98,12 @@ class TransferStreams:
             target_labels=target_labels,
             target_size=len(train["target"].inputs),
             seed=seed,
-            spec=spec,
+            format=format,
         )
 
 
-def _require_kind(domain: Domain, spec: InputSpec | None) -> None:
-    wants = "vector" if spec is None else "image"
-    if domain.modality != wants:
-        raise LandbridgeError(f"the backbone takes {wants} inputs, but domain {domain.name} holds {domain.modality}s")
+def _require_kind(domain: Domain, format: Format) -> None:
+    if domain.modality != format.kind:
+        raise LandbridgeError(
+            f"the backbone takes {format.kind} inputs, but domain {domain.name} holds {domain.modality}s"
+        )

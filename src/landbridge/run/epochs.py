@@ -12,6 +12,7 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
+from landbridge.data.activations import Activation
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
 from landbridge.record import best_epoch
@@ -127,7 +128,7 @@ class Epochs(Checkpoint):
             features={role: output.features.float().cpu() for role, output in outputs.items()},
             labels=self.streams.validation_labels,
             task=self.streams.task,
-            inputs=lambda positions: target.inputs.read(positions, target.spec).float(),
+            inputs=lambda positions: target.inputs.read(positions, target.format)[0].float(),
             predict=lambda x: self._predict(x, pl_module),
         )
         self._outputs = {}
@@ -137,7 +138,8 @@ class Epochs(Checkpoint):
 
     def _predict(self, x: Tensor, pl_module: Any) -> Tensor:
         parts = x.to(pl_module.device).split(pl_module.data.eval_batch_size)
-        encoded = [pl_module.encode("target", {"x": part, "index": torch.arange(len(part))}) for part in parts]
+        batches = [{"x": Activation(0, (part,)), "index": torch.arange(len(part))} for part in parts]
+        encoded = [pl_module.encode("target", batch) for batch in batches]
         return torch.cat([part.logits for part in encoded]).cpu()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:

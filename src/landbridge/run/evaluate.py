@@ -79,7 +79,7 @@ def test_domains(
         if strategy.test_order_seed is not None:
             arrival = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(strategy.test_order_seed))
             inputs = inputs.select(arrival)
-        stream = Stream(inputs, data.streams.spec, activations=data.streams.cached(inputs))
+        stream = Stream(inputs, data.streams.format, activations=data.streams.cached(inputs))
         loader = data.in_order(role, stream, strategy.test_batch_size)
         logits, features = _predict(strategy, trainer, loader)
         logits_before = _predict(before, trainer, loader)[0] if before else None

@@ -97,7 +97,7 @@ def fit(
         data = read(streams=streams)
     with clock("test"):
         device = trainer.strategy.root_device
-        samples = Samples(prepared.network, prepared.domains, streams.spec, device, streams.cached)
+        samples = Samples(prepared.network, prepared.domains, streams.format, device, streams.cached)
     # Some trainers take the network apart. Then a copy is tested, which the chosen checkpoint fills.
     tested = deepcopy(strategy) if rebuilt and trains else strategy
     with clock("train"):

@@ -96,7 +96,7 @@ def prepare(
         target=domains["target"],
         names=names,
         target_labels=cfg.target_labels,
-        spec=network.backbone.spec,
+        format=network.backbone.format,
         seed=cfg.seed,
     )
     return Prepared(start, domains, network, loaded, streams, checkpoint)

@@ -10,7 +10,8 @@ from torch.nn.functional import interpolate
 
 from landbridge.data.activations import Activation, CachedActivations
 from landbridge.data.domain import Domain
-from landbridge.data.inputs import Inputs, InputSpec
+from landbridge.data.formats import Format, ImageFormat
+from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream
 from landbridge.models.network import Network
 from landbridge.record import SAMPLES
@@ -30,7 +31,7 @@ class Samples:
     Args:
         network: before training. Its mode is left as evaluation.
         domains: by role.
-        spec: what the backbone wants; None for vectors.
+        format: what the backbone wants.
         device: where the network runs here; it is brought back to where it was.
         cached: looks up activations of inputs.
     """
@@ -39,18 +40,18 @@ class Samples:
         self,
         network: Network,
         domains: Mapping[str, Domain],
-        spec: InputSpec | None,
+        format: Format,
         device: torch.device,
         cached: Callable[[Inputs], CachedActivations | None],
     ) -> None:
-        self.spec = spec
+        self.format = format
         self.positions = {role: _spread(len(domain.splits["test"].inputs)) for role, domain in domains.items()}
         home = next(network.parameters()).device
         network.to(device).eval()
         self._before: dict[str, Tensor] = {}
         for role, where in self.positions.items():
             inputs = domains[role].splits["test"].inputs.select(where)
-            self._before[role] = _embed(network, Stream(inputs, spec, activations=cached(inputs)), device)
+            self._before[role] = _embed(network, Stream(inputs, format, activations=cached(inputs)), device)
         network.to(home)
         self._after: dict[str, Tensor] = {}
         self._kept: dict[str, np.ndarray] = {}
@@ -67,14 +68,14 @@ class Samples:
         """
         self._after[role] = features[self.positions[role]]
         self._kept[f"{role}_positions"] = self.positions[role].numpy()
-        if self.spec is not None and not labels.is_floating_point():
+        if isinstance(self.format, ImageFormat) and not labels.is_floating_point():
             confidence, predicted = logits.softmax(1).max(1)
             confidence[predicted == labels] = -1
             worst = confidence.argsort(descending=True, stable=True)[:PICTURES]
             worst = worst[confidence[worst] >= 0]
             self._kept[f"{role}_mistakes"] = worst.numpy()
             if len(worst):
-                self._kept[f"{role}_pictures"] = _small(inputs.read(worst, self.spec)).numpy()
+                self._kept[f"{role}_pictures"] = _small(*inputs.read(worst, self.format)).numpy()
 
     def write(self, folder: Path) -> None:
         """Write all that was kept, whole or not at all."""
@@ -102,11 +103,9 @@ def _embed(network: Network, stream: Stream, device: torch.device) -> Tensor:
 
     def features(where: Tensor) -> Tensor:
         x = stream.read(where)["x"].to(device)
-        if isinstance(x, Activation):
-            # Mixed precision keeps them in half, and there is none here.
-            x = Activation(x.depth, tuple(each.to(dtype) if each.is_floating_point() else each for each in x.tensors))
-        if isinstance(x, Tensor) and stream.spec:
-            x = stream.spec.render(x)
+        tensors = network.backbone.format.render(x.tensors) if x.depth == 0 else x.tensors
+        # Mixed precision keeps activations in half precision, which is not used here.
+        x = Activation(x.depth, tuple(each.to(dtype) if each.is_floating_point() else each for each in tensors))
         return network(x)[0].float().cpu()
 
     return torch.cat([features(where) for where in torch.arange(len(stream.inputs)).split(BATCH)])

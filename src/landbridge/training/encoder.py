@@ -44,16 +44,18 @@ class Encoder(FastModule, ABC):
 
         Args:
             name: of the stream.
-            batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
+            batch: `x`, an activation (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
 
         Raises:
             LandbridgeError: the batch has one sample, and a BatchNorm layer that trains needs more.
         """
-        spec = self.network.backbone.spec
         inputs = batch["x"]
-        if isinstance(inputs, Tensor):
-            # Images are rendered on the device that trains, because bytes are faster to move than floats.
-            inputs = (spec.render(inputs) if spec else inputs).to(self.dtype)
+        if inputs.depth == 0:
+            # Rendered on the device that trains, because raw bytes are faster to move than floats.
+            rendered = self.network.backbone.format.render(inputs.tensors)
+            inputs = Activation(
+                0, tuple(each.to(self.dtype) if each.is_floating_point() else each for each in rendered)
+            )
         try:
             features, logits = self.network_for(name)(inputs)
         except ValueError as error:

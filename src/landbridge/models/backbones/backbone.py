@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from landbridge.data.activations import Activation
-from landbridge.data.inputs import InputSpec
+from landbridge.data.formats import Format
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.stage_graph import CannotCut, Segment
 
@@ -19,11 +19,11 @@ class Backbone(nn.Module, ABC):
     """An encoder from inputs to features (b, `features`), cut into stages from the input on.
 
     Attributes:
-        spec: what its inputs look like; None for vectors.
+        format: what its inputs are.
         features: width of its output.
     """
 
-    spec: InputSpec | None
+    format: Format
     features: int
     #: Names of parameters that train in no epoch, whatever their stage.
     held: frozenset[str] = frozenset()
@@ -164,13 +164,13 @@ class SequentialBackbone(Backbone):
 
     Args:
         parts: modules in order; the last gives features (b, `features`).
-        spec: what its inputs look like; None for vectors.
+        format: what its inputs are.
         features: width of its output.
     """
 
-    def __init__(self, parts: Mapping[str, nn.Module], spec: InputSpec | None, features: int) -> None:
+    def __init__(self, parts: Mapping[str, nn.Module], format: Format, features: int) -> None:
         super().__init__()
-        self.spec = spec
+        self.format = format
         self.features = features
         self.parts = tuple(parts)
         for name, part in parts.items():

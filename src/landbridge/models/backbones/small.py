@@ -7,10 +7,11 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from torch import nn
 
-from landbridge.data.inputs import InputSpec
+from landbridge.data.formats import Format, ImageFormat, VectorFormat
+from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import SequentialBackbone
 
-GREY_28 = InputSpec(channels=1, size=(28, 28), mean=(0.5,), std=(0.5,))
+GREY_28 = ImageFormat(channels=1, size=(28, 28), mean=(0.5,), std=(0.5,))
 
 
 class DigitsCNN(SequentialBackbone):
@@ -53,12 +54,28 @@ class MLP(SequentialBackbone):
     def __init__(
         self, shape: Sequence[Annotated[int, Ge(0)]] = (1, 28, 28), widths: Sequence[Annotated[int, Gt(0)]] = (256, 64)
     ) -> None:
-        spec = None if len(shape) == 1 else GREY_28
+        format: Format = VectorFormat(shape[0]) if len(shape) == 1 else GREY_28
         parts: dict[str, nn.Module] = {}
-        width = spec.channels * math.prod(spec.size) if spec else shape[0]
+        width = shape[0] if isinstance(format, VectorFormat) else GREY_28.channels * math.prod(GREY_28.size)
         for number, after in enumerate(widths, start=1):
             parts[f"layer{number}"] = nn.Sequential(
                 nn.Flatten(), nn.Linear(width, after, bias=False), nn.BatchNorm1d(after), nn.ReLU(inplace=True)
             )
             width = after
-        super().__init__(parts, spec, width)
+        super().__init__(parts, format, width)
+
+
+class Identity(SequentialBackbone):
+    """Vectors as they are: for a head on numbers, such as the columns of a table. It has no stage.
+
+    Args:
+        shape: of a raw sample, (d,).
+
+    Raises:
+        LandbridgeError: samples are no vectors.
+    """
+
+    def __init__(self, shape: Sequence[Annotated[int, Ge(0)]]) -> None:
+        if len(shape) != 1:
+            raise LandbridgeError("backbone=identity takes vectors, and the samples are not")
+        super().__init__({"identity": nn.Identity()}, VectorFormat(shape[0]), shape[0])

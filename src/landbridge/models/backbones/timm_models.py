@@ -11,7 +11,7 @@ from timm.data.config import resolve_model_data_config
 from timm.models import group_parameters
 from torch import Tensor
 
-from landbridge.data.inputs import InputSpec
+from landbridge.data.formats import ImageFormat
 from landbridge.errors import LandbridgeError, nearest
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.models.backbones.stage_graph import Cut, Part, Segment
@@ -56,7 +56,7 @@ class Timm(Backbone):
         data = resolve_model_data_config(self.model, {"img_size": (options or {}).get("img_size")})
         _, height, width = data["input_size"]
         channels = (options or {}).get("in_chans", 3)
-        self.spec = InputSpec(
+        self.format = ImageFormat(
             channels=channels,
             size=(height, width),
             mean=tuple(data["mean"])[:channels],

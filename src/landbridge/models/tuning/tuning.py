@@ -87,27 +87,26 @@ def pick_layers(
     return {name: layer for name, layer in picked.items() if backbone.stages_of_module[layer] <= set(stages)}
 
 
-def _unfit(layer: nn.Module, kinds: Collection[type[nn.Module]], called: set[nn.Module] | None) -> str | None:
+def _unfit(layer: nn.Module, kinds: Collection[type[nn.Module]], called: set[nn.Module]) -> str | None:
     """Say why nothing can be added to a layer; None if something can."""
     if type(layer) not in kinds:
         return f"{type(layer).__name__} is none of {', '.join(sorted(kind.__name__ for kind in kinds))}"
     if (groups := getattr(layer, "groups", 1)) > 1:
         return f"it is a convolution of {groups} groups, whose change could not be merged"
-    if called is not None and layer not in called:
+    if layer not in called:
         return "the backbone does not call it"
     return None
 
 
 @torch.no_grad()
-def _called(backbone: Backbone) -> set[nn.Module] | None:
-    """Return the modules that a forward pass calls; None if no input can be made up."""
-    if backbone.spec is None:
-        return None
+def _called(backbone: Backbone) -> set[nn.Module]:
+    """Return the modules that a forward pass calls."""
     called: set[nn.Module] = set()
     modes = {module: module.training for module in backbone.modules()}
     hooks = [module.register_forward_pre_hook(lambda module, _: called.add(module)) for module in modes]
+    example = backbone.format.example(1, torch.Generator().manual_seed(0))
     like = next(backbone.parameters())
-    backbone.eval()(like.new_zeros(1, backbone.spec.channels, *backbone.spec.size))
+    backbone.eval()(*(each.to(like.device, like.dtype if each.is_floating_point() else None) for each in example))
     for hook in hooks:
         hook.remove()
     for module, mode in modes.items():

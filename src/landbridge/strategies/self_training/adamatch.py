@@ -57,21 +57,21 @@ class AdaMatch(TwoViews):
         views = self.with_views(batch)
         images = {name: self._rendered(view["x"]) for name, view in views.items()}
         sizes = [len(each) for each in images.values()]
-        parts = [part.float().split(sizes) for part in self.network(_together(list(images.values())))]
+        parts = [part.float().split(sizes) for part in self.network(joined(list(images.values())))]
         outputs = {
             name: Output(name, features, logits, view["index"], view.get("y"))
             for (name, view), features, logits in zip(views.items(), *parts, strict=True)
         }
         # On copies of the buffers, so that the statistics that count are those of both domains together.
         copies = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        source = _together([images["source"], images["source_strong"]])
+        source = joined([images["source"], images["source_strong"]])
         alone = functional_call(self.network, copies, (source,))[1].float().chunk(2)
         for name, logits in zip(("source", "source_strong"), alone, strict=True):
             outputs[name].logits = mix(outputs[name].logits, logits, torch.rand_like(logits))
         return outputs
 
-    def _rendered(self, x: Tensor | Activation) -> Tensor | Activation:
-        return self.spec.render(x) if isinstance(x, Tensor) else x
+    def _rendered(self, x: Activation) -> Activation:
+        return Activation(0, self.format.render(x.tensors)) if x.depth == 0 else x
 
     def loss(
         self,
@@ -89,10 +89,6 @@ class AdaMatch(TwoViews):
             "classify_strong": self.classify(source_strong, target_strong),
             "agree": self.weight * self.warmup * agree,
         }
-
-
-def _together(parts: list[Any]) -> Tensor | Activation:
-    return torch.cat(parts) if isinstance(parts[0], Tensor) else joined(parts)
 
 
 def mix(together: Tensor, alone: Tensor, share: Tensor) -> Tensor:

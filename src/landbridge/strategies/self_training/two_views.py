@@ -4,6 +4,8 @@ from abc import ABC
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from landbridge.data.activations import Activation
+from landbridge.data.formats import ImageFormat
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
@@ -32,13 +34,13 @@ class TwoViews(Strategy, ABC):
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
-        spec = self.network.backbone.spec
-        if spec is None:
+        format = self.network.backbone.format
+        if not isinstance(format, ImageFormat):
             raise LandbridgeError(
-                f"strategy {type(self).__name__} augments images, but the backbone takes vectors: "
+                f"strategy {type(self).__name__} augments images, but the backbone takes {format.kind} inputs: "
                 "choose a strategy without augmentation, such as pseudo_label"
             )
-        self.spec = spec
+        self.format = format
 
     def with_views(self, batch: dict[str, Batch]) -> dict[str, Batch]:
         """Return a batch with views by their names, in the place of the streams that they show or beside them."""
@@ -52,4 +54,5 @@ class TwoViews(Strategy, ABC):
     def augmented(self, kind: Literal["weak", "strong"], name: str, batch: Batch) -> Batch:
         """Return a stream's batch with its images augmented."""
         views = self.data.streams.augmentations[name]
-        return batch | {"x": getattr(views, kind)(batch["x"])}
+        (images,) = batch["x"].tensors
+        return batch | {"x": Activation(0, (getattr(views, kind)(images),))}

@@ -1,0 +1,72 @@
+"""Images."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from landbridge.data.formats.format import Format
+
+# ITU-R 601-2 luma weights, which Pillow uses for `convert("L")`.
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class ImageFormat(Format):
+    """Images, resized and normalised to what a backbone wants.
+
+    Attributes:
+        channels: 1 (grey) or 3 (RGB).
+        size: height and width in pixels.
+        mean: per channel, on the scale 0 to 1.
+        std: per channel, on the scale 0 to 1.
+        interpolation: how images are resized: `bilinear` or `bicubic`.
+        crop: share of the shorter side that is kept by the centre crop of photographs, in (0, 1].
+    """
+
+    kind: ClassVar = "image"
+
+    channels: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str = "bilinear"
+    crop: float = 1.0
+
+    def render(self, raw: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Resize and normalise the one raw tensor; see `normalised`."""
+        (images,) = raw
+        return (self.normalised(images),)
+
+    def example(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Return normalised noise (n, channels, height, width)."""
+        return (torch.randn(n, self.channels, *self.size, generator=generator),)
+
+    def normalised(self, raw: Tensor) -> Tensor:
+        """Turn raw images into the backbone's input, on the device where they lie.
+
+        Args:
+            raw: uint8 images (b, c, h, w) with c 1 or 3.
+
+        Returns:
+            float32 images (b, channels, height, width), normalised.
+        """
+        luma, scale, shift = _constants(self, raw.device)
+        x = raw.float()
+        if x.shape[1] > self.channels:
+            x = (x * luma).sum(1, keepdim=True)
+        if tuple(x.shape[-2:]) != self.size:
+            x = interpolate(x, self.size, mode=self.interpolation, antialias=True).clamp_(0, 255)
+        if x.shape[1] < self.channels:
+            x = x.expand(-1, self.channels, -1, -1)
+        return torch.addcmul(shift, x, scale)
+
+
+@lru_cache(maxsize=64)
+def _constants(image: ImageFormat, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    # Made once a device: copying them for every batch would make a GPU wait.
+    luma, mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (LUMA, image.mean, image.std))
+    return luma, 1 / (255 * std), -mean / std
