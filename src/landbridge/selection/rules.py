@@ -1,4 +1,4 @@
-"""The first selection rules: the last epoch, validation accuracy on either side, and the oracle."""
+"""Selection rules without unlabelled scores: last epoch, source and target validation accuracy, and the oracle."""
 
 import math
 from typing import ClassVar
@@ -9,11 +9,11 @@ from landbridge.selection.rule import Rule, ValidationOutputs
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of right predictions among the samples whose label is shown.
+    """Return the share of correct predictions among the samples with a visible label.
 
     Args:
         logits: (n, classes).
-        labels: class indices, -1 where hidden (n,).
+        labels: class indices (n,); -1 for a hidden label.
     """
     shown = labels >= 0
     return float((logits[shown].argmax(1) == labels[shown]).float().mean())
@@ -24,43 +24,43 @@ def _accuracy(evidence: ValidationOutputs, role: str) -> float:
 
 
 class Last(Rule):
-    """Keep the last epoch: nothing is selected."""
+    """Selects the last epoch of every run."""
 
     name: ClassVar = "last"
     least: ClassVar = 0
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """The number of the epoch."""
+        """Return the number of the epoch."""
         return float(evidence.epoch)
 
 
 class SourceVal(Rule):
-    """Accuracy on the source's validation split. It knows nothing of the target."""
+    """Accuracy on the source's validation split. It does not use the target."""
 
     name: ClassVar = "source_val"
     required_labels: ClassVar = frozenset({"source_labels"})
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Accuracy in [0, 1]; nan where an output is not finite."""
+        """Return the accuracy in [0, 1]; nan if an output for the source is not finite."""
         return _accuracy(evidence, "source")
 
 
 class TargetVal(Rule):
-    """Accuracy on those target validation labels that `target_labels` shows."""
+    """Accuracy on the target validation samples whose labels are visible under the setting `target_labels`."""
 
     name: ClassVar = "target_val"
     required_labels: ClassVar = frozenset({"target_labels"})
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Accuracy in [0, 1]; nan where an output is not finite."""
+        """Return the accuracy in [0, 1]; nan if an output for the target is not finite."""
         return _accuracy(evidence, "target")
 
 
 class Oracle(Rule):
-    """Accuracy on all target validation labels, hidden ones included: what no honest rule can see.
+    """Accuracy on all target validation labels, including hidden ones. No other rule may read hidden labels.
 
-    It is computed after training, by the final evaluation, from predictions that were kept. All that it touches is
-    stamped ORACLE.
+    The final evaluation computes this accuracy after training, from stored predictions. All results that depend on
+    the oracle are marked ORACLE.
     """
 
     name: ClassVar = "oracle"
@@ -68,5 +68,5 @@ class Oracle(Rule):
     oracle: ClassVar = True
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Accuracy in [0, 1], once the final evaluation has opened the labels."""
+        """Return the accuracy in [0, 1]; call this only after the final evaluation has opened the labels."""
         return accuracy(evidence.logits["target"], evidence.labels["target"])
