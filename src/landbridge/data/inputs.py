@@ -1,4 +1,4 @@
-"""Raw samples that are read whole batches at a time, and what a backbone wants them turned into."""
+"""Raw samples that are read in whole batches, and the input format of a backbone."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -16,15 +16,15 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a backbone wants to be given.
+    """The input format of a backbone.
 
     Attributes:
         channels: 1 (grey) or 3 (RGB).
         size: height and width in pixels.
-        mean: per channel, on the scale 0 to 1.
-        std: per channel, on the scale 0 to 1.
-        interpolation: how images are resized: `bilinear` or `bicubic`.
-        crop: share of the shorter side that is kept by the centre crop of photographs, in (0, 1].
+        mean: mean of each channel, on the scale 0 to 1.
+        std: standard deviation of each channel, on the scale 0 to 1.
+        interpolation: method of resizing, `bilinear` or `bicubic`.
+        crop: share of the shorter side that the centre crop of photographs keeps, in (0, 1].
     """
 
     channels: int
@@ -35,7 +35,7 @@ class InputSpec:
     crop: float = 1.0
 
     def render(self, raw: Tensor) -> Tensor:
-        """Turn raw images into the backbone's input, on the device where they lie.
+        """Turn raw images into the backbone's input, on the device of the images.
 
         Args:
             raw: uint8 images (b, c, h, w) with c 1 or 3.
@@ -56,7 +56,7 @@ class InputSpec:
 
 @lru_cache(maxsize=64)
 def _constants(spec: InputSpec, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    # Made once a device: copying them for every batch would make a GPU wait.
+    # Stored once per device, because copying these tensors for every batch would make a GPU wait.
     luma, mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (LUMA, spec.mean, spec.std))
     return luma, 1 / (255 * std), -mean / std
 
@@ -64,7 +64,7 @@ def _constants(spec: InputSpec, device: torch.device) -> tuple[Tensor, Tensor, T
 class Inputs(ABC):
     """Raw samples without labels, read a batch at a time."""
 
-    #: (c, h, w) for images, with 0 where sizes differ from sample to sample; (d,) for vectors.
+    #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors.
     shape: tuple[int, ...]
 
     @abstractmethod
@@ -77,7 +77,7 @@ class Inputs(ABC):
 
         Args:
             indices: int64 positions (b,).
-            spec: what the backbone wants; files are decoded to its size. None for vectors.
+            spec: input format of the backbone; files are decoded to its size. None for vectors.
 
         Returns:
             uint8 images (b, c, h, w), or float32 vectors (b, d).
@@ -85,7 +85,7 @@ class Inputs(ABC):
 
     @abstractmethod
     def select(self, indices: Tensor) -> "Inputs":
-        """Return the samples at the given positions as inputs of their own."""
+        """Return the samples at the given positions as a new object."""
 
     @abstractmethod
     def hashes(self) -> Sequence[str]:
@@ -93,16 +93,16 @@ class Inputs(ABC):
 
 
 class TensorInputs(Inputs):
-    """Samples that lie in memory as one tensor.
+    """Samples in memory, as one tensor.
 
     Args:
         tensor: uint8 images (n, c, h, w) or float32 vectors (n, d).
-        hashes: of the samples' content, where they are known already.
+        hashes: hashes of the samples' contents, if they are already known.
     """
 
     def __init__(self, tensor: Tensor, hashes: Sequence[str] | None = None) -> None:
         if tensor.dtype not in (torch.uint8, torch.float32):
-            raise TypeError(f"samples are uint8 images or float32 vectors, not {tensor.dtype}")
+            raise TypeError(f"samples must be uint8 images or float32 vectors, not {tensor.dtype}")
         self.tensor = tensor.contiguous()
         self.shape = tuple(tensor.shape[1:])
         self._hashes = None if hashes is None else list(hashes)
@@ -111,11 +111,11 @@ class TensorInputs(Inputs):
         return len(self.tensor)
 
     def read(self, indices: Tensor, spec: InputSpec | None) -> Tensor:
-        """Return the samples at the given positions as they are."""
+        """Return the samples at the given positions unchanged."""
         return self.tensor[indices]
 
     def select(self, indices: Tensor) -> "TensorInputs":
-        """Return a copy of the samples at the given positions, with their hashes where these are known."""
+        """Return a copy of the samples at the given positions, with their hashes if these are known."""
         hashes = self._hashes and [self._hashes[index] for index in indices.tolist()]
         return TensorInputs(self.tensor[indices], hashes)
 

@@ -1,4 +1,4 @@
-"""The seal: labels that are there, and that training cannot read beyond what the setting allows."""
+"""The seal: labels are stored, but training can read only those that the setting allows."""
 
 import hashlib
 from typing import Literal
@@ -10,17 +10,17 @@ from landbridge.errors import LandbridgeError
 
 LabelBudget = int | Literal["all"]
 
-#: Stands for "hidden" in label tensors that training may see.
+#: Marks a hidden label in the label tensors that training reads.
 HIDDEN = -1
 
 
 class Labels:
-    """The labels of one split, with a list of who opened them.
+    """The labels of one split, with a list of the reasons for which they were opened.
 
     Args:
         values: int64 class indices (n,).
         classes: class names, for messages.
-        where: what the labels belong to, for messages, such as `mnist_5k train`.
+        where: domain and split of the labels, for messages, such as `mnist_5k train`.
     """
 
     def __init__(self, values: Tensor, classes: tuple[str, ...], where: str) -> None:
@@ -33,30 +33,30 @@ class Labels:
         return len(self._values)
 
     def digest(self) -> bytes:
-        """Return a hash of all labels, from which no label can be read back."""
+        """Return a hash of all labels. No label can be recovered from the hash."""
         return hashlib.blake2b(self._values.numpy().tobytes(), digest_size=16).digest()
 
     def open(self, reason: str) -> Tensor:
-        """Return all labels (n,), and note why."""
+        """Return all labels (n,), and add the reason to `openings`."""
         self.openings.append(reason)
         return self._values.clone()
 
     def visible(self, budget: LabelBudget, seed: int, *, at_most: bool = False) -> Tensor:
-        """Return the labels that a budget pays for, and `HIDDEN` (-1) elsewhere.
+        """Return the labels that a budget allows, and `HIDDEN` (-1) for all other samples.
 
-        Samples are gone through in an order that depends on the seed alone, and each class shows its first ones.
-        Hidden labels could therefore hold anything that is no class, and the same ones would be visible.
+        The samples have a random order that depends only on the seed, and each class shows its first samples in this
+        order. If the hidden labels were replaced by values that are not a class, the same labels would be visible.
 
         Args:
             budget: `0`, the number of labels per class, or `all`.
-            seed: picks the labelled samples.
-            at_most: a class with fewer samples than the budget shows all it has, instead of being an error.
+            seed: selects the labelled samples.
+            at_most: show all samples of a class that has fewer than the budget, instead of raising an error.
 
         Returns:
             int64 class indices (n,), -1 where hidden.
 
         Raises:
-            LandbridgeError: a class has fewer samples than asked for.
+            LandbridgeError: a class has fewer samples than the budget, and `at_most` is false.
         """
         if budget == "all":
             return self._values.clone()
@@ -67,7 +67,7 @@ class Labels:
             if len(members) < budget and not at_most:
                 raise LandbridgeError(
                     f"target_labels={budget}: {self.where} has only {len(members)} samples of class '{name}'; "
-                    f"ask for at most {self._smallest_class()} or for all"
+                    f"set at most {self._smallest_class()} or all"
                 )
             shown[members[:budget]] = index
         return shown

@@ -1,11 +1,11 @@
-"""A backbone with its head: what a strategy trains and what a checkpoint keeps."""
+"""A backbone with a head: the module that a strategy trains and a checkpoint stores."""
 
 from torch import Tensor, nn
 
 from landbridge.data.activations import Activation
 from landbridge.models.backbones.backbone import Backbone
 
-#: Before the names under which a start passes on the classifier that its weights were trained with, of any classes.
+#: Name prefix of the classifier that the loaded weights were trained with. Its classes may differ from the target's.
 SOURCE_HEAD = "source_head."
 
 
@@ -23,6 +23,6 @@ class Network(nn.Module):
         self.head = nn.Linear(backbone.features, classes)
 
     def forward(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
-        """Return features (b, d) and logits (b, classes) of inputs (b, ...), or of what stages have made of them."""
+        """Return features (b, d) and logits (b, classes) of inputs (b, ...), or of an activation."""
         features = self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
         return features, self.head(features)
