@@ -1,4 +1,4 @@
-# `make help` lists what can be made. Everything runs in .venv, which is made and filled on first use.
+# `make help` lists the targets. All of them run in .venv, which the first of them makes.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -6,11 +6,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What is installed: everything a user may want, and everything to work on landbridge.
+# Extras of pyproject.toml to install: all optional parts, and the development tools.
 EXTRAS ?= all,dev
 ARGS ?=
 
-# Written after an installation, so that nothing is installed again until pyproject.toml changes.
+# This file is written after an installation, so that the next one is made only when pyproject.toml changes.
 INSTALLED := $(VENV)/.installed
 
 $(INSTALLED): pyproject.toml
@@ -26,14 +26,14 @@ help: ## show this list
 	@echo "  Settings go into ARGS: make train ARGS='source=mnist_5k target=uci_digits seed=3'"
 
 .PHONY: install
-install: $(INSTALLED) ## make .venv and install landbridge into it, with everything optional
+install: $(INSTALLED) ## make .venv and install landbridge into it, with all optional parts
 
 .PHONY: train
-train: $(INSTALLED) ## run a transfer; without ARGS the default one, about a minute
+train: $(INSTALLED) ## run a transfer; without ARGS the default transfer, in about a minute
 	@$(BIN)/python -m landbridge $(ARGS)
 
 .PHONY: demo
-demo: $(INSTALLED) ## a small sweep in both directions of a pair of digits, and its report: about three minutes
+demo: $(INSTALLED) ## run a small sweep in both directions of a pair of digit domains, and make its report, in about three minutes
 	@$(BIN)/python -m landbridge -m experiment=demo source=uci_digits target=mnist_5k hydra.sweep.dir=outputs/demo/uci_digits-mnist_5k $(ARGS)
 	@$(BIN)/python -m landbridge -m experiment=demo source=mnist_5k target=uci_digits hydra.sweep.dir=outputs/demo/mnist_5k-uci_digits $(ARGS)
 	@$(BIN)/python -m landbridge.report outputs/demo
@@ -43,11 +43,11 @@ test: $(INSTALLED) ## run the tests, in a few minutes
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m 'not long' $(ARGS)
 
 .PHONY: test-all
-test-all: $(INSTALLED) ## run all tests, also those of sweeps that are killed and of several processes
+test-all: $(INSTALLED) ## run all tests, also those of killed sweeps and of several processes
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 .PHONY: test-fast
-test-fast: $(INSTALLED) ## run the tests that take no more than a few seconds each
+test-fast: $(INSTALLED) ## run the tests that take at most a few seconds each
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal -m 'not slow and not long' $(ARGS)
 
 .PHONY: lint
@@ -56,7 +56,7 @@ lint: $(INSTALLED) ## check style and formatting
 	@$(BIN)/ruff format --check .
 
 .PHONY: format
-format: $(INSTALLED) ## mend style and formatting where that can be done by itself
+format: $(INSTALLED) ## correct style and formatting automatically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -65,7 +65,7 @@ types: $(INSTALLED) ## check types
 	@$(BIN)/pyright --pythonpath $(BIN)/python $(ARGS)
 
 .PHONY: docs
-docs: $(INSTALLED) ## build the documentation into site/; warnings are errors
+docs: $(INSTALLED) ## build the documentation in site/; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 .PHONY: bench
@@ -75,13 +75,13 @@ bench: $(INSTALLED) ## measure speed and memory against hand-written loops and o
 	@$(BIN)/python benchmarks/sweep.py
 
 .PHONY: bench-transfer
-bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md again, and write its table
+bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md, and write its table
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
 
 .PHONY: bench-fine-tuning
-bench-fine-tuning: $(INSTALLED) ## run the comparison of fine-tuning methods again, and write its table
+bench-fine-tuning: $(INSTALLED) ## run the comparison of fine-tuning methods, and write its table
 	@$(BIN)/python benchmarks/fine_tuning.py $(ARGS)
 
 .PHONY: clean
-clean: ## remove .venv and caches; runs in outputs/ stay
+clean: ## remove .venv and caches; runs in outputs/ are kept
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist build site

@@ -1,11 +1,13 @@
-"""Fine-tuning compared with few target labels, at equal tuning budgets: the command behind a table in docs/results.md.
+"""Compare fine-tuning methods with few target labels, at equal tuning budgets; writes a table into docs/results.md.
 
-Every method starts from the same source model (one a seed, supervised, on all labels of the source), sees the same
-target labels, takes the same number of steps, and is tuned by the same number of trials: four learning rates, or, for
-surgical fine-tuning, four stages at the default rate. What takes no steps has one trial, as have linear probes side by
-side, which hold the four rates in one run; the verdict says so. A trial's epoch and, among the trials, the one that is
-tested are chosen on the visible labels of the target's validation split, never on test results. Runs that are finished
-in `--folder` are not repeated.
+For each seed, one source model is trained with all labels of the source. Every method that starts from a source model
+starts from this one. All methods except the oracle read the same target labels. All methods take the same number of
+training steps and are tuned by the same number of trials: four learning rates, or, for surgical fine-tuning, four
+stages at the default rate. There are two exceptions. Methods without training steps have one trial. `linear_probes`
+also has one trial, because one run trains a head at each of the four rates. The verdict on these methods shows
+"(fewer trials)". The epoch of each trial is chosen on the visible labels of the target's validation split, and so is
+the trial that is tested. Test results are never used for a choice. Runs that are already finished in `--folder` are
+not repeated.
 
     python benchmarks/fine_tuning.py --seeds 6
 """
@@ -24,7 +26,7 @@ PAIR = ("mnist_5k", "uci_digits")
 RATES = ["0.0003", "0.001", "0.003", "0.01"]
 BY_RATE = [[f"optimizer.lr={rate}"] for rate in RATES]
 BY_STAGE = [[f"freeze.stages={stage}"] for stage in (1, 2, 3, 4)]
-#: For what takes no steps, or chooses itself on the visible validation labels.
+#: One trial, for methods without training steps and methods that tune themselves on the visible validation labels.
 ONCE: list[list[str]] = [[]]
 STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=30", "optimizer.fused=true"]
 ULMFIT = [
@@ -34,15 +36,15 @@ ULMFIT = [
     "strategy.layer_decay=0.385",
 ]
 REFERENCES = ("scratch", "fine_tune")
-#: All of the target's labels: what no method with few labels can be expected to reach.
+#: Training on all labels of the target. No method with few labels is expected to reach this accuracy.
 ORACLE = "ORACLE: scratch on all target labels"
-#: What is compared: overrides, trials, and whether it starts from the source model.
+#: For each method: its overrides, its trials, and whether it starts from the source model.
 METHODS = {
     ORACLE: (["strategy=target_only"], BY_RATE, False),
     "scratch": (["strategy=target_only"], BY_RATE, False),
     "fine_tune": (["strategy=fine_tune"], BY_RATE, True),
     "linear_probe": (["strategy=linear_probe"], BY_RATE, True),
-    # The same four rates, relative to the default one.
+    # Factors of the default learning rate; they give the same four rates.
     "linear_probes": (["strategy=linear_probes", "strategy.factors=[0.3,3,10]"], ONCE, True),
     "linear_then_full": (["strategy=fine_tune", "freeze=linear_then_full"], BY_RATE, True),
     "gradual (ULMFiT)": (["strategy=fine_tune", *ULMFIT], BY_RATE, True),
@@ -69,7 +71,7 @@ BEGIN, END = "<!-- fine-tuning: begin -->", "<!-- fine-tuning: end -->"
 
 
 def run_all(jobs: Sequence[tuple[Sequence[str], str]], processes: int, what: str) -> None:
-    """Run jobs side by side, each in a process that has its own interpreter."""
+    """Run jobs in parallel, in processes with their own interpreters."""
     from rich.progress import track
 
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -78,7 +80,7 @@ def run_all(jobs: Sequence[tuple[Sequence[str], str]], processes: int, what: str
 
 
 def rows(chosen: dict[str, list], trials: dict[str, int]) -> list[str]:
-    """Lay out the table: accuracy on test with its 95 % interval, and the gains over both references."""
+    """Return the table: test accuracy with its 95 % interval, and the gains over both references."""
     from landbridge.statistics import Budget, judge, t_interval
 
     accuracy = {name: [record.results["target"]["accuracy"] for record in each] for name, each in chosen.items()}
@@ -111,13 +113,13 @@ def _steps(config: dict) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD")
-    parser.add_argument("--labels", type=int, default=5, help="visible target labels of each class")
-    # No outcome of fewer than 6 seeds could be significant.
+    parser.add_argument("--labels", type=int, default=5, help="number of visible target labels per class")
+    # With fewer than 6 seeds, no outcome can be significant.
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=Path("outputs/bench-fine-tuning"))
     parser.add_argument("--overrides", nargs="*", default=STEPS, help="further settings of every run")
-    parser.add_argument("--page", type=Path, default=PAGE, help="the page between whose marks the table is written")
+    parser.add_argument("--page", type=Path, default=PAGE, help="page that contains the table, between its marks")
     arguments = parser.parse_args()
     source, target = PAIR
     names = [*REFERENCES, *(name for name in arguments.methods if name not in (*REFERENCES, ORACLE)), ORACLE]
@@ -150,8 +152,8 @@ def main() -> None:
         runs = [[records[name, seed, number] for number in range(trials[name])] for seed in seeds]
         chosen[name] = [choose(each) if len(each) > 1 else each[0] for each in runs]
     heading = (
-        f"{source} → {target}, {arguments.labels} target labels a class; {arguments.seeds} paired seeds; "
-        f"{trials[names[0]]} trials of each method whose verdict does not say fewer, {' '.join(arguments.overrides)}."
+        f"{source} → {target}, {arguments.labels} target labels per class; {arguments.seeds} paired seeds; "
+        f"{trials[names[0]]} trials per method unless the verdict shows fewer, {' '.join(arguments.overrides)}."
     )
     text = "\n".join([heading, "", *rows(chosen, trials)])
     print(text)

@@ -1,13 +1,15 @@
-"""What a cache of activations saves: ratios of times that are measured in turns, in one process.
+"""Measure the time that a cache of activations saves, as ratios of times measured alternately in one process.
 
-Photographs of Office-Caltech10 at 128 x 128 pixels, from the folder that LANDBRIDGE_DATA names, and efficientnet_lite0
-with ImageNet weights.
+The data are photographs of Office-Caltech10 at 128 x 128 pixels, from the folder in LANDBRIDGE_DATA. The backbone is
+efficientnet_lite0 with ImageNet weights.
 
-(a) An epoch of a linear probe without a cache against one with it.
-(b) A whole sweep of linear probes over 8 learning rates and 5 seeds, which begins without a cache, against one pass of
-    the backbone over the data: as 5 runs that train 8 heads side by side, and as 40 runs of one head each.
-(c) For every freezing depth, an epoch without a cache against one with it, beside the bound that the frozen stages'
-    own forward pass predicts. Photographs that are not decoded again can make it better than that.
+(a) An epoch of a linear probe without a cache is compared to an epoch with a cache.
+(b) A whole sweep of linear probes over 8 learning rates and 5 seeds is compared to one pass of the backbone over the
+    data. The sweep starts with an empty cache. It is measured as 5 runs that train 8 heads each at the same time, and
+    as 40 runs of one head each.
+(c) For every freezing depth, an epoch without a cache is compared to an epoch with a cache. The bound is the speed-up
+    that the time of the frozen stages' forward pass predicts. The measured speed-up can be above the bound, because
+    with a cache photographs are not decoded again.
 
     LANDBRIDGE_DATA=... python benchmarks/freezing.py [--domain amazon] [--parts abc] [--repeats 3] [--sweep-epochs 20]
 """
@@ -76,7 +78,7 @@ def batches(domain: Domain, backbone: Timm, splits: tuple[str, ...], size: int) 
 
 @torch.inference_mode()
 def one_pass(root: Path) -> float:
-    """Decode every photograph once and run the backbone on it."""
+    """Return the seconds for decoding every photograph once and running the backbone on it."""
     backbone, domain = network(root)
     began = time.perf_counter()
     for x in batches(domain, backbone, ("train", "val", "test"), 256):
@@ -86,7 +88,7 @@ def one_pass(root: Path) -> float:
 
 @torch.inference_mode()
 def prefix_seconds(root: Path, depth: int) -> float:
-    """Run the first stages alone, on as many samples as an epoch sees, in batches as it has them."""
+    """Return the seconds of the first stages alone, with the samples and batch sizes of one epoch."""
     backbone, domain = network(root)
     prefix, seconds = backbone.segment(0, depth), 0.0
     for splits, size in ((("train",), 64), (("val",), 256)):
@@ -98,7 +100,7 @@ def prefix_seconds(root: Path, depth: int) -> float:
 
 
 def in_turns(repeats: int, *measured: Callable[[], float]) -> list[float]:
-    """Return the median of each measurement, all taken in turns."""
+    """Return the median of each measurement; the measurements alternate."""
     rows = [[each() for each in measured] for _ in range(repeats)]
     return [statistics.median(column) for column in zip(*rows, strict=True)]
 
@@ -111,7 +113,7 @@ def part_a(root: Path, store: str, repeats: int) -> None:
         lambda: epoch_seconds(launch(root, "strategy=linear_probe", "cache=off", "trainer.max_epochs=1")),
         lambda: epoch_seconds(launch(root, *warm, "trainer.max_epochs=9")),
     )
-    print(f"(a) an epoch of linear_probe: {without:.2f} s without, {cached:.4f} s with a warm cache", end=": ")
+    print(f"(a) an epoch of linear_probe: {without:.2f} s without a cache, {cached:.4f} s with a warm cache", end=": ")
     print(f"{without / cached:.0f} times as fast (target: 50)", flush=True)
 
 
@@ -120,7 +122,7 @@ def part_b(root: Path, epochs: int) -> None:
     factors = ",".join(f"{rate / first:g}" for rate in others)
     together = ["strategy=linear_probes", f"optimizer.lr={first}", f"strategy.factors=[{factors}]"]
     ways = {
-        "heads side by side": [[*together, f"seed={seed}"] for seed in SEEDS],
+        "8 heads each": [[*together, f"seed={seed}"] for seed in SEEDS],
         "one head each": [
             ["strategy=linear_probe", f"optimizer.lr={rate}", f"seed={seed}"] for rate in RATES for seed in SEEDS
         ],
@@ -144,12 +146,13 @@ def sweep_against_pass(root: Path, way: str, overrides: list[list[str]]) -> None
     passed = statistics.mean([before, one_pass(root)])
     runs = len(jobs)
     print(f"    {runs:2} runs, {way}: {sweep:.1f} s, one backbone pass: {passed:.1f} s", end=": ")
-    print(f"{sweep / passed:.2f} passes; {(sweep - passed) / runs:.2f} s a run beyond the pass", end="; ")
-    print(f"composing all: {composing:.1f} s", flush=True)
+    print(f"{sweep / passed:.2f} passes; {(sweep - passed) / runs:.2f} s per run in addition to the pass", end="; ")
+    print(f"composing all configurations: {composing:.1f} s", flush=True)
 
 
 def part_c(root: Path, store: str, repeats: int) -> None:
-    print("(c) an epoch of fine_tune behind frozen stages: seconds, speed-up, bound, share of it (target: 0.85)")
+    print("(c) an epoch of fine_tune after frozen stages: seconds without and with a cache, speed-up, bound,")
+    print("    speed-up / bound (target: 0.85)")
     stages = network(root)[0].stages
     for depth in range(1, len(stages) + 1):
         settings = ["strategy=fine_tune", f"freeze.depth={depth}", "trainer.max_epochs=2"]
@@ -167,9 +170,9 @@ def part_c(root: Path, store: str, repeats: int) -> None:
 
 
 def unpack(domain: str, folder: Path) -> Path:
-    """Unpack the photographs; `all` puts those of all four domains side by side."""
+    """Unpack the photographs of a domain and return their folder; `all` joins the photographs of all four domains."""
     if "LANDBRIDGE_DATA" not in os.environ:
-        sys.exit("set LANDBRIDGE_DATA to the folder that holds office_caltech10_128.tar")
+        sys.exit("LANDBRIDGE_DATA is not set; set it to the folder that contains office_caltech10_128.tar.")
     data = Path(os.environ["LANDBRIDGE_DATA"])
     with tarfile.open(data / "office_caltech10_128.tar") as tar:
         tar.extractall(folder, filter="data")
@@ -194,7 +197,7 @@ def main() -> None:
     register_groups()
     with tempfile.TemporaryDirectory() as folder:
         root, store = unpack(arguments.domain, Path(folder)), f"{folder}/store"
-        print(f"{arguments.domain}, {torch.get_num_threads()} threads, medians of {arguments.repeats} in turns")
+        print(f"{arguments.domain}, {torch.get_num_threads()} threads, medians of {arguments.repeats} alternating runs")
         if "a" in arguments.parts:
             part_a(root, store, arguments.repeats)
         if "b" in arguments.parts:

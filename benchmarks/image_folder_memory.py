@@ -1,6 +1,6 @@
-"""Peak memory of a run on an image folder, with few images and with ten times as many.
+"""Measure the peak memory of a run on an image folder, with few images and with ten times as many.
 
-Photographs are read by workers when they are needed and never all held, so that the ratio should be about 1.
+Workers read each photograph when it is needed, and never hold all photographs. So the ratio should be about 1.
 
     python benchmarks/image_folder_memory.py [--images 200] [--factor 10]
 """

@@ -1,6 +1,6 @@
-"""What each part of `landbridge.training.lightning_speed` saves, in microseconds a step.
+"""Measure the time that each part of `landbridge.training.lightning_speed` saves, in microseconds per step.
 
-The same training runs with a part and without it, in turn, several times; the median difference is printed.
+The same training runs alternately with a part and without it, several times. The median difference is printed.
 
     python benchmarks/lightning_speed.py [--repeats 7] [--epochs 2]
 """
@@ -34,7 +34,7 @@ STEPS = 200
 
 @contextmanager
 def with_driver_check() -> Iterator[None]:
-    """Ask for the check that Lightning asks for."""
+    """Enable the driver check that Lightning does by default."""
     with (
         patch.object(trainers, "skip_driver_check", lambda: None),
         patch.dict(os.environ, {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}),
@@ -43,7 +43,7 @@ def with_driver_check() -> Iterator[None]:
 
 
 def parts() -> dict[str, Any]:
-    """Return, by name, what takes each part away."""
+    """Return, by name, a function whose context disables the part."""
     return {
         "NoProfiler": lambda: patch.object(trainers, "NoProfiler", PassThroughProfiler),
         "__setattr__": lambda: patch.object(FastModule, "__setattr__", torch.nn.Module.__setattr__),
@@ -55,7 +55,7 @@ def parts() -> dict[str, Any]:
 
 
 def step_seconds(epochs: int) -> float:
-    """Train, and return the seconds of a step, without validation."""
+    """Train and return the seconds per training step, without validation."""
     seconds = 0.0
 
     def begin(self: Strategy) -> None:
@@ -98,10 +98,8 @@ def main() -> None:
                 quick = step_seconds(options.epochs)
                 with without():
                     saved.append(step_seconds(options.epochs) - quick)
-            low, high = min(saved), max(saved)
-            print(
-                f"{name:26} saves {1e6 * statistics.median(saved):6.0f} us a step ({1e6 * low:.0f} to {1e6 * high:.0f})"
-            )
+            low, median, high = (1e6 * each for each in (min(saved), statistics.median(saved), max(saved)))
+            print(f"{name:26} saves {median:6.0f} us per step ({low:.0f} to {high:.0f})")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""How much a run's memory grows from its first epochs to its last, for every strategy.
+"""Measure the growth of a run's memory from its first epochs to its last, for every strategy.
 
-Each strategy trains in a process of its own. Its resident memory is read at the end of every epoch, and the growth is
-the slope from a third of the run to its end: a strategy that kept batches, losses or graphs would grow with the steps.
+Each strategy trains in its own process. The resident memory is read at the end of every epoch. The growth is the slope
+from one third of the run to its end. The memory of a strategy that kept batches, losses or graphs would grow with the
+number of steps.
 
     python benchmarks/memory_growth.py [--strategies dann shot] [--epochs 30] [--steps 20]
 """
@@ -24,7 +25,7 @@ def resident() -> float:
 
 
 def measure(job: tuple[str, int, int]) -> list[float]:
-    """Train one strategy, and return its memory at the end of every epoch, in MiB."""
+    """Train one strategy and return the memory at the end of every epoch, in MiB."""
     strategy, epochs, steps = job
     import torch
     from hydra import compose, initialize_config_dir
@@ -49,12 +50,12 @@ def measure(job: tuple[str, int, int]) -> list[float]:
     overrides += ["logger=none", *needs(strategy)]
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(conf_folder()), version_base="1.3"):
         run(compose("train", as_additions(overrides)), Path(folder), overrides)
-    # A source model that was trained on the way has its epochs in front.
+    # If a source model is trained first, its epochs come before those of the strategy.
     return sizes[-epochs:]
 
 
 def needs(strategy: str) -> list[str]:
-    """Return the settings without which a strategy does not train."""
+    """Return the settings that a strategy needs in order to train."""
     from omegaconf import OmegaConf
 
     from landbridge.cli.config_sources import conf_folder
@@ -70,7 +71,7 @@ def needs(strategy: str) -> list[str]:
 def main() -> None:
     from landbridge.cli.config_sources import conf_folder
 
-    # A soup takes no steps, and is made of runs that there are.
+    # A soup takes no training steps; it averages existing runs.
     names = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml") if path.stem != "soup")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--strategies", nargs="+", default=names)
@@ -84,7 +85,7 @@ def main() -> None:
         for name, sizes in zip(arguments.strategies, pool.map(measure, jobs), strict=True):
             settled = sizes[len(sizes) // 3 :]
             if len(settled) < 3:
-                print(f"{name:18} {'takes no steps' if not sizes else 'ends after an epoch':>16}")
+                print(f"{name:18} {'takes no steps' if not sizes else 'too few epochs':>16}")
                 continue
             slope = np.polyfit(np.arange(len(settled)) * arguments.steps / 100, settled, 1)[0]
             print(f"{name:18} {settled[0]:16.1f} {settled[-1]:16.1f} {slope:26.3f}", flush=True)

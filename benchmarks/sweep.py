@@ -1,12 +1,13 @@
-"""Seconds of a sweep of tiny runs under our launcher, Hydra's basic one, joblib's, and plain subprocesses.
+"""Compare the time of a sweep of tiny runs under our launcher, Hydra's basic one, joblib's, and plain subprocesses.
 
-All take turns, several times. Printed are medians: seconds in all, their ratio to our launcher's, and the overhead per
-job: what a job takes beyond its run's own seconds as the record has them, with the start of the sweep and without (of
-our launcher alone, whose start a dry run measures). Last comes the gain of a second worker.
+The methods alternate, several times. Medians are printed: total seconds, their ratio to those of our launcher, and the
+overhead per job. The overhead is the time of a job minus the seconds of its run in the record. It includes the start of
+the sweep. For our launcher, a dry run measures the start, and the overhead without the start is also printed. The last
+line shows the speed-up by a second worker.
 
     python benchmarks/sweep.py [--jobs 20] [--repeats 3] [--only landbridge basic joblib subprocesses]
 
-Joblib's launcher comes with pip install 'landbridge[joblib]'; without it, it is left out.
+Joblib's launcher is installed by pip install 'landbridge[joblib]'. If it is not installed, it is left out.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def landbridge(*arguments: str, flags: Sequence[str] = ()) -> None:
 
 
 def seconds(method: str, jobs: int, folder: Path) -> float:
-    """Run all jobs in a folder."""
+    """Run all jobs in a folder and return the total seconds."""
     began = time.perf_counter()
     if method == "subprocesses":
         for seed in range(jobs):
@@ -53,7 +54,7 @@ def seconds(method: str, jobs: int, folder: Path) -> float:
 
 
 def start_of_a_sweep(jobs: int, folder: Path) -> float:
-    """Time all that our launcher does before the first job starts."""
+    """Return the seconds of our launcher before the first job starts."""
     began = time.perf_counter()
     sweep = (f"seed=range({jobs})", f"hydra.sweep.dir={folder}", "hydra.launcher.dry_run=true")
     landbridge(*sweep, flags=["-m"])
@@ -61,7 +62,7 @@ def start_of_a_sweep(jobs: int, folder: Path) -> float:
 
 
 def own_seconds(folder: Path, jobs: int) -> float:
-    """Return the mean seconds that the runs themselves took."""
+    """Return the mean seconds of the runs, from their records."""
     records = [Record.read(path) for path in folder.glob("*/record.json")]
     assert [record.status for record in records] == ["done"] * jobs, f"{folder}: not all jobs ran"
     return statistics.mean(record.cost["seconds"] for record in records)
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=methods, default=methods)
     given = parser.parse_args(arguments)
     if not find_spec("hydra_plugins.hydra_joblib_launcher"):
-        print("joblib's launcher is not installed, and left out")
+        print("joblib's launcher is not installed; it is left out")
         given.only = [method for method in given.only if not method.startswith("joblib")]
     walls: dict[str, list[float]] = {method: [] for method in given.only}
     own: dict[str, list[float]] = {method: [] for method in given.only}
@@ -89,8 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 own[method].append(own_seconds(folder, given.jobs))
     wall = {method: statistics.median(times) for method, times in walls.items()}
     unit = wall.get("landbridge", min(wall.values()))
-    print(f"{given.jobs} jobs, medians of {given.repeats}; a run's own seconds are taken from its record")
-    print(f"{'':24} seconds  ratio  own seconds a job  overhead a job, in seconds")
+    print(f"{given.jobs} jobs, medians of {given.repeats}; the seconds of a run are those in its record")
+    print(f"{'':24} seconds  ratio  run seconds / job  overhead per job, in seconds")
     for method in given.only:
         mean = statistics.median(own[method])
         workers = 2 if "2 workers" in method else 1
@@ -99,10 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "landbridge" in wall:
         start = statistics.median(starts)
         after = (wall["landbridge"] - start) / given.jobs - statistics.median(own["landbridge"])
-        print(f"landbridge starts in {start:.1f} s; after that the overhead is {after:.2f} s a job")
+        print(f"landbridge starts in {start:.1f} s; after that the overhead is {after:.2f} s per job")
         if "landbridge, 2 workers" in wall:
             two = wall["landbridge, 2 workers"]
-            print(f"a second worker makes jobs {(wall['landbridge'] - start) / (two - start):.2f} times as fast")
+            print(f"with a second worker, jobs are {(wall['landbridge'] - start) / (two - start):.2f} times as fast")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Milliseconds per step of runs against hand-written PyTorch loops with the same network, batches, losses and steps.
+"""Compare the time per step of runs to hand-written PyTorch loops with the same network, batches, losses and steps.
 
-Both run interleaved in one process, several times; the ratio of the medians is printed. 1.00 means that landbridge and
-Lightning cost nothing. Between them stands the same loss in the barest LightningModule, without callbacks, loggers and
-progress bar: what Lightning costs. Validation and checkpoints at the end of an epoch are no part of any.
+Both run alternately in one process, several times. The ratio of the medians is printed. A ratio of 1.00 means that
+landbridge and Lightning add no time. A third measurement trains the same loss in a minimal LightningModule, without
+callbacks, loggers and progress bar. It shows the time that Lightning adds. No measurement includes validation and
+checkpoints at the end of an epoch.
 
     python benchmarks/training_loop.py [--strategies dann shot] [--repeats 7] [--epochs 3]
 """
@@ -36,7 +37,7 @@ BATCH = 64
 
 
 class Hand(nn.Module):
-    """What a script would hold: a backbone, a head and, where it is used, a discriminator."""
+    """Modules of a hand-written script: a backbone, a head and, for some methods, a discriminator."""
 
     def __init__(self, critic_inputs: int = 0) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ def joint(features: Tensor, logits: Tensor) -> Tensor:
     return (features.unsqueeze(2) * softmax(logits, 1).detach().unsqueeze(1)).flatten(1)
 
 
-# Each: the strategy, the width of its discriminator's input, and its loss as a script would write it.
+# For each method: the strategy, the width of the discriminator's input, and the loss in a hand-written script.
 Loss = Callable[[Hand, Tensor, Tensor, Tensor, Tensor, Tensor, float], Tensor]
 METHODS: dict[str, tuple[type[Strategy], int, Loss]] = {
     "dann": (DANN, 64, lambda m, fs, gs, y, ft, gt, t: cross_entropy(gs, y) + m.confuse(fs, ft, t)),
@@ -75,7 +76,7 @@ METHODS: dict[str, tuple[type[Strategy], int, Loss]] = {
 
 
 class Timed:
-    """Adds up the seconds of a strategy's training steps."""
+    """Mix-in that sums the seconds of a strategy's training steps."""
 
     seconds = 0.0
     steps_done = 0
@@ -90,18 +91,18 @@ class Timed:
 
 
 TIMED = {name: type(f"Timed_{name}", (Timed, method), {}) for name, (method, *_) in METHODS.items()}
-# The configuration names them by module and name.
+# The configuration refers to these classes by module and name.
 globals().update({each.__name__: each for each in TIMED.values()})
 
 
 class Script:
-    """What is common to the hand-written loop and the bare module: data, network, optimizer and loss.
+    """Data, network, optimizer and loss, which the hand-written loop and the minimal module share.
 
     Args:
-        name: of the method.
-        source: images and labels.
-        target: images.
-        steps: in all.
+        name: name of the method.
+        source: images and labels of the source.
+        target: images of the target.
+        steps: total number of training steps.
     """
 
     def __init__(self, name: str, source: tuple[Tensor, Tensor], target: Tensor, steps: int) -> None:
@@ -139,7 +140,7 @@ class Script:
 
 
 def by_hand(script: Script) -> float:
-    """Train as one would in a script, and return the seconds of the loop."""
+    """Train in a hand-written loop and return the seconds of the loop."""
     optimizer = script.optimizer()
     began = time.perf_counter()
     for step, batch in enumerate(script.batches()):
@@ -151,7 +152,7 @@ def by_hand(script: Script) -> float:
 
 
 class Bare(LightningModule):
-    """The same, as little as Lightning asks for."""
+    """The same training in a minimal LightningModule."""
 
     def __init__(self, script: Script) -> None:
         super().__init__()
@@ -172,7 +173,7 @@ class Bare(LightningModule):
 
 
 class Batches(Dataset[Any]):
-    """The script's batches, one an item."""
+    """Data set of the script's batches; each item is one batch."""
 
     def __init__(self, script: Script) -> None:
         self.batches, self.steps = script.batches(), script.steps
@@ -185,7 +186,7 @@ class Batches(Dataset[Any]):
 
 
 def in_lightning(script: Script) -> float:
-    """Train the bare module, and return the seconds of its steps."""
+    """Train the minimal module and return the seconds of its steps."""
     bare = Bare(script)
     trainer = Trainer(
         accelerator="cpu",
@@ -200,8 +201,8 @@ def in_lightning(script: Script) -> float:
 
 
 def landbridge_run(name: str, epochs: int, cache: str) -> tuple[float, int]:
-    """Do the same with landbridge; return the seconds of its training steps, and their number."""
-    # The benchmark is both a script and, for the configuration, a module of its own.
+    """Train with landbridge and return the seconds of the training steps and their number."""
+    # This file is loaded twice: as the script, and as the module `training_loop` by the configuration.
     timed = sys.modules["training_loop"].TIMED[name] if "training_loop" in sys.modules else TIMED[name]
     timed.seconds = 0.0
     overrides = [f"strategy={name}", f"strategy._target_=training_loop.Timed_{name}", f"trainer.max_epochs={epochs}"]
@@ -226,9 +227,9 @@ def main() -> None:
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     print(
-        f"milliseconds per step, median of {arguments.repeats} interleaved repeats, {torch.get_num_threads()} threads"
+        f"milliseconds per step, median of {arguments.repeats} alternating repeats, {torch.get_num_threads()} threads"
     )
-    print(f"{'':8}{'by hand':>10}{'Lightning':>12}{'ratio':>8}{'landbridge':>12}{'ratio':>8}   pair by pair")
+    print(f"{'':8}{'by hand':>10}{'Lightning':>12}{'ratio':>8}{'landbridge':>12}{'ratio':>8}   ratios of all repeats")
     with tempfile.TemporaryDirectory() as cache:
         for name in arguments.strategies:
             rows = []

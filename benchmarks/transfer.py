@@ -1,11 +1,11 @@
-"""Strategies compared on pairs of domains over paired seeds, at equal steps: the command behind docs/results.md.
+"""Compare strategies on pairs of domains over paired seeds, at equal steps; writes a table into docs/results.md.
 
-Every run leaves its record under `--folder`, and runs that are finished there are not repeated, so that an interrupted
-comparison goes on where it stopped. Defaults of all strategies are used as they are; nothing is tuned.
+Every run writes its record under `--folder`. Runs that are already finished there are not repeated, so an interrupted
+comparison can be continued. All strategies use their default settings; nothing is tuned.
 
     python benchmarks/transfer.py --pairs uci_digits:mnist_5k --strategies source_only dann --seeds 6
 
-USPS is read from `$LANDBRIDGE_DATA/usps` where that is set, and downloaded otherwise.
+USPS is read from `$LANDBRIDGE_DATA/usps` if LANDBRIDGE_DATA is set, and downloaded otherwise.
 """
 
 import argparse
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from landbridge.statistics import Judgement
 
 REFERENCE = "source_only"
-#: What a method must beat for its own idea to count.
+#: A simple baseline. A method's own idea helps only if its accuracy is above this baseline.
 BASELINE = "adabn"
-#: The target's own labels: what no adaptation method sees.
+#: Training on all labels of the target, which no adaptation method reads.
 ORACLE = ("oracle", ["strategy=target_only", "target_labels=all"])
-#: Methods that adapt, in families; all with their default settings.
+#: Adaptation methods, one line per family; all with their default settings.
 ADAPTATION = [
     *("adabn", "dsbn", "bn_adapt", "tent"),
     *("dan", "jan", "coral", "deepjdot", "swd", "safn"),
@@ -34,14 +34,14 @@ ADAPTATION = [
     *("pseudo_label", "fixmatch", "adamatch", "mme"),
     *("shot", "shot_im", "gmm_prototypes"),
 ]
-#: The same number of optimizer steps for every method: 300.
+#: Every method takes the same number of optimizer steps: 300.
 STEPS = ["trainer.max_epochs=10", "data.steps_per_epoch=30", "optimizer.fused=true"]
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 def run_one(job: tuple[Sequence[str], str]) -> str:
-    """Run one job in this process unless its folder holds its result already; return the folder."""
+    """Run one job in this process, unless its folder already contains the result; return the folder."""
     overrides, folder = job
     import torch
     from hydra import compose, initialize_config_dir
@@ -75,7 +75,7 @@ def judgements(accuracies: dict[str, dict[str, list[float]]]) -> dict[str, dict[
 def table(
     pair: str, accuracies: dict[str, list[float]], judged: dict[str, "Judgement"], seconds: dict[str, list[float]]
 ) -> list[str]:
-    """Lay out one pair's rows: mean accuracy with its 95 % interval over seeds, and the gain over source-only."""
+    """Return one pair's table: mean accuracy with its 95 % interval over seeds, and the gain over source-only."""
     from landbridge.statistics import t_interval
 
     source, target = pair.split(":")
@@ -94,11 +94,11 @@ def table(
         mean = _with_interval(statistics.mean(values), t_interval(values) if len(values) > 1 else None)
         cost = statistics.median(seconds[name])
         lines.append(f"| {label} | {mean} | {100 * min(values):.1f} | {gain} | {verdict} | {cost:.0f} |")
-    return [*lines, "", *beside_adabn(accuracies)]
+    return [*lines, "", *not_above_baseline(accuracies)]
 
 
-def beside_adabn(accuracies: dict[str, list[float]]) -> list[str]:
-    """Name the methods whose paired difference from AdaBN has an interval that is not above 0."""
+def not_above_baseline(accuracies: dict[str, list[float]]) -> list[str]:
+    """Return a line that lists the methods whose paired difference from AdaBN has an interval not above 0."""
     from landbridge.statistics import t_interval
 
     if BASELINE not in accuracies:
@@ -108,10 +108,10 @@ def beside_adabn(accuracies: dict[str, list[float]]) -> list[str]:
         name: [value - base for value, base in zip(accuracies[name], accuracies[BASELINE], strict=True)]
         for name in others
     }
-    behind = [name for name in others if len(differences[name]) < 2 or t_interval(differences[name]).low <= 0]
-    said = ", ".join(f"`{name}`" for name in behind) or "none"
+    not_above = [name for name in others if len(differences[name]) < 2 or t_interval(differences[name]).low <= 0]
+    listed = ", ".join(f"`{name}`" for name in not_above) or "none"
     return [
-        f"Not shown to be better than `{BASELINE}` (the interval of the paired difference is not above 0): {said}.",
+        f"Not shown to be better than `{BASELINE}` (the interval of the paired difference is not above 0): {listed}.",
         "",
     ]
 
@@ -132,13 +132,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", nargs="+", default=["uci_digits:mnist_5k", "mnist_5k:uci_digits", "mnist_5k:usps"])
     parser.add_argument("--strategies", nargs="+", default=[REFERENCE, *ADAPTATION])
-    # With 7 seeds a sign-flip test can hold for up to three pairs after Holm's correction; with 6 for one.
+    # With 7 seeds, a sign-flip test can be significant for up to three pairs after Holm's correction; with 6, for one.
     parser.add_argument("--seeds", type=int, default=7)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=Path("outputs/bench-transfer"))
     parser.add_argument("--overrides", nargs="*", default=STEPS, help="further settings of every run")
-    parser.add_argument("--no-run", action="store_true", help="make the table of the runs that are finished there")
-    parser.add_argument("--no-write", action="store_true", help="print the table and leave docs/results.md as it is")
+    parser.add_argument("--no-run", action="store_true", help="start no runs; make the table of finished runs")
+    parser.add_argument("--no-write", action="store_true", help="print the table, do not write docs/results.md")
     arguments = parser.parse_args()
     names = [REFERENCE, *(name for name in arguments.strategies if name != REFERENCE)]
     cells = {name: [f"strategy={name}"] for name in names} | dict([ORACLE])

@@ -1,6 +1,7 @@
-r"""A hook of mkdocs: equations, which arithmatex marks as `\(...\)` and `\[...\]`, become MathML in built pages.
+r"""A hook of mkdocs that converts equations to MathML in built pages.
 
-So pages need neither a script nor a network to show them, and an equation that cannot be read stops the build.
+Arithmatex marks equations as `\(...\)` and `\[...\]`. With MathML, pages show equations without scripts and without a
+network connection. An equation that cannot be converted stops the build.
 """
 
 import html
@@ -18,9 +19,9 @@ def on_page_content(content: str, **_) -> str:
 
 
 def _mathml(equation: re.Match[str]) -> str:
-    # The converter knows these operators by another name than LaTeX.
+    # The converter uses other names for \arg\max and \arg\min than LaTeX.
     tex = html.unescape(equation[2]).replace(r"\arg\m", r"\argm")
     mathml = convert(tex, display="block" if equation[1] == "div" else "inline")
     if unknown := re.search(r"\\\w+", mathml):
-        raise PluginError(f"cannot show {unknown[0]} of the equation {tex}")
+        raise PluginError(f"the equation {tex} contains {unknown[0]}, which cannot be converted to MathML; replace it")
     return mathml

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Create a wandb workspace that shows landbridge's runs grouped by pair and strategy.
 
-Needs an account (`wandb login`), runs that were synced (`wandb sync`, or `logger=wandb logger.offline=false`), and
+The script needs an account (`wandb login`), synced runs (`wandb sync`, or `logger=wandb logger.offline=false`), and
 `pip install 'landbridge[workspace]'`:
 
     python scripts/wandb_workspace.py my-team --project landbridge
@@ -16,7 +16,7 @@ ROLES = ("target", "source")
 
 
 def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
-    """Describe the workspace; nothing is sent before it is saved."""
+    """Return the workspace; nothing is sent to wandb before `save` is called."""
     results = [
         panels.BarPlot(title=f"{role} accuracy", metrics=[f"test/{role}/accuracy"], orientation="h") for role in ROLES
     ]
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("entity", help="your user or team name on wandb")
     parser.add_argument("--project", default="landbridge")
-    parser.add_argument("--name", default="landbridge", help="of the workspace")
+    parser.add_argument("--name", default="landbridge", help="name of the workspace")
     options = parser.parse_args()
     print(workspace(options.entity, options.project, options.name).save().url)
 

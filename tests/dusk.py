@@ -1,4 +1,4 @@
-"""Two synthetic domains with a known shift between them, and a small backbone with all that is hard to repeat."""
+"""Two synthetic domains with a known shift, and small backbones and optimizers for tests."""
 
 import hashlib
 import os
@@ -24,9 +24,10 @@ CLASSES = ("bar", "beam", "cross")
 
 
 def dusk(name: str, shift: float = 0.0, n: int = 60, seed: int = 0) -> Domain:
-    """Make grey images of a bar, a beam or a cross: dimmed by the share `shift`, with noise of the same scale.
+    """Make grey images of a bar, a beam or a cross.
 
-    Classes alternate, so each has a third of every split: 60 % of the samples train, 20 % validate, 20 % test.
+    The images are darkened by the share `shift`, and the noise grows with `shift` too. Classes alternate, so each class
+    has a third of every split. The splits hold 60 % (train), 20 % (val) and 20 % (test) of the samples.
     """
     rng = np.random.default_rng([seed, *name.encode()])
     labels = np.arange(n) % len(CLASSES)
@@ -49,18 +50,18 @@ def lying(
     splits: tuple[str, ...] = ("train", "val", "test"),
     **domain: float,
 ) -> Domain:
-    """Make the same domain with garbage in place of every label that `budget` and the run's `seed` hide."""
+    """Make the same domain, but with a wrong value for every label that `budget` and the run's `seed` hide."""
     honest = dusk(name, **domain)
     rng = torch.Generator().manual_seed(1)
 
     def lie(split: str) -> Labels:
         labels = honest.splits[split].labels
-        truth = labels.open("to lie about it")
+        truth = labels.open("to make wrong labels")
         wrong = (truth + torch.randint(1, len(CLASSES), truth.shape, generator=rng)) % len(CLASSES)
-        if split == "test":  # no budget pays for these
+        if split == "test":  # no budget shows test labels
             return Labels(wrong, CLASSES, labels.where)
         shown = labels.visible(budget, seed)
-        # A wrong class could be taken for one of the visible samples of that class; what is no class cannot.
+        # With a budget, a sample with a wrong class could become a visible sample of that class. -2 is not a class.
         return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), CLASSES, labels.where)
 
     changed = {split: Split(honest.splits[split].inputs, lie(split)) for split in splits}
@@ -68,7 +69,7 @@ def lying(
 
 
 class DuskNet(SequentialBackbone):
-    """A convolution with BatchNorm, a dropout, and a bottleneck with BatchNorm."""
+    """A convolution with BatchNorm, a dropout, and a bottleneck with BatchNorm: hard to resume exactly."""
 
     def __init__(self, dropout: float = 0.3) -> None:
         conv = nn.Sequential(nn.Conv2d(1, 4, 5, 4, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(dropout))
@@ -77,7 +78,7 @@ class DuskNet(SequentialBackbone):
 
 
 class PlainNet(SequentialBackbone):
-    """A network in which no sample's outputs depend on others, nor on chance: neither BatchNorm nor dropout."""
+    """A network without BatchNorm and dropout: outputs depend neither on other samples nor on random numbers."""
 
     def __init__(self) -> None:
         conv = nn.Sequential(nn.Conv2d(1, 4, 5, 4), nn.ReLU())
@@ -86,7 +87,7 @@ class PlainNet(SequentialBackbone):
 
 
 class Dice(torch.optim.SGD):
-    """SGD that appends a random number after each step to `dice-RANK.txt`, one file a process."""
+    """SGD that appends a random number after each step to `dice-RANK.txt`, one file per process."""
 
     def step(self, closure=None):
         loss = super().step(closure)
@@ -96,7 +97,7 @@ class Dice(torch.optim.SGD):
 
 
 class Witness(torch.optim.Adam):
-    """Adam that appends a hash of its parameters after each step to `weights-RANK.txt`, one file a process."""
+    """Adam that appends a hash of its parameters after each step to `weights-RANK.txt`, one file per process."""
 
     def step(self, closure=None):
         loss = super().step(closure)
@@ -107,10 +108,10 @@ class Witness(torch.optim.Adam):
 
 
 def assert_exact_statistics(state: dict[str, torch.Tensor]) -> None:
-    """Feed the whole training split of the target at once, and compare BatchNorm's statistics with what comes in.
+    """Compare the BatchNorm statistics with the layers' inputs for the whole training split of the target.
 
     Args:
-        state: of a strategy around a `DuskNet`.
+        state: state of a strategy with a `DuskNet`.
     """
     network = Network(DuskNet(), 3).eval()
     network.load_state_dict(
@@ -131,7 +132,7 @@ def assert_exact_statistics(state: dict[str, torch.Tensor]) -> None:
 
 
 class Place(torch.optim.Adam):
-    """An optimizer that fails and says where it runs."""
+    """An optimizer that fails with a message about its GPU and its threads."""
 
     def step(self, closure=None):
         threads = f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}"
@@ -139,7 +140,7 @@ class Place(torch.optim.Adam):
 
 
 class FullDisk(torch.optim.Adam):
-    """Adam on a disk that has no room for more than 4 KiB a file."""
+    """Adam that limits every file to 4 KiB, like a full disk."""
 
     def step(self, closure=None):
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
@@ -147,7 +148,7 @@ class FullDisk(torch.optim.Adam):
 
 
 class ShardedOnCPU(FSDPStrategy):
-    """FSDP as Lightning has it for GPUs: it refuses CPUs by the name of the class, and torch unless it is told."""
+    """FSDP on CPUs. Lightning refuses its own class `FSDPStrategy` on CPUs, and torch needs an explicit device."""
 
     def _setup_model(self, model):
         return FullyShardedDataParallel(model, device_id=torch.device("cpu"), **self.kwargs)

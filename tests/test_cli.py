@@ -1,4 +1,4 @@
-"""The command line as a user types it, in processes of its own, and what it does to the words."""
+"""The command line: runs in their own processes, and the conversion of overrides."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
 
 @pytest.fixture
 def command(tmp_path):
-    """A function that runs `python -m landbridge` in a folder of this test."""
+    """A function that runs `python -m landbridge` in the folder of this test."""
     path = os.pathsep.join([str(SOURCE), str(TESTS)])
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
@@ -47,7 +47,7 @@ def command(tmp_path):
 
 @pytest.fixture
 def main_here(tmp_path, monkeypatch):
-    """A function that does in this process what the command does in one of its own, without its start-up time."""
+    """A function that runs the command in this process, which saves the start-up time of a new one."""
     monkeypatch.chdir(tmp_path)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -71,13 +71,13 @@ def imported(importtime: str) -> set[str]:
 
 
 def spent() -> float:
-    """Return the processor seconds of finished child processes: wall time would measure the machine's other work."""
+    """Return the processor seconds of ended child processes. Wall time would depend on the load of the machine."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 @pytest.mark.parametrize("question", [("--cfg", "job"), ("--help",)])
-def test_questions_are_answered_at_once(question, command):
+def test_help_and_configuration_are_printed_at_once(question, command):
     answer = command(*question, python=("-X", "importtime"))
     assert answer.returncode == 0
     assert "digits_cnn" in answer.stdout.lower() or "DigitsCNN" in answer.stdout
@@ -108,7 +108,7 @@ def test_a_run_leaves_a_record_and_a_table(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_typo_is_answered_in_a_few_lines(command, tmp_path):
+def test_typos_are_reported_in_a_few_lines(command, tmp_path):
     answer = command(*TINY, "strategy.backbone_lr_scael=2", "sede=1")
     assert answer.returncode == 1
     assert "2 problems in the configuration" in answer.stderr
@@ -130,7 +130,7 @@ def test_the_full_error_is_shown_on_request(main_here, monkeypatch, capsys):
         main_here(*TINY, "sede=1")
 
 
-# ---- words
+# ---- overrides
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_full_error_is_shown_on_request(main_here, monkeypatch, capsys):
         ("--config-dir=a/b=c", "--config-dir=a/b=c"),
     ],
 )
-def test_settings_become_additions_and_choices_stay(typed, given):
+def test_settings_get_a_prefix_and_choices_do_not_change(typed, given):
     assert as_additions([typed]) == [given]
     assert as_typed(as_additions([given])) == [given.removeprefix("++")]
 
@@ -174,12 +174,12 @@ def test_settings_become_additions_and_choices_stay(typed, given):
         (["data=null"], r"data=null +there is no such option; options: default"),
         (["experiment=[sim_to_real,sim_to_reel]"], r"experiment=sim_to_reel +there is .*nearest: sim_to_real$"),
         (["strategy=[dann,dan]"], r"takes one option; `-m strategy=dann,dan` runs one after the other$"),
-        (["strategy=dann,dan"], r"several options are a sweep: add -m$"),
+        (["strategy=dann,dan"], r"several options need a sweep: add -m$"),
         (["-m", "strategy=dann,dnan"], r"strategy=dnan +there is no such option; nearest: dan"),
         (["optimizer=adm", "selection=oracel"], r"2 problems.*\n +optimizer=adm +.*\n +selection=oracel +.*oracle$"),
     ],
 )
-def test_options_that_do_not_exist_are_named_before_hydra_composes(arguments, problem):
+def test_wrong_choices_of_options_are_refused_before_hydra_composes(arguments, problem):
     with pytest.raises(LandbridgeError) as refused:
         as_additions(arguments)
     assert re.search(problem, str(refused.value))
@@ -194,13 +194,13 @@ def test_options_that_do_not_exist_are_named_before_hydra_composes(arguments, pr
         ["backbone=resnet50", "experiment=[sim_to_real]", "strategy='dann'", "target=${source}"],
     ],
 )
-def test_what_only_hydra_can_resolve_is_left_to_it(arguments):
+def test_values_that_only_hydra_can_resolve_do_not_change(arguments):
     assert as_additions(arguments) == arguments
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_run_with_its_code_and_a_line_that_says_how_to_go_on(sent, code, tmp_path):
+def test_a_signal_ends_a_run_with_its_exit_code_and_prints_how_to_continue(sent, code, tmp_path):
     path = os.pathsep.join([str(SOURCE), str(TESTS)])
     command = [sys.executable, "-m", "landbridge", *TINY, "trainer.max_epochs=100000", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
@@ -210,7 +210,7 @@ def test_a_signal_ends_a_run_with_its_code_and_a_line_that_says_how_to_go_on(sen
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's jobs in the background ignore it, and so would theirs.
+        # Background processes of a shell ignore Ctrl-C, and their children inherit this.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
@@ -236,7 +236,7 @@ def test_a_signal_ends_a_run_with_its_code_and_a_line_that_says_how_to_go_on(sen
         (["a.b=="], r"override 'a\.b=='"),
     ],
 )
-def test_mistakes_outside_of_landbridge_are_told_without_a_traceback(arguments, said, main_here, tmp_path, capsys):
+def test_mistakes_found_by_other_packages_give_no_traceback(arguments, said, main_here, tmp_path, capsys):
     (tmp_path / "file").touch()
     (tmp_path / "broken" / "strategy").mkdir(parents=True)
     (tmp_path / "broken" / "strategy" / "broken.yaml").write_text("a: [1\n b: 2\n")
@@ -247,7 +247,7 @@ def test_mistakes_outside_of_landbridge_are_told_without_a_traceback(arguments, 
 
 
 @pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["-cd", "{}"], ["--config-dir={}"]])
-def test_groups_of_ones_own_config_folder_are_choices_too(flag, tmp_path):
+def test_groups_in_the_config_dir_of_the_user_are_choices_too(flag, tmp_path):
     (tmp_path / "augmentation").mkdir()
     (tmp_path / "augmentation" / "flip.yaml").touch()
     arguments = [each.format(tmp_path) for each in flag]

@@ -1,4 +1,4 @@
-"""A frozen stage stands still: no gradient, no step, no BatchNorm statistics, no dropout."""
+"""A frozen stage does not change: it has no gradient, no step, no BatchNorm update and no dropout."""
 
 from typing import Any, ClassVar
 
@@ -39,7 +39,7 @@ def images(backbone: Backbone) -> Tensor:
 
 
 def stage_of_tensors(backbone: Backbone) -> dict[str, int]:
-    """Map parameters and buffers to stages; a buffer stands beside the parameters of its layer."""
+    """Map parameters and buffers to stages; a buffer has the stage of the parameters of its layer."""
     stage_of = dict(backbone.stage_of_parameter())
     for name, _ in backbone.named_buffers():
         beside = [stage for other, stage in stage_of.items() if other.rpartition(".")[0] == name.rpartition(".")[0]]
@@ -48,10 +48,10 @@ def stage_of_tensors(backbone: Backbone) -> dict[str, int]:
     return stage_of
 
 
-def test_stages_below_every_depth_stand_still_and_the_others_move(backbone):
+def test_stages_below_every_depth_are_frozen_and_the_others_train(backbone):
     stage_of = stage_of_tensors(backbone)
     for depth in range(len(backbone.stages) + 1):
-        for parameter in backbone.parameters():  # a gradient from before would still move a frozen parameter
+        for parameter in backbone.parameters():  # an old gradient would still change a frozen parameter
             parameter.grad = torch.ones_like(parameter)
         backbone.train()
         backbone.train_stages(range(depth, len(backbone.stages)))
@@ -71,7 +71,7 @@ def test_stages_below_every_depth_stand_still_and_the_others_move(backbone):
         backbone.load_state_dict(before)
 
 
-def test_a_frozen_stage_gives_a_sample_the_same_output_whatever_its_batch(backbone):
+def test_outputs_of_a_frozen_stage_do_not_depend_on_the_other_samples(backbone):
     mates = [images(backbone), images(backbone)]
     mates[1][0] = mates[0][0]
     root = getattr(backbone, "model", backbone)
@@ -88,7 +88,7 @@ def test_a_frozen_stage_gives_a_sample_the_same_output_whatever_its_batch(backbo
         torch.testing.assert_close(*outputs, rtol=0, atol=1e-5, msg=f"depth {depth}: {stage}")
 
 
-def test_a_wholly_frozen_backbone_in_training_equals_itself_in_evaluation(backbone):
+def test_a_completely_frozen_backbone_is_equal_in_training_and_evaluation(backbone):
     x = images(backbone)
     backbone.train()
     backbone.train_stages([])
@@ -97,7 +97,7 @@ def test_a_wholly_frozen_backbone_in_training_equals_itself_in_evaluation(backbo
     assert torch.equal(features, backbone.eval()(x))
 
 
-def test_what_has_no_parameters_follows_what_stands_before_it():
+def test_modules_without_parameters_have_the_stage_of_the_module_before():
     vit = BACKBONES["vit"]()
     vit.train()
     vit.train_stages(range(3, len(vit.stages)))
@@ -110,7 +110,7 @@ def test_what_has_no_parameters_follows_what_stands_before_it():
     assert {name for name in drops if not mode[name]} == set(frozen)
 
 
-def test_a_thawed_stage_trains_again():
+def test_an_unfrozen_stage_trains_again():
     net = DigitsCNN()
     net.train_stages([])
     net.train()
@@ -120,7 +120,7 @@ def test_a_thawed_stage_trains_again():
 
 
 class Watched(TargetOnly):
-    """Notes what stands still, in the middle of real training."""
+    """Records modes, gradients and optimized parameters during training."""
 
     last: ClassVar["Watched"]
 
@@ -142,7 +142,7 @@ class Watched(TargetOnly):
 @pytest.mark.parametrize(
     ("depth", "frozen"), [(0, ()), (1, ("backbone.conv",)), (2, ("backbone",)), ("all", ("backbone",))]
 )
-def test_training_keeps_frozen_stages_still_through_validation(depth, frozen, tiny):
+def test_training_with_validation_does_not_change_frozen_stages(depth, frozen, tiny):
     record = tiny(
         "strategy=target_only",
         "strategy._target_=test_network_modes.Watched",

@@ -1,6 +1,6 @@
-"""The command line: a plain Hydra application that composes, checks and runs.
+"""The command line: a Hydra application that composes a configuration, checks it and runs it.
 
-Nothing heavy is imported before a run begins, so that `--help` and `--cfg job` answer at once.
+Large packages such as torch are imported only when a run begins, so that `--help` and `--cfg job` answer at once.
 """
 
 import sys
@@ -16,7 +16,7 @@ from landbridge.cli.overrides import as_additions, as_typed
 
 @hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
 def task(cfg: DictConfig) -> float | None:
-    """Run one transfer; the returned value is what a sweeper maximises or minimises."""
+    """Run one transfer, and return the score that a sweeper maximises or minimises."""
     from hydra.core.hydra_config import HydraConfig
 
     from landbridge.run.allocator import keep_memory
@@ -27,7 +27,7 @@ def task(cfg: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     choices = {group: choice for group, choice in hydra_config.runtime.choices.items() if choice and "/" not in group}
-    # Hydra would add a line of its own, in its own words for what was typed.
+    # Without this, Hydra would add a line with the overrides in its own form, not as they were typed.
     with mistakes_in_short():
         record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
     if record.results:
@@ -36,7 +36,7 @@ def task(cfg: DictConfig) -> float | None:
 
 
 def main() -> None:
-    """Entry point of `landbridge` and of `python -m landbridge`."""
+    """Run the command line: the entry point of `landbridge` and of `python -m landbridge`."""
     with told_in_short():
         register_groups(sys.argv[1:])
         sys.argv[1:] = as_additions(sys.argv[1:])

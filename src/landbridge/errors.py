@@ -1,4 +1,4 @@
-"""The one error that users see, and the nearest valid name for its message."""
+"""The error class that users see, and the search for the nearest valid name in its message."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -7,28 +7,29 @@ from hydra.errors import CompactHydraException
 
 
 class LandbridgeError(CompactHydraException):
-    """A mistake that its user can mend.
+    """An error that the user can correct.
 
-    The message names the place, the bad value and, where there is one, the nearest valid value. Because it is one of
-    Hydra's compact exceptions, the command line prints the message without a traceback and exits with 1;
-    `HYDRA_FULL_ERROR=1` still shows where it was raised.
+    The message names the place, the bad value and, if there is one, the nearest valid value. The class is one of
+    Hydra's compact exceptions: the command line prints the message without a traceback and exits with code 1. With
+    `HYDRA_FULL_ERROR=1`, the command line prints the traceback too.
     """
 
     def __init__(self, message: str) -> None:
-        # What is raised in a worker process of a DataLoader comes back with the worker's whole traceback as message.
+        # An error from a DataLoader's worker process arrives with the worker's traceback in its message. Only the part
+        # after the class name is kept.
         super().__init__(message.rpartition("LandbridgeError: ")[2].rstrip())
 
 
 def nearest(name: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the option that is most like a name, or None where none is like it.
+    """Return the option that is most similar to a name, or None if no option is similar enough.
 
-    Capitals count only between options that are otherwise equally near.
+    Upper and lower case count only between options that are otherwise equally similar.
 
     Args:
-        name: as it was written.
+        name: the name as the user wrote it.
         options: the valid names.
-        cutoff: the least likeness, in [0, 1]: twice the characters in common over all characters
-            (`difflib.SequenceMatcher.ratio`).
+        cutoff: the smallest similarity that is enough, in [0, 1]. The similarity is twice the number of common
+            characters, divided by the number of all characters (`difflib.SequenceMatcher.ratio`).
     """
 
     def likeness(option: str) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Backbones that are cut between stages: the same features, gradients and random numbers as the whole."""
+"""A backbone that runs stage by stage has the same features, gradients and random numbers as a whole one."""
 
 from copy import deepcopy
 
@@ -22,7 +22,7 @@ FAMILIES = {
     "test_convnext": SMALL | {"drop_path_rate": 0.2},
     "mobilenetv3_small_050": SMALL,
     "regnetx_002": SMALL,
-    # With a class token, a second one, rotary positions that depend on no input, and a mean over tokens.
+    # These have a class token, a second token, rotary positions that depend on no input, and a mean over tokens.
     "vit_tiny_patch16_224": {"img_size": 32, "depth": 2, "drop_rate": 0.2, "pos_drop_rate": 0.2},
     "deit_tiny_distilled_patch16_224": {"img_size": 32, "depth": 2},
     "eva02_tiny_patch14_224": {"img_size": 28, "depth": 2},
@@ -31,7 +31,7 @@ FAMILIES = {
 
 
 def backbone(name: str) -> Backbone:
-    """A backbone in which no parameter is trivial, for zeros and ones would hide what is left out."""
+    """Make a backbone without parameters of only zeros or ones, because these would hide missing operations."""
     torch.manual_seed(0)
     made = {"digits_cnn": DigitsCNN, "dusk_net": DuskNet, "mlp": lambda: MLP((5,), (4, 3))}.get(name)
     net = made() if made else Timm(name, options=FAMILIES[name])
@@ -50,14 +50,14 @@ def batch(net: Backbone) -> torch.Tensor:
 
 
 def outcome(net: Backbone, features: torch.Tensor):
-    """Features, gradients, statistics and the random numbers that come next."""
+    """Return features, gradients, buffers and the next random numbers."""
     features.square().sum().backward()
     gradients = {name: each.grad for name, each in net.named_parameters()}
     return features, gradients, dict(net.named_buffers()), torch.rand(3)
 
 
 @pytest.mark.parametrize("name", ["digits_cnn", "dusk_net", "mlp", *FAMILIES])
-def test_cut_anywhere_it_trains_as_the_whole(name):
+def test_a_backbone_divided_at_any_depth_trains_like_the_whole(name):
     net = backbone(name)
     stages, names = len(net.stages), list(net.state_dict())
     for depth in range(1, stages + 1):
@@ -81,7 +81,7 @@ def test_cut_anywhere_it_trains_as_the_whole(name):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "vit_tiny_patch16_224"])
-def test_a_copy_is_cut_into_its_own_modules_and_others_weights_can_stand_in(name):
+def test_a_divided_copy_uses_its_own_modules_and_functional_call_replaces_weights(name):
     net = Network(backbone(name), 2).eval()
     x = batch(net.backbone)
     activation = Activation(1, net.backbone.segment(0, 1)((x,)))
@@ -95,8 +95,8 @@ def test_a_copy_is_cut_into_its_own_modules_and_others_weights_can_stand_in(name
     assert torch.equal(functional_call(net, dict(copy.named_parameters()), (activation,))[0], copy(x)[0])
 
 
-def test_a_forward_pass_that_cannot_be_traced_says_so_and_still_runs_whole():
-    net = Timm("test_vit").eval()  # looks at the size of its input, which is not known when it is traced
+def test_a_forward_pass_that_cannot_be_traced_is_refused_and_still_runs_as_a_whole():
+    net = Timm("test_vit").eval()  # reads the size of its input, which is not known during tracing
     with pytest.raises(CannotCut, match="cannot be traced"):
         net.segment(1, len(net.stages))
     x = batch(net)
@@ -104,7 +104,7 @@ def test_a_forward_pass_that_cannot_be_traced_says_so_and_still_runs_whole():
     assert torch.equal(net.finish(Activation(len(net.stages), features)), net(x))
 
 
-def test_a_forward_pass_that_depends_on_the_mode_before_the_cut_is_refused():
+def test_a_forward_pass_that_depends_on_the_mode_outside_of_stages_is_refused():
     net = Timm("test_resnet", options=SMALL)
 
     class Noisy(type(net.model)):
@@ -119,7 +119,7 @@ def test_a_forward_pass_that_depends_on_the_mode_before_the_cut_is_refused():
     assert all(module.training for module in net.modules())
 
 
-def test_parts_without_parameters_are_no_stages_and_cutting_leaves_none_out():
+def test_parts_without_parameters_belong_to_other_stages_and_are_run():
     torch.manual_seed(0)
     parts = {"flat": nn.Flatten(), "one": nn.Linear(4, 5), "act": nn.Tanh(), "two": nn.Linear(5, 3), "end": nn.Tanh()}
     net, x = SequentialBackbone(parts, None, 3), torch.randn(2, 2, 2)
@@ -133,7 +133,7 @@ def test_parts_without_parameters_are_no_stages_and_cutting_leaves_none_out():
         assert torch.equal(net.finish(Activation(depth, half)), net(x))
 
 
-def test_a_backbone_that_says_nothing_of_cuts_runs_whole():
+def test_a_backbone_without_between_runs_as_a_whole():
     class Plain(Backbone):
         spec, features = None, 4
 
@@ -148,7 +148,7 @@ def test_a_backbone_that_says_nothing_of_cuts_runs_whole():
             return {name: int(name.startswith("two")) for name, _ in self.named_parameters()}
 
     net = Plain()
-    with pytest.raises(CannotCut, match="Plain does not say how it is cut"):
+    with pytest.raises(CannotCut, match="Plain cannot be run stage by stage"):
         net.segment(1, 2)
     x = torch.randn(2, 5)
     assert torch.equal(net.segment(0, 2)((x,))[0], net(x))

@@ -1,4 +1,4 @@
-"""timm models as backbones: stages, inputs and features are timm's own."""
+"""timm models as backbones: stages, input format and features are those of timm."""
 
 import pytest
 import timm
@@ -21,7 +21,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_stages_are_timms_own_groups_from_the_input_on(name):
+def test_stages_are_the_groups_of_timm_in_order_from_the_input(name):
     backbone = Timm(name)
     assert ", ".join(backbone.stages) == STAGES[name]
     model = timm.create_model(name, num_classes=0)
@@ -34,7 +34,7 @@ def test_stages_are_timms_own_groups_from_the_input_on(name):
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "mobilenetv3_small_050"])
-def test_inputs_are_what_the_model_was_trained_on(name):
+def test_the_input_format_is_that_of_the_trained_model(name):
     backbone = Timm(name)
     config = resolve_data_config(model=timm.create_model(name))
     spec = backbone.format
@@ -45,7 +45,7 @@ def test_inputs_are_what_the_model_was_trained_on(name):
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
-def test_a_model_built_for_another_size_is_given_that_size(name):
+def test_a_model_for_another_image_size_gets_images_of_that_size(name):
     depth = {"depth": 1} if name.startswith("vit") else {"depths": [1, 1, 1, 1]}
     backbone = Timm(name, options={"img_size": 96, **depth})
     assert backbone.format.size == (96, 96)
@@ -73,7 +73,7 @@ def test_grey_images_fill_all_channels_of_an_rgb_network():
     assert torch.equal(x, backbone.format.normalised(grey.expand(-1, 3, -1, -1)))
 
 
-def test_a_run_carries_grey_digits_through_an_rgb_network(tiny):
+def test_an_rgb_network_trains_on_grey_digits(tiny):
     small = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 32, 32]}}"
     record = tiny("backbone=test_resnet", small, "strategy=source_only", "freeze.depth=4", "data.batch_size=4")
     assert record.status == "done"

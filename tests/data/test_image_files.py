@@ -24,7 +24,7 @@ def spec(channels=3, size=(24, 24), **rest):
 
 
 def pixels(height, width, channels=3, seed=0):
-    """A smooth picture with some texture, different in every corner."""
+    """Make a smooth image with some noise; each corner is different."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     waves = [0.4 * x + 0.2 * y + 0.2 * (1 + np.sin(9 * x * (k + 1) + 5 * y)) for k in range(channels)]
@@ -51,22 +51,22 @@ def test_decoding_is_resize_and_centre_crop(tmp_path, shape, crop, interpolation
     assert got.dtype == torch.uint8
     assert got.shape == (3, 24, 24)
     difference = as_array(got) - np.asarray(reference(Image.open(file))).astype(int)
-    # In one step there is one rounding less than in two.
+    # One step rounds once; two steps round twice.
     assert np.abs(difference).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(12, 30), (30, 12)])
-def test_sizes_that_are_no_square_are_filled_without_distortion(tmp_path, size):
+def test_a_target_size_that_is_not_square_causes_no_distortion(tmp_path, size):
     square = np.zeros((60, 60, 3), np.uint8)
     square[20:40, 20:40] = 255
     got = as_array(decode(write(tmp_path / "a.png", square), spec(size=size)))[..., 0]
-    # 60 pixels become 30: the white square keeps its form.
+    # 60 pixels become 30, so the white square of 20 x 20 becomes 10 x 10.
     rows, columns = (got > 127).any(1).sum(), (got > 127).any(0).sum()
     assert (rows, columns) == (10, 10)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, channels):
+def test_a_large_jpeg_decoded_at_a_smaller_size_looks_the_same(tmp_path, channels):
     file = write(tmp_path / "a.jpg", pixels(600, 800), quality=95)
     full = Image.open(file).convert("L" if channels == 1 else "RGB")
     wanted = spec(channels, (48, 48), crop=0.75)
@@ -78,7 +78,7 @@ def test_a_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path, channels):
 
 def test_a_large_jpeg_is_never_decoded_at_its_full_size(tmp_path):
     file = write(tmp_path / "a.jpg", pixels(800, 800))
-    # 24 pixels and as many again to average over: an eighth of 800 is enough.
+    # Twice 24 pixels are needed, so 1/8 of 800 pixels is enough.
     with Image.open(file) as small:
         small.draft(None, (48, 48))
         assert small.size == (100, 100)
@@ -90,7 +90,7 @@ def test_a_large_jpeg_is_never_decoded_at_its_full_size(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_honoured(tmp_path, orientation):
+def test_exif_orientation_is_applied(tmp_path, orientation):
     upright = pixels(48, 32)
     stored = {
         1: upright,
@@ -108,7 +108,7 @@ def test_exif_orientation_is_honoured(tmp_path, orientation):
     assert np.array_equal(as_array(decode(file, spec(size=(48, 32)))), upright)
 
 
-def test_grey_and_colour_become_what_the_backbone_wants(tmp_path):
+def test_grey_and_colour_images_get_the_channels_of_the_backbone(tmp_path):
     grey, colour = pixels(24, 24, 1), pixels(24, 24, 3)
     grey_file, colour_file = write(tmp_path / "g.png", grey), write(tmp_path / "c.png", colour)
     assert np.array_equal(as_array(decode(grey_file, spec(1)))[..., 0], grey)
@@ -145,7 +145,7 @@ def broken(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cut.jpg", "empty.png", "text.jpg", "gone.jpg"])
-def test_an_unreadable_file_is_named(tmp_path, name):
+def test_the_error_names_an_unreadable_file(tmp_path, name):
     assert name in broken(tmp_path)
     with pytest.raises(LandbridgeError, match=rf"^{tmp_path / name}: cannot be read as an image \("):
         decode(str(tmp_path / name), spec())
@@ -158,13 +158,13 @@ def test_pixels_without_a_range_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_unreadable_file_is_named_through_a_worker(tmp_path, workers):
+def test_the_error_from_a_worker_names_an_unreadable_file(tmp_path, workers):
     broken(tmp_path)
     inputs = FileInputs([str(tmp_path / "whole.jpg"), str(tmp_path / "cut.jpg")])
     batches = iter(DataLoader(OrderedBatches("test", Stream(inputs, spec()), 1), batch_size=None, num_workers=workers))
     with pytest.raises(LandbridgeError, match=rf"{tmp_path / 'cut.jpg'}: cannot be read as an image \("):
         list(batches)
-    if workers:  # torch would wait five seconds for it once the error's traceback is collected
+    if workers:  # otherwise torch waits five seconds for the worker when the traceback is collected
         batches._shutdown_workers()
 
 
@@ -173,7 +173,7 @@ def folder(tmp_path):
     return [write(tmp_path / f"{k}.png", pixels(20 + k, 30, seed=k)) for k in range(6)]
 
 
-def test_batches_are_stacked_in_the_order_asked_for(folder):
+def test_batches_have_the_order_of_the_indices(folder):
     inputs = FileInputs(folder)
     batch = inputs.read(torch.tensor([4, 0, 4]), spec())[0]
     assert len(inputs) == 6
@@ -184,7 +184,7 @@ def test_batches_are_stacked_in_the_order_asked_for(folder):
         assert torch.equal(row, decode(folder[index], spec()))
 
 
-def test_workers_read_what_the_main_process_reads(folder):
+def test_workers_read_the_same_as_the_main_process(folder):
     def read(workers):
         stream = OrderedBatches("test", Stream(FileInputs(folder), spec()), 2)
         return torch.cat([batch["x"] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
@@ -192,12 +192,12 @@ def test_workers_read_what_the_main_process_reads(folder):
     assert torch.equal(read(0), read(1))
 
 
-def test_a_spec_is_needed(folder):
+def test_reading_without_a_spec_is_refused(folder):
     with pytest.raises(ValueError, match="input spec"):
         FileInputs(folder).read(torch.tensor([0]), None)[0]
 
 
-def test_selections_and_copies_keep_their_files_and_hashes(folder):
+def test_selections_and_pickled_copies_keep_their_files_and_hashes(folder):
     inputs = FileInputs(folder)
     fresh = inputs.select(torch.tensor([5, 1]))
     hashes = inputs.hashes()
@@ -206,7 +206,7 @@ def test_selections_and_copies_keep_their_files_and_hashes(folder):
         assert torch.equal(chosen.read(torch.tensor([0]), spec())[0][0], decode(folder[5], spec()))
 
 
-def test_hashes_are_of_the_content_and_taken_once(folder, tmp_path):
+def test_hashes_depend_on_the_content_and_are_computed_once(folder, tmp_path):
     inputs = FileInputs(folder)
     copy = tmp_path / "elsewhere.png"
     copy.write_bytes(Path(folder[2]).read_bytes())
@@ -222,21 +222,21 @@ def test_a_file_is_read_again_only_if_it_may_have_changed(tmp_path, monkeypatch)
     monkeypatch.setattr(hashing, "_hash", lambda path: read.append(path) or Path(path).read_text())
     path.write_text("one")
     assert [hashing.content_hashes([str(path)]) for _ in range(2)] == [["one"], ["one"]]
-    assert len(read) == 2  # it has just been written, and may be written again without a trace
+    assert len(read) == 2  # a file that was just written may be written again without a change of its times
     monkeypatch.setattr(hashing, "SETTLED_NS", -(10**12))
     assert [hashing.content_hashes([str(path), str(path)]) for _ in range(3)] == [["one", "one"]] * 3
     assert len(read) == 3
-    time.sleep(0.05)  # a clock of files ticks so often at the least
+    time.sleep(0.05)  # longer than one tick of the clock of file times
     path.write_text("two")
     assert hashing.content_hashes([str(path)]) == ["two"]
     times = path.stat()
     time.sleep(0.05)
     path.write_text("six")
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as tools do that keep the time of what they copy
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as tools that copy a file with its times do
     assert hashing.content_hashes([str(path)]) == ["six"]
 
 
-def test_a_file_that_cannot_be_opened_is_named_when_it_is_hashed(folder, tmp_path):
+def test_the_error_of_hashing_names_a_file_that_cannot_be_opened(folder, tmp_path):
     with pytest.raises(LandbridgeError, match=r"gone\.png: cannot be read \(No such file"):
         FileInputs([*folder, str(tmp_path / "gone.png")]).hashes()
 
@@ -267,15 +267,15 @@ print(peak(files[:50], False), peak(files, False), peak(files, True))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux says what a process held at most")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports the peak memory in /proc")
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     for k in range(500):
         write(tmp_path / f"{k}.png", pixels(16, 16, seed=k))
-    # A process of its own: in this one, memory that other tests have freed would hide the growth.
+    # A separate process, because memory that other tests have freed would hide the growth in this one.
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     few, many, kept = (float(mebibytes) for mebibytes in printed.split())
-    # 500 images of 160 x 160 are 37 MiB. Where they are kept, they show.
+    # 500 images of 160 x 160 are 37 MiB. The last measurement keeps them, to show that growth is detected.
     assert many - few < 8
     assert kept - many > 24

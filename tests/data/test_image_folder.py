@@ -22,7 +22,7 @@ SPEC = ImageFormat(3, (8, 8), (0.0,) * 3, (1.0,) * 3)
 
 
 def write(path, seed):
-    """Write a picture that no other seed gives."""
+    """Write a random image; each seed gives another image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)).save(path)
 
@@ -35,7 +35,7 @@ def fill(root, classes=("ant", "bee"), n=10, seed=0, suffix="png"):
 
 
 def names(domain, split):
-    """Paths of a split's files: class folder and name."""
+    """Return the class folder and the name of each file of a split."""
     return ["/".join(Path(path).parts[-2:]) for path in domain.splits[split].inputs.paths]
 
 
@@ -64,7 +64,7 @@ def test_a_folder_per_class_becomes_a_stratified_domain(tmp_path):
     assert len(pickle.dumps(domain)) < 20_000
 
 
-def test_splits_are_the_same_wherever_the_folder_lies(tmp_path):
+def test_splits_do_not_depend_on_the_place_of_the_folder(tmp_path):
     one = image_folder(str(fill(tmp_path / "one")))
     shutil.copytree(tmp_path / "one", tmp_path / "far" / "away")
     two = image_folder(str(tmp_path / "far" / "away"))
@@ -88,7 +88,7 @@ def test_the_fingerprint_changes_with_a_file_a_label_and_a_class_name(tmp_path):
 
 
 @pytest.mark.parametrize("called", ["val", "valid", "validation"])
-def test_given_splits_keep_their_meaning(tmp_path, called):
+def test_given_splits_are_kept(tmp_path, called):
     for seed, (split, n) in enumerate({"train": 12, called: 4, "test": 5}.items()):
         fill(tmp_path / "zoo" / split, n=n, seed=seed)
     domain = image_folder(str(tmp_path / "zoo"))
@@ -105,7 +105,7 @@ def test_given_splits_keep_their_meaning(tmp_path, called):
         ({"train": 20, "test": 5}, [36, 4, 10]),
     ],
 )
-def test_missing_splits_are_carved_out_of_train(tmp_path, given_splits, expected):
+def test_missing_splits_are_taken_from_train(tmp_path, given_splits, expected):
     for seed, (split, n) in enumerate(given_splits.items()):
         fill(tmp_path / "zoo" / split, n=n, seed=seed)
     domain = image_folder(str(tmp_path / "zoo"))
@@ -123,11 +123,11 @@ def test_shares_can_be_set(tmp_path):
     assert sizes(domain) == [10, 10, 20]
 
 
-def test_copies_stay_on_one_side(tmp_path):
+def test_copies_are_never_divided(tmp_path):
     root = fill(tmp_path, n=20)
     for k in range(0, 20, 2):
         shutil.copy(root / "ant" / f"{k:03}.png", root / "ant" / f"{k + 1:03}.png")
-    # A copy under another class is a wrong label, and no reason to let it cross over.
+    # A copy under another class has a wrong label, but it must still stay in the same split.
     shutil.copy(root / "ant" / "000.png", root / "bee" / "000.png")
     for seed in range(5):
         domain = image_folder(str(root), split_seed=seed)
@@ -136,7 +136,7 @@ def test_copies_stay_on_one_side(tmp_path):
         assert sum(sizes(domain)) == 40
 
 
-def test_copies_across_given_splits_stay_in_the_test(tmp_path, caplog):
+def test_copies_in_two_given_splits_stay_in_the_test_split(tmp_path, caplog):
     fill(tmp_path / "train", n=20)
     fill(tmp_path / "test", n=5, seed=1)
     shutil.copy(tmp_path / "test" / "ant" / "002.png", tmp_path / "train" / "ant" / "007.png")
@@ -149,7 +149,7 @@ def test_copies_across_given_splits_stay_in_the_test(tmp_path, caplog):
 
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory):
-    """ImageKind of 12 patients, 6 each, in two classes; a table names the same patients."""
+    """A folder with 6 images of each of 12 patients, in two classes, and a table of the patients."""
     root = tmp_path_factory.mktemp("clinic")
     lines = ["path,group"]
     for patient in range(12):
@@ -163,7 +163,7 @@ def patients(tmp_path_factory):
 
 @given(seed=st.integers(0, 1000), setting=st.sampled_from([r"(p\d+)_", r"p(\d+)", "patients.csv"]))
 @settings(deadline=None, max_examples=20)
-def test_groups_stay_on_one_side(patients, seed, setting):
+def test_groups_are_never_divided(patients, seed, setting):
     domain = image_folder(str(patients), groups=setting, split_seed=seed)
     sides = [{name.split("/")[1].split("_")[0] for name in names(domain, split)} for split in domain.splits]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 12
@@ -178,7 +178,7 @@ def test_a_pattern_and_a_table_give_the_same_groups(patients, tmp_path):
     assert image_folder(str(patients)).fingerprint != by_pattern.fingerprint
 
 
-def test_patterns_see_folders_below_a_class(tmp_path):
+def test_patterns_are_searched_in_paths_with_folders_below_a_class(tmp_path):
     for label in ("ant", "bee"):
         for nest in range(4):
             for k in range(3):
@@ -201,7 +201,7 @@ def test_patterns_see_folders_below_a_class(tmp_path):
         ("few.csv", r"few\.csv gives no group to 71 images"),
     ],
 )
-def test_groups_that_cannot_be_told_are_refused(patients, tmp_path, setting, message):
+def test_invalid_settings_of_groups_are_refused(patients, tmp_path, setting, message):
     shutil.copytree(patients, tmp_path / "clinic")
     (tmp_path / "clinic" / "columns.csv").write_text("file,patient\nill/p1_0.png,1\n")
     (tmp_path / "clinic" / "few.csv").write_text("path,group\nill/p1_0.png,1\n")
@@ -209,7 +209,7 @@ def test_groups_that_cannot_be_told_are_refused(patients, tmp_path, setting, mes
         image_folder(str(tmp_path / "clinic"), groups=setting)
 
 
-def test_hidden_files_and_other_files_are_passed_over(tmp_path):
+def test_hidden_files_and_other_files_are_ignored(tmp_path):
     root = fill(tmp_path / "zoo")
     expected = image_folder(str(root)).fingerprint
     write(root / "ant" / "._000.png", 1)
@@ -223,7 +223,7 @@ def test_hidden_files_and_other_files_are_passed_over(tmp_path):
     assert image_folder(str(root)).fingerprint == expected
 
 
-def test_extensions_are_those_that_torchvision_reads_and_pillow_knows(tmp_path):
+def test_extensions_equal_those_of_torchvision_and_pillow_reads_them(tmp_path):
     assert set(IMG_EXTENSIONS) == set(EXTENSIONS)
     known = Image.registered_extensions()
     assert set(known) >= set(EXTENSIONS)
@@ -241,7 +241,7 @@ def test_extensions_are_those_that_torchvision_reads_and_pillow_knows(tmp_path):
         assert part.inputs.read(torch.arange(len(part.inputs)), SPEC)[0].shape[1:] == (3, 8, 8)
 
 
-def test_names_may_hold_anything(tmp_path):
+def test_names_may_contain_any_characters(tmp_path):
     root = fill(tmp_path / "my photos (old)", ("fire ant [red]", "Bäume, *grüne*"))
     write(root / "fire ant [red]" / f"{'long ' * 30}.png", 77)
     domain = image_folder(str(root))
@@ -259,12 +259,12 @@ def test_links_to_folders_are_followed(tmp_path):
     assert sum(sizes(image_folder(str(root)))) == 30
 
 
-def test_a_train_may_be_a_vehicle(tmp_path):
+def test_a_single_folder_called_train_may_be_a_class(tmp_path):
     domain = image_folder(str(fill(tmp_path, ("bus", "car", "train"))))
     assert domain.classes == ("bus", "car", "train")
 
 
-def test_a_relative_folder_and_a_home_folder(tmp_path, monkeypatch):
+def test_root_may_be_relative_or_below_the_home_folder(tmp_path, monkeypatch):
     expected = image_folder(str(fill(tmp_path / "zoo"))).fingerprint
     monkeypatch.chdir(tmp_path / "zoo")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -275,7 +275,7 @@ def test_a_relative_folder_and_a_home_folder(tmp_path, monkeypatch):
     assert len(domain.splits["val"].inputs.read(torch.tensor([0]), SPEC)[0]) == 1
 
 
-def test_a_folder_must_be_named():
+def test_a_missing_root_is_refused():
     with pytest.raises(LandbridgeError, match=r"root is not set.*target\.root=photos"):
         image_folder()
 
@@ -294,18 +294,18 @@ def test_a_folder_must_be_named():
         ),
         (
             ["train/ant/1.png", "train/bee/1.png", "val/ant/1.png", "val/fly/1.png"],
-            "zoo/val: the classes of val lack bee of train's, and add fly to them",
+            "zoo/val: the classes of val must equal those of train: missing bee, extra fly",
         ),
         (
             ["train/ant/1.png", "val/ant/1.png", "more/ant/1.png"],
-            r"holds splits \(train, val\) beside other folders \(more\)",
+            r"holds splits \(train, val\) and other folders \(more\)",
         ),
-        (["test/ant/1.png", "val/ant/1.png"], "zoo: holds test, val; given splits are a train"),
-        (["train/ant/1.png", "val/ant/1.png", "valid/ant/1.png"], "zoo: holds train, val, valid; given splits are"),
+        (["test/ant/1.png", "val/ant/1.png"], "zoo: holds test, val; valid are one train folder"),
+        (["train/ant/1.png", "val/ant/1.png", "valid/ant/1.png"], "zoo: holds train, val, valid; valid are"),
         (["ant/1.png", "bee/1.png"], "zoo: class 'ant' has no sample for val and test: its 1 samples"),
     ],
 )
-def test_folders_that_are_no_domain_are_refused(tmp_path, made, message):
+def test_invalid_folders_are_refused(tmp_path, made, message):
     root = tmp_path / "zoo"
     for seed, path in enumerate(path.removeprefix("zoo/") for path in made):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -322,7 +322,7 @@ def unpack(name, folder):
 
 
 @pytest.mark.skipif(not (DATA / "hymenoptera.tar").exists(), reason="needs LANDBRIDGE_DATA with hymenoptera")
-def test_the_real_ants_and_bees(tmp_path):
+def test_the_real_ants_and_bees_are_read(tmp_path):
     domain = image_folder(str(unpack("hymenoptera", tmp_path)))
     assert domain.classes == ("ants", "bees")
     assert sum(sizes(domain)) == 397
@@ -335,7 +335,7 @@ def test_the_real_ants_and_bees(tmp_path):
 @pytest.mark.skipif(
     not (DATA / "office_caltech10_128.tar").exists(), reason="needs LANDBRIDGE_DATA with Office-Caltech"
 )
-def test_the_real_office_photographs(tmp_path):
+def test_the_real_office_photographs_are_read(tmp_path):
     root = unpack("office_caltech10_128", tmp_path)
     totals = {"amazon": 958, "caltech10": 1123, "dslr": 157, "webcam": 295}
     domains = {name: image_folder(str(root / name)) for name in totals}

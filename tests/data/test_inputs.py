@@ -22,7 +22,7 @@ def images(n, channels, height, width, seed=0):
 
 
 def smooth(channels, height, width):
-    """Photographs are smooth; on noise, filters of different precision would drift apart."""
+    """Make a smooth image, as photographs are. On noise, filters of different precision would differ."""
     y, x = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 4, width), indexing="ij")
     waves = torch.stack([(torch.sin(x * (k + 1)) * torch.cos(y + k) + 1) / 2 for k in range(channels)])
     return (waves * 255).byte().unsqueeze(0)
@@ -37,7 +37,7 @@ def test_normalisation_is_per_channel_on_the_scale_from_0_to_1():
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
 
-def test_rendering_leaves_the_raw_images_alone():
+def test_rendering_does_not_change_the_raw_images():
     raw = images(2, 3, 8, 8)
     before = raw.clone()
     spec(1, (4, 4)).render(raw)
@@ -51,7 +51,7 @@ def test_grey_becomes_three_equal_channels():
     assert torch.equal(got[:, 0], got[:, 2])
 
 
-def test_grey_has_each_channel_normalised():
+def test_each_channel_of_a_grey_image_is_normalised():
     got = ImageFormat(3, (4, 4), (0.1, 0.2, 0.3), (1.0, 2.0, 4.0)).render(images(1, 1, 4, 4))
     grey = got[:, 0] * 1.0 + 0.1
     torch.testing.assert_close(got[:, 1] * 2 + 0.2, grey)
@@ -68,7 +68,7 @@ def test_rgb_becomes_grey_as_in_pillow():
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(13, 10), (40, 60)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_resizing_is_torchvisions_and_close_to_pillows(interpolation, size, channels):
+def test_resizing_equals_torchvision_and_is_close_to_pillow(interpolation, size, channels):
     raw = smooth(channels, 26, 30)
     got = spec(channels, size, interpolation=interpolation).render(raw)
     mode = InterpolationMode(interpolation)
@@ -79,7 +79,7 @@ def test_resizing_is_torchvisions_and_close_to_pillows(interpolation, size, chan
     assert np.abs(got[0].permute(1, 2, 0).numpy() * 255 - pillow).max() < 2.5
 
 
-def test_overshoot_of_bicubic_is_cut():
+def test_overshoot_of_bicubic_interpolation_is_clipped():
     raw = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     raw[..., 4:] = 255
     got = spec(1, (31, 31), interpolation="bicubic").render(raw)
@@ -89,7 +89,7 @@ def test_overshoot_of_bicubic_is_cut():
 
 @given(st.sampled_from([1, 3]), st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 40))
 @settings(deadline=None, max_examples=25)
-def test_the_shape_is_the_one_asked_for(given_channels, channels, height, width):
+def test_the_shape_is_that_of_the_spec(given_channels, channels, height, width):
     got = spec(channels, (height, width)).render(images(2, given_channels, 17, 23))
     assert got.shape == (2, channels, height, width)
 
@@ -107,7 +107,7 @@ def test_tensors_are_read_and_selected_by_position(rows):
     assert chosen.hashes() == [inputs.hashes()[i] for i in where.tolist()]
 
 
-def test_a_selection_is_a_copy_that_holds_nothing_else():
+def test_a_selection_is_a_copy_of_the_selected_samples_only():
     rows = torch.zeros(1000, 3)
     chosen = TensorInputs(rows).select(torch.tensor([1, 2]))
     rows[1] = 7
@@ -115,17 +115,17 @@ def test_a_selection_is_a_copy_that_holds_nothing_else():
     assert not chosen.tensor.any()
 
 
-def test_other_types_are_refused():
+def test_other_dtypes_are_refused():
     with pytest.raises(TypeError, match="float64"):
         TensorInputs(torch.zeros(3, 2, dtype=torch.float64))
 
 
 @given(st.integers(0, 3), st.integers(0, 11))
 @settings(deadline=None)
-def test_hashes_are_of_the_content(row, pixel):
+def test_hashes_depend_on_the_content_only(row, pixel):
     rows = images(4, 1, 3, 4)
     before = TensorInputs(rows).hashes()
-    # A layout of another kind in memory is not another content.
+    # Another memory layout is the same content.
     assert TensorInputs(rows.permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)).hashes() == before
     assert pickle.loads(pickle.dumps(TensorInputs(rows))).hashes() == before
     rows.view(4, -1)[row, pixel] += 1

@@ -15,7 +15,7 @@ seeds = st.integers(0, 2**31)
 
 @given(values, st.integers(0, 4), seeds)
 @settings(deadline=None)
-def test_a_budget_shows_so_many_of_each_class_and_only_true_labels(y, budget, seed):
+def test_a_budget_shows_that_many_true_labels_of_each_class(y, budget, seed):
     shown = Labels(y, CLASSES, "zoo train").visible(budget, seed)
     visible = shown != HIDDEN
     assert torch.equal(shown[visible], y[visible])
@@ -24,7 +24,7 @@ def test_a_budget_shows_so_many_of_each_class_and_only_true_labels(y, budget, se
 
 @given(values, st.integers(0, 4), seeds, st.data())
 @settings(deadline=None)
-def test_garbage_in_hidden_labels_changes_nothing_that_is_visible(y, budget, seed, data):
+def test_garbage_in_hidden_labels_does_not_change_the_visible_labels(y, budget, seed, data):
     shown = Labels(y, CLASSES, "zoo train").visible(budget, seed)
     garbage = st.integers(-9, 99).filter(lambda value: value not in range(3))
     junk = torch.tensor(data.draw(st.lists(garbage, min_size=len(y), max_size=len(y))))
@@ -40,26 +40,26 @@ def test_a_larger_budget_shows_the_same_labels_and_more(y, budget, seed):
     assert torch.equal(more[few != HIDDEN], few[few != HIDDEN])
 
 
-def test_the_seed_picks_the_labelled_samples():
+def test_the_seed_selects_the_labelled_samples():
     labels = Labels(torch.arange(300) % 3, CLASSES, "zoo train")
     assert torch.equal(labels.visible(5, 1), labels.visible(5, 1))
     assert not torch.equal(labels.visible(5, 1), labels.visible(5, 2))
 
 
-def test_all_and_none():
+def test_the_budgets_all_and_zero_show_all_and_no_labels():
     y = torch.arange(9) % 3
     labels = Labels(y, CLASSES, "zoo train")
     assert torch.equal(labels.visible("all", 0), y)
     assert bool((labels.visible(0, 0) == HIDDEN).all())
 
 
-def test_asking_for_too_many_names_class_and_number():
+def test_the_error_of_a_large_budget_names_the_class_and_the_number():
     labels = Labels(torch.tensor([0, 0, 0, 1, 1, 2, 2, 2]), CLASSES, "zoo train")
     with pytest.raises(LandbridgeError, match=r"target_labels=3: zoo train has only 2 samples of class 'bee'.*most 2 "):
         labels.visible(3, 0)
 
 
-def test_opening_is_noted_and_hands_out_a_copy():
+def test_opening_is_recorded_and_returns_a_copy():
     y = torch.arange(6) % 3
     labels = Labels(y, CLASSES, "zoo test")
     opened = labels.open("final test")
@@ -69,7 +69,7 @@ def test_opening_is_noted_and_hands_out_a_copy():
     assert labels.openings == ["final test", "again"]
 
 
-def test_visible_and_digest_open_nothing():
+def test_visible_and_digest_record_no_opening():
     labels = Labels(torch.arange(6) % 3, CLASSES, "zoo test")
     labels.visible(1, 0)
     labels.digest()
@@ -79,7 +79,7 @@ def test_visible_and_digest_open_nothing():
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=20), st.data())
 @settings(deadline=None)
-def test_the_digest_changes_with_any_label_and_survives_a_copy(y, data):
+def test_the_digest_changes_with_any_label_and_not_with_a_copy(y, data):
     y = torch.tensor(y)
     digest = Labels(y, CLASSES, "zoo").digest()
     assert Labels(y.to(torch.uint8), CLASSES, "elsewhere").digest() == digest

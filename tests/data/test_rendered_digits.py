@@ -26,7 +26,7 @@ def classes(domain, split="train"):
 
 
 def width(image):
-    """Columns that are lit; of the transposed image, rows."""
+    """Return the width of the bright part; for the transposed image, its height."""
     return int(np.ptp(np.flatnonzero(image.max(0) > 30))) + 1
 
 
@@ -36,20 +36,20 @@ def fixed():
 
 
 def test_the_layout_is_that_of_mnist(fixed):
-    """Light digits of 20 pixels on black, centred by mass in 28 x 28, and all different."""
+    """Digits are bright, 20 pixels high, centred by mass in 28 x 28 black pixels, and all different."""
     assert fixed.classes == DIGITS
     assert (fixed.shape, fixed.image_kind) == ((1, 28, 28), "digits")
     first = images(fixed)[:10]
     assert len({image.tobytes() for image in first}) == 10
     for image in first:
         np.testing.assert_allclose(center_of_mass(image), [13.5, 13.5], atol=0.3)
-        # Half a pixel more at each end, where an edge falls off.
+        # The blurred edge adds half a pixel at each end.
         assert 20 <= width(image.T) <= 22
         assert image.max() > 230
         assert np.median(image) == 0
 
 
-def test_there_are_as_many_of_each_class_and_split_as_asked_for(fixed):
+def test_each_class_and_split_has_the_configured_number_of_images(fixed):
     counts = [classes(fixed, split).bincount().tolist() for split in ("train", "val", "test")]
     assert counts == [[3] * 10, [2] * 10, [1] * 10]
     assert {split: len(part.labels) for split, part in rendered_digits(fonts=FONTS[:1]).splits.items()} == {
@@ -60,7 +60,7 @@ def test_there_are_as_many_of_each_class_and_split_as_asked_for(fixed):
 
 
 @pytest.mark.parametrize("zero", [{"seed": 5, "frozen_seed": 6}, {"ranges": WIDE, "strength": 0}])
-def test_zero_ranges_are_the_fixed_render(zero, fixed):
+def test_zero_ranges_give_the_fixed_render(zero, fixed):
     domain = few(**zero)
     for split in ("train", "val", "test"):
         for image, label in zip(images(domain, split), classes(domain, split), strict=True):
@@ -68,14 +68,14 @@ def test_zero_ranges_are_the_fixed_render(zero, fixed):
 
 
 @pytest.mark.parametrize("limit", vars(WIDE))
-def test_every_range_changes_images_by_itself(limit, fixed):
+def test_each_range_alone_changes_images(limit, fixed):
     domain = few(ranges=Ranges(**{limit: getattr(WIDE, limit)}))
     changed = np.abs(images(domain) - images(fixed)).max((1, 2)) > 3
-    # A font that is drawn may be the first, and a small draw may hardly show.
+    # The drawn font may be the first one, and a small random value may hardly change the image.
     assert changed.mean() > (0.2 if limit == "font" else 0.8)
 
 
-def test_seeds_reproduce_and_leave_frozen_splits_alone():
+def test_images_follow_from_seed_and_validation_and_test_images_from_frozen_seed():
     one, same = few(ranges=WIDE), few(ranges=WIDE)
     assert one.fingerprint == same.fingerprint
     other = few(ranges=WIDE, seed=1, per_class=4)
@@ -94,7 +94,7 @@ def test_no_randomised_image_is_in_two_splits():
     assert len(set(content)) == 600
 
 
-def test_thickness_and_zoom_change_how_much_light_there_is():
+def test_thickness_and_zoom_change_the_total_brightness():
     def spread(**limit):
         domain = few(fonts=FONTS[:1], ranges=Ranges(**limit), per_class=40)
         return images(domain).sum((1, 2)).reshape(-1, 10).std(0).min()
@@ -105,25 +105,25 @@ def test_thickness_and_zoom_change_how_much_light_there_is():
     assert spread(zoom=0.3) > 2000
 
 
-def test_a_turn_and_a_shift_move_mass_by_as_much_as_they_may(fixed):
+def test_shift_and_rotation_reach_their_limits_and_not_more(fixed):
     moved = images(few(ranges=Ranges(shift=0.1), per_class=50))
     offsets = np.array([center_of_mass(image) for image in moved]) - 13.5
     assert 2.5 < np.abs(offsets).max() <= 2.8 + 0.3
     turned = images(few(ranges=Ranges(rotation=90), per_class=50))[1::10]
     lying = [width(one) > width(one.T) for one in turned]
     assert not width(images(fixed)[1]) > width(images(fixed)[1].T)
-    assert 0 < sum(lying) < 50, "some of the ones lie down"
+    assert 0 < sum(lying) < 50, "some digits 1 must be wider than high"
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.floats(0, 4), st.integers(0, 2**32))
-def test_any_strength_gives_images(strength, seed):
+def test_any_strength_gives_visible_digits(strength, seed):
     made = images(few(fonts=FONTS[:1], ranges=WIDE, strength=strength, seed=seed))
     assert made.shape == (30, 28, 28)
     assert made.max() > 60
 
 
-def test_dejavu_is_there_in_full():
+def test_the_default_fonts_are_all_of_dejavu():
     domain = rendered_digits(ranges=Ranges(font=1), per_class=100, val_per_class=1, test_per_class=1)
     for digit in range(10):
         assert len({image.tobytes() for image in images(domain)[digit::10]}) >= len(DEJAVU) - 1
@@ -132,17 +132,17 @@ def test_dejavu_is_there_in_full():
 @pytest.mark.parametrize(
     ("font", "message"),
     [
-        ("nowhere.ttf", "nowhere.ttf is no font that can be read"),
+        ("nowhere.ttf", "nowhere.ttf cannot be read"),
         ("DejaVuSansDisplay.ttf", "does not have ten different digits"),
     ],
 )
-def test_a_font_without_digits_is_refused(font, message):
+def test_a_missing_font_and_a_font_without_digits_are_refused(font, message):
     path = f"{matplotlib.get_data_path()}/fonts/ttf/{font}"
     with pytest.raises(LandbridgeError, match=message):
         rendered_digits(fonts=[FONTS[0], path])
 
 
-def test_the_configured_ranges_are_recorded_and_arrive(tiny):
+def test_the_configured_ranges_are_recorded_and_used(tiny):
     few_images = ["source.per_class=4", "source.val_per_class=1", "source.test_per_class=1"]
     record = tiny("source=rendered_digits", "target=uci_digits", "source.ranges.rotation=5", *few_images)
     assert record.config["source"]["ranges"]["rotation"] == 5
@@ -153,6 +153,6 @@ def test_the_configured_ranges_are_recorded_and_arrive(tiny):
 
 
 @pytest.mark.parametrize("setting", ["source.strength=-1", "source.ranges.contrast=1.5", "source.ranges.rotatoin=3"])
-def test_impossible_ranges_are_refused(setting, tiny):
+def test_invalid_ranges_are_refused(setting, tiny):
     with pytest.raises(LandbridgeError, match=setting.split("=")[0]):
         tiny("source=rendered_digits", "target=uci_digits", setting)

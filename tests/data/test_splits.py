@@ -12,7 +12,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @st.composite
 def grouped_labels(draw):
-    """Labels whose groups each hold one class, with a few groups of several samples."""
+    """Draw labels and groups of one to six samples; each group has one class."""
     sizes = draw(st.lists(st.lists(st.integers(1, 6), min_size=3, max_size=12), min_size=2, max_size=4))
     labels = [label for label, groups in enumerate(sizes) for size in groups for _ in range(size)]
     groups = [
@@ -28,7 +28,7 @@ def sides(positions):
 
 @given(st.lists(st.integers(6, 60), min_size=2, max_size=5), seeds)
 @settings(deadline=None, max_examples=50)
-def test_every_class_is_divided_in_the_wanted_shares(counts, seed):
+def test_every_class_has_the_wanted_shares_without_groups(counts, seed):
     labels = torch.tensor([label for label, count in enumerate(counts) for _ in range(count)])
     positions = split_indices(labels, val=0.1, test=0.2, seed=seed)
     for label, count in enumerate(counts):
@@ -40,7 +40,7 @@ def test_every_class_is_divided_in_the_wanted_shares(counts, seed):
 
 @given(grouped_labels(), shares, shares, seeds)
 @settings(deadline=None, max_examples=100)
-def test_a_partition_that_divides_no_group_and_leaves_no_class_out(sample, val, test, seed):
+def test_splits_are_a_partition_that_divides_no_group_and_omits_no_class(sample, val, test, seed):
     labels, groups, largest = sample
     positions = split_indices(labels, groups, val=val, test=test, seed=seed)
     assert list(positions) == list(SPLITS)
@@ -61,7 +61,7 @@ def test_a_partition_that_divides_no_group_and_leaves_no_class_out(sample, val, 
 
 @given(grouped_labels(), seeds)
 @settings(deadline=None, max_examples=30)
-def test_the_split_depends_on_the_seed_and_not_on_what_groups_are_called(sample, seed):
+def test_splits_do_not_depend_on_the_names_of_groups_or_on_global_seeds(sample, seed):
     labels, groups, _ = sample
     state = torch.get_rng_state(), np.random.get_state()[1].copy()
     first = split_indices(labels, groups, seed=seed)
@@ -71,18 +71,19 @@ def test_the_split_depends_on_the_seed_and_not_on_what_groups_are_called(sample,
     assert np.array_equal(state[1], np.random.get_state()[1])
 
 
-def test_seeds_differ():
+def test_different_seeds_give_different_splits():
     labels = torch.arange(200) % 4
     assert sides(split_indices(labels, seed=0)) != sides(split_indices(labels, seed=1))
 
 
-def test_groups_of_one_change_nothing():
+def test_groups_of_one_sample_change_nothing():
     labels = torch.arange(100) % 3
     assert sides(split_indices(labels)) == sides(split_indices(labels, [f"hash{i}" for i in range(100)]))
 
 
-def test_one_large_group_does_not_swallow_a_split():
-    # 2 + 2 + 96: dealt greedily until a share is full, the large group would end in the test half of the time.
+def test_one_large_group_goes_to_train():
+    # The groups have 2, 2 and 96 samples. If test were filled until its share is reached, the large group would often
+    # go to test.
     labels = torch.zeros(100, dtype=torch.long)
     groups = [0, 0, 1, 1] + [2] * 96
     for seed in range(20):
@@ -97,7 +98,7 @@ def test_groups_may_be_any_values():
     assert side[0] == side[1]
     assert side[3] == side[4]
     assert side[5] == side[7]
-    # 1 and "1" are different groups: some seed parts them.
+    # 1 and "1" are different groups, so some seed puts them into different splits.
     assert any((s := sides(split_indices(labels, groups, seed=seed)))[5] != s[6] for seed in range(20))
 
 

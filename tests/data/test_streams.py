@@ -1,4 +1,4 @@
-"""The order of samples, and streams that carry labels only where the setting shows them."""
+"""The order of samples, and streams that have labels only if the setting shows them."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def epoch(order: StreamIndices, number: int) -> list[dict[str, list[int]]]:
 
 
 def flow(order: StreamIndices, epochs: int, name: str = "source") -> list[int]:
-    """Return all samples of a stream in the order in which a run of some epochs sees them."""
+    """Return all samples of a stream in the order in which a run of some epochs reads them."""
     return [index for number in range(epochs) for step in epoch(order, number) for index in step[name]]
 
 
@@ -41,7 +41,7 @@ def test_every_pass_covers_every_sample_once(size, batch, steps, seed):
 
 
 @given(SIZES, SIZES, BATCH, STEPS, SEED, st.integers(0, 5))
-def test_any_epoch_can_be_the_first_one_and_other_streams_do_not_matter(one, other, batch, steps, seed, number):
+def test_an_epoch_does_not_depend_on_earlier_epochs_or_on_other_streams(one, other, batch, steps, seed, number):
     straight = StreamIndices({"source": one, "target": other}, batch, steps, seed)
     for before in range(number):
         epoch(straight, before)
@@ -49,7 +49,7 @@ def test_any_epoch_can_be_the_first_one_and_other_streams_do_not_matter(one, oth
     assert [step["source"] for step in epoch(straight, number)] == [step["source"] for step in resumed]
 
 
-def test_passes_seeds_and_streams_are_shuffled_apart():
+def test_each_pass_seed_and_stream_has_its_own_order():
     def first_pass(seed: int = 0, name: str = "source", number: int = 0) -> tuple[int, ...]:
         return tuple(epoch(StreamIndices({name: 50}, 50, 1, seed), number)[0][name])
 
@@ -57,7 +57,7 @@ def test_passes_seeds_and_streams_are_shuffled_apart():
 
 
 @given(st.integers(1, 5), st.integers(1, 8), STEPS, SEED, st.integers(1, 4))
-def test_ranks_part_the_global_batch(batch, batches, steps, seed, world):
+def test_ranks_divide_the_global_batch(batch, batches, steps, seed, world):
     size = batch * world * batches
     alone = epoch(StreamIndices({"source": size}, batch * world, steps, seed), 1)
     ranks = [epoch(StreamIndices({"source": size}, batch, steps, seed, rank, world), 1) for rank in range(world)]
@@ -85,14 +85,14 @@ def test_an_unlabelled_stream_has_no_labels_in_any_process(inputs, workers):
         assert torch.equal(batch["source"]["x"][:, 0, 0, 0], batch["source"]["index"].byte() * 4)
 
 
-def test_the_labels_of_an_unlabelled_output_raise():
+def test_reading_the_labels_of_an_unlabelled_output_raises():
     blank = torch.zeros(2, 3)
     with pytest.raises(LandbridgeError, match="the stream target_unlabelled carries no labels"):
         _ = Output("target_unlabelled", blank, blank, torch.arange(2)).y
     assert Output("source", blank, blank, torch.arange(2), torch.ones(2)).y.tolist() == [1, 1]
 
 
-def test_a_labelled_stream_holds_the_samples_whose_labels_are_shown(inputs):
+def test_a_labelled_stream_holds_the_samples_with_visible_labels(inputs):
     stream = labelled(inputs, None, torch.tensor([-1, 2, -1, 0, 1, -1]))
     assert len(stream.inputs) == 3
     batch = stream.read(torch.tensor([2, 0]))
@@ -110,7 +110,7 @@ def test_evaluation_reads_every_sample_once_in_order(size, batch_size):
     assert all(len(batch["index"]) == batch_size for batch in batches[:-1])
 
 
-# ---- which streams there are
+# ---- the choice of streams
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_evaluation_reads_every_sample_once_in_order(size, batch_size):
         ({"target_unlabelled"}, {"source"}, 0, True, {"source", "target_unlabelled"}),
     ],
 )
-def test_a_run_builds_what_its_strategy_needs_and_can_use(needs, optional, labels, has_source, chosen):
+def test_a_run_builds_the_streams_that_its_strategy_needs_and_can_use(needs, optional, labels, has_source, chosen):
     assert choose_streams("S", frozenset(needs), frozenset(optional), labels, has_source) == chosen
 
 
@@ -147,7 +147,7 @@ def test_a_run_builds_what_its_strategy_needs_and_can_use(needs, optional, label
         ),
     ],
 )
-def test_what_the_setting_does_not_provide_is_named(needs, labels, has_source, message):
+def test_the_error_names_a_stream_that_the_setting_does_not_provide(needs, labels, has_source, message):
     with pytest.raises(LandbridgeError) as error:
         choose_streams("S", frozenset(needs), frozenset(), labels, has_source)
     assert str(error.value) == message

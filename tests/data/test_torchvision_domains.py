@@ -1,4 +1,4 @@
-"""Small files in the published formats stand for the data sets; a server on this machine stands for their hosts."""
+"""Data sets of torchvision, tested with small files in the published formats and a local web server."""
 
 import bz2
 import contextlib
@@ -44,7 +44,7 @@ def idx_bytes(array):
 
 
 def libsvm_bytes(pixels, labels):
-    # The value of a pixel lies in [-1, 1]; a hair above the step, since the reader cuts decimals off.
+    # The value of a pixel lies in [-1, 1]. It is slightly above the exact value, because the reader truncates decimals.
     rows = (pixels.reshape(len(pixels), -1) + 0.01) / 255 * 2 - 1
     lines = (
         f"{label + 1} " + " ".join(f"{k}:{value:.6f}" for k, value in enumerate(row, 1))
@@ -54,7 +54,7 @@ def libsvm_bytes(pixels, labels):
 
 
 def write_unpacked(dataset, root):
-    """Write a data set as its reader finds it, and return what was written."""
+    """Write a data set in the layout that its reader expects, and return the samples."""
     parts = {"train": samples(dataset, TRAIN, 0), "test": samples(dataset, TEST, 1)}
     files = [root / file for file in SOURCES[dataset].files]
     for file in files:
@@ -68,7 +68,7 @@ def write_unpacked(dataset, root):
             file.write_bytes(libsvm_bytes(*part))
     elif dataset == "svhn":
         for file, (pixels, y) in zip(files, parts.values(), strict=True):
-            # The published files call the digit 0 class 10.
+            # In the published files, the digit 0 has the label 10.
             savemat(file, {"X": pixels.transpose(2, 3, 1, 0), "y": np.where(y == 0, 10, y)[:, None].astype(np.uint8)})
     else:
         pixels, y = parts["train"]
@@ -80,7 +80,7 @@ def write_unpacked(dataset, root):
 
 
 def publish(dataset, unpacked, site):
-    """Lay a data set out as its host does, and return checksums by name."""
+    """Write a data set in the layout of its host, and return checksums by name."""
     for file in (unpacked / name for name in SOURCES[dataset].files):
         if dataset in ("mnist", "fashion_mnist"):
             (site / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
@@ -93,7 +93,7 @@ def publish(dataset, unpacked, site):
 
 
 def redirect(monkeypatch, dataset, unpacked, md5, url):
-    """Tell torchvision where the data set is published, and what its checksums are."""
+    """Set the address and the checksums of the data set in torchvision."""
     reader = getattr(datasets, SOURCES[dataset].reader)
     if dataset in ("mnist", "fashion_mnist"):
         monkeypatch.setattr(reader, "mirrors", [url])
@@ -112,7 +112,7 @@ def redirect(monkeypatch, dataset, unpacked, md5, url):
 
 
 class Host:
-    """A web server with one folder, that keeps a list of what it was asked for."""
+    """A web server for one folder, with a list of the requested paths."""
 
     def __init__(self, folder):
         self.requests = requests = []
@@ -134,7 +134,7 @@ class Host:
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """Return a function that publishes a data set: (files as they lie unpacked, what they hold, host)."""
+    """Return a function that publishes a data set and returns (folder of unpacked files, samples, host)."""
     with contextlib.ExitStack() as stack:
 
         def start(dataset):
@@ -173,14 +173,14 @@ def check_content(domain, dataset, parts):
 
 
 @everyone
-def test_files_that_are_there_are_read_without_a_network(dataset, published):
+def test_existing_files_are_read_without_a_network(dataset, published):
     unpacked, parts, host = published(dataset)
     check_content(torchvision_domain(dataset, root=str(unpacked)), dataset, parts)
     assert host.requests == []
 
 
 @everyone
-def test_missing_files_are_downloaded_once_and_whole(dataset, published, tmp_path):
+def test_missing_files_are_downloaded_once_and_completely(dataset, published, tmp_path):
     _, parts, host = published(dataset)
     root = tmp_path / "new" / "cache"
     check_content(torchvision_domain(dataset, root=str(root)), dataset, parts)
@@ -192,7 +192,7 @@ def test_missing_files_are_downloaded_once_and_whole(dataset, published, tmp_pat
 
 
 @everyone
-def test_without_a_network_the_message_says_which_files_belong_where(dataset, published, tmp_path):
+def test_the_error_without_a_network_names_the_files_and_their_folder(dataset, published, tmp_path):
     host = published(dataset)[2]
     host.close()
     host.close = lambda: None
@@ -205,7 +205,7 @@ def test_without_a_network_the_message_says_which_files_belong_where(dataset, pu
 
 
 @pytest.mark.parametrize("dataset", ["usps", "mnist"])
-def test_a_download_that_breaks_off_leaves_nothing(dataset, published, tmp_path):
+def test_a_failed_download_leaves_no_files(dataset, published, tmp_path):
     published(dataset)
     last = max((tmp_path / "site").iterdir())
     last.write_bytes(last.read_bytes()[:-9])
@@ -214,7 +214,7 @@ def test_a_download_that_breaks_off_leaves_nothing(dataset, published, tmp_path)
     assert list((tmp_path / "root").iterdir()) == []
 
 
-def test_a_file_of_ones_own_is_not_replaced(published, tmp_path):
+def test_an_existing_file_is_not_replaced_by_a_download(published, tmp_path):
     unpacked, parts, _ = published("usps")
     root = tmp_path / "root"
     root.mkdir()
@@ -225,7 +225,7 @@ def test_a_file_of_ones_own_is_not_replaced(published, tmp_path):
 
 
 @everyone
-def test_damaged_files_are_named(dataset, published):
+def test_the_error_names_a_damaged_file(dataset, published):
     unpacked, _, _ = published(dataset)
     damaged = unpacked / SOURCES[dataset].files[0]
     damaged.write_bytes(damaged.read_bytes()[:-200])
@@ -233,7 +233,7 @@ def test_damaged_files_are_named(dataset, published):
         torchvision_domain(dataset, root=str(unpacked))
 
 
-def test_the_split_seed_moves_the_validation_split_only(published):
+def test_the_split_seed_changes_the_validation_split_only(published):
     unpacked, _, _ = published("usps")
     one, same, other = (torchvision_domain("usps", root=str(unpacked), split_seed=seed) for seed in (0, 0, 1))
     assert one.fingerprint == same.fingerprint
@@ -254,13 +254,13 @@ def test_a_home_folder_may_be_abbreviated(published, monkeypatch):
     check_content(torchvision_domain("usps", root="~/unpacked"), "usps", parts)
 
 
-def test_class_names_of_clothes_stand_in_the_published_order():
+def test_class_names_of_fashion_mnist_have_the_published_order():
     published = [name.split("/")[0].lower() for name in datasets.FashionMNIST.classes]
     assert published == list(SOURCES["fashion_mnist"].classes)
 
 
 @pytest.mark.skipif(not (DATA / "usps" / "usps.bz2").exists(), reason="needs LANDBRIDGE_DATA with usps")
-def test_the_real_usps():
+def test_the_real_usps_is_read():
     domain = torchvision_domain("usps", root=str(DATA / "usps"))
     with np.load(DATA / "usps" / "usps.npz") as opened:
         arrays = dict(opened)

@@ -13,7 +13,7 @@ Y = np.arange(60) % 3
 
 @pytest.fixture
 def save(tmp_path):
-    """A function that writes an `.npz` file of arrays and returns its path."""
+    """Return a function that writes an `.npz` file of arrays and returns its path."""
 
     def write(name="features.npz", **arrays):
         np.savez(tmp_path / name, **{"x": X, "y": Y, **arrays})
@@ -28,7 +28,7 @@ def pairs(domain, split):
     return set(zip(map(bytes, part.inputs.tensor.numpy()), names, strict=True))
 
 
-def test_every_vector_keeps_its_values_and_its_label(save):
+def test_each_vector_keeps_its_values_and_its_label(save):
     domain = vectors(save())
     assert (domain.name, domain.shape, domain.modality) == ("features", (5,), "vector")
     assert domain.classes == ("0", "1", "2")
@@ -48,7 +48,7 @@ def test_every_vector_keeps_its_values_and_its_label(save):
         ({"classes": np.array(["mug", "bike", "desk"])}, ("mug", "bike", "desk")),
     ],
 )
-def test_classes_are_the_sorted_labels_or_those_that_are_named(arrays, classes, save):
+def test_classes_are_the_sorted_labels_or_the_given_names(arrays, classes, save):
     domain = vectors(save(**arrays))
     assert domain.classes == classes
     labels = arrays["classes"][Y] if "classes" in arrays else arrays["y"]
@@ -57,7 +57,7 @@ def test_classes_are_the_sorted_labels_or_those_that_are_named(arrays, classes, 
     assert found == set(zip(map(bytes, X), names, strict=True))
 
 
-def test_given_splits_stay_and_missing_ones_are_carved_out_of_train(save):
+def test_given_splits_are_kept_and_missing_ones_are_taken_from_train(save):
     split = np.array(["train"] * 30 + ["val"] * 12 + ["test"] * 18)
     domain = vectors(save(split=split))
     for name in ("train", "val", "test"):
@@ -87,35 +87,35 @@ def with_(value, dtype=np.float64):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": with_(np.nan)}, r"1 numbers in x are not finite as 32-bit floats, first nan at \[7, 2\]"),
-        ({"x": with_(1e300)}, r"not finite as 32-bit floats, first inf at \[7, 2\]"),
+        ({"x": with_(np.nan)}, r"1 numbers in x are not finite as 32-bit floats; the first is nan at \[7, 2\]"),
+        ({"x": with_(1e300)}, r"not finite as 32-bit floats; the first is inf at \[7, 2\]"),
         ({"x": X[:, :, None]}, r"x holds float32 of the shape \(60, 5, 1\)"),
         ({"x": X.astype(str)}, "x holds <U32"),
-        ({"x": np.array([{}, {}])}, "no .npz file of plain arrays"),
+        ({"x": np.array([{}, {}])}, "cannot be read as a .npz file of plain arrays"),
         ({"y": Y[:59]}, r"y has the shape \(59,\), not \(60,\)"),
         ({"y": Y[:, None]}, r"y has the shape \(60, 1\)"),
-        ({"y": Y + 0.5}, "y holds float64, which is neither whole numbers nor text"),
-        ({"y": np.where(Y, np.nan, 1)}, "y holds float64, which is neither"),
-        ({"y": np.where(Y, np.inf, 1)}, "y holds float64, which is neither"),
+        ({"y": Y + 0.5}, "y holds float64; it must hold whole numbers or text"),
+        ({"y": np.where(Y, np.nan, 1)}, "y holds float64; it must"),
+        ({"y": np.where(Y, np.inf, 1)}, "y holds float64; it must"),
         ({"y": np.zeros(60, int)}, "y has 1 classes"),
         ({"classes": np.array(["a", "b"])}, "y must hold whole numbers from 0 to 1"),
-        ({"classes": np.array(["a", "b", "a"])}, "classes is not a row of different names"),
+        ({"classes": np.array(["a", "b", "a"])}, "classes must be one row of different names"),
         ({"classes": np.array(["a", "b", "c", "d"])}, "class 'd' has no sample"),
         ({"y": np.array(["a", "b", "c"])[Y], "classes": np.array(["a", "b", "c"])}, "y must hold whole numbers"),
         ({"groups": np.arange(3)}, r"groups has the shape \(3,\)"),
         ({"split": np.array(["train", "dev"])[Y % 2]}, "split holds 'dev'; valid: train, val, test"),
         ({"split": Y}, "split holds 0, 1, 2; valid"),
-        ({"split": np.array(["val", "test"])[Y % 2]}, "split gives no sample to train"),
+        ({"split": np.array(["val", "test"])[Y % 2]}, "split assigns no sample to train"),
     ],
 )
-def test_wrong_arrays_are_refused_in_one_sentence(arrays, message, save):
+def test_invalid_arrays_are_refused_in_one_line(arrays, message, save):
     file = save(**arrays)
     with pytest.raises(LandbridgeError, match=message) as caught:
         vectors(file)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_missing_or_something_else_is_refused(tmp_path):
+def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     with pytest.raises(LandbridgeError, match="file is not set"):
         vectors()
     with pytest.raises(LandbridgeError, match="there is no such file"):
@@ -127,14 +127,14 @@ def test_a_file_that_is_missing_or_something_else_is_refused(tmp_path):
     (tmp_path / "text.npz").write_text("x, y")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:-40])
     for name in ("array.npy", "text.npz", "cut.npz"):
-        with pytest.raises(LandbridgeError, match=f"{name}: is no .npz file"):
+        with pytest.raises(LandbridgeError, match=f"{name}: cannot be read as a .npz file"):
             vectors(str(tmp_path / name))
 
 
-# ---- a backbone that takes their width
+# ---- backbones for vectors
 
 
-def test_the_mlp_takes_vectors_of_any_width_and_every_image_as_a_grey_one():
+def test_the_mlp_reads_vectors_of_any_width_and_all_images_as_grey_ones():
     network = MLP(shape=(7,), widths=(6, 4))
     assert network.spec is None
     assert network(torch.randn(3, 7)).shape == (3, 4)
@@ -152,7 +152,7 @@ def blobs(width, seed, shift=0.0):
 
 @pytest.fixture
 def transfer(tiny, save):
-    """A function that runs a transfer between two files of the given widths."""
+    """Return a function that runs a transfer between two files of vectors of the given widths."""
 
     def launch(widths, *overrides, **settings):
         files = [save(f"{role}.npz", **blobs(width, n, n)) for n, (role, width) in enumerate(widths.items())]
@@ -177,7 +177,7 @@ def test_dann_learns_from_vectors_of_any_width(width, transfer, tmp_path):
     assert not again.start["initialised"]
 
 
-def test_a_source_model_has_the_width_too(transfer, tmp_path):
+def test_the_source_model_reads_vectors_of_the_same_width(transfer, tmp_path):
     cache = f"start.cache='{tmp_path / 'cache'}'"
     record = transfer({"source": 4, "target": 4}, "strategy=fine_tune", "target_labels=2", "start=source", cache)
     assert record.start["loaded"] > 0
@@ -185,7 +185,7 @@ def test_a_source_model_has_the_width_too(transfer, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", [["dann"], ["fine_tune", "start=source", "target_labels=2"]])
-def test_two_widths_are_refused_before_training(strategy, transfer, tmp_path):
+def test_domains_of_two_widths_are_refused_before_training(strategy, transfer, tmp_path):
     strategy, *more = strategy
     with pytest.raises(LandbridgeError) as caught:
         transfer({"source": 3, "target": 5}, f"strategy={strategy}", *more)
@@ -196,7 +196,7 @@ def test_two_widths_are_refused_before_training(strategy, transfer, tmp_path):
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_vectors_beside_images_are_refused(tiny, save):
+def test_a_source_of_images_with_a_target_of_vectors_is_refused(tiny, save):
     file = save(classes=np.array(["bar", "beam", "cross"]))
     with pytest.raises(LandbridgeError, match="source noon holds images, but target features holds vectors of width 5"):
         tiny("target=vectors", f"target.file='{file}'", "backbone=mlp")
@@ -207,7 +207,7 @@ def test_a_backbone_for_images_refuses_vectors(transfer):
         transfer({"source": 3, "target": 3}, "backbone=digits_cnn")
 
 
-def test_the_width_is_no_setting(transfer):
+def test_the_width_cannot_be_configured(transfer):
     with pytest.raises(LandbridgeError, match=r"backbone\.shape +is set by landbridge"):
         transfer({"source": 3, "target": 3}, "backbone.shape=[3]")
 
@@ -216,7 +216,7 @@ def wide(shape: tuple[int, ...]) -> MLP:
     return MLP(shape, widths=(12,))
 
 
-def test_a_function_that_makes_a_backbone_is_told_the_shape_too(transfer):
+def test_a_function_that_returns_a_backbone_gets_the_shape_too(transfer):
     function = f"backbone._target_={wide.__module__}.wide"
     record = transfer({"source": 3, "target": 3}, function)
     assert record.cost["parameters"] == (3 * 12 + 2 * 12) + (12 * 3 + 3)

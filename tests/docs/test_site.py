@@ -1,4 +1,4 @@
-"""The site has every page, every strategy, and examples that work. `make docs` builds it, with warnings as errors."""
+"""The site has every page and every strategy, and its examples work. `make docs` builds it, with warnings as errors."""
 
 import re
 from collections import Counter
@@ -20,15 +20,15 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 METHODS = sorted((DOCS / "methods").glob("*.md"))
 DIRECTIVE = re.compile(r"^::: (\S+)\n(?:    options:\n      heading: (.+)\n)?", re.MULTILINE)
-#: Strategies of which a file makes another method by a term.
+#: Strategies that become another method if a file adds a term to them.
 CARRIERS = {f"landbridge.strategies.{name}" for name in ("Supervised", "TargetOnly", "DANN")}
 SHOWN = [directive for page in METHODS for directive in DIRECTIVE.findall(page.read_text())]
 
 
 def methods():
-    """Names of the strategies in the configuration, by the class that describes them.
+    """Return the names of the configured strategies, by the class that describes them.
 
-    That is the class of the term where a file adds one to a strategy that stands for itself elsewhere.
+    If a file adds a term to a strategy, this is the class of the term.
     """
     names: dict[str, list[str]] = {}
     for path in sorted((ROOT / "conf" / "strategy").glob("*.yaml")):
@@ -59,12 +59,12 @@ def test_every_strategy_is_on_one_page_under_its_names():
     assert headings == {path: set(names) for path, names in methods().items()}
 
 
-def test_nothing_is_shown_twice():
+def test_no_object_is_shown_twice():
     assert [path for path, count in Counter(path for path, _ in SHOWN).items() if count > 1] == []
 
 
 @pytest.mark.parametrize("module", [losses, selection, statistics, tuning], ids=lambda module: module.__name__)
-def test_all_that_a_module_offers_is_shown(module):
+def test_every_public_object_of_a_module_is_shown(module):
     helpers = {"accuracy", "RULES", "merge_lora", "restore_adapters"}
     shown = {path.rpartition(".")[2] for path, _ in SHOWN if path.rpartition(".")[0] == module.__name__}
     assert shown == set(module.__all__) - helpers
@@ -84,7 +84,7 @@ def test_every_term_and_every_strategy_is_shown(module, names):
 
 @pytest.fixture(scope="module")
 def examples():
-    """What the examples of the page on extending define, by name."""
+    """Return the objects that the examples in docs/extending.md define, by name."""
     defined: dict[str, object] = {}
     for block in re.findall(r"^```python\n(.*?)^```", (DOCS / "extending.md").read_text(), re.MULTILINE | re.DOTALL):
         exec(block, defined)

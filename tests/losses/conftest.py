@@ -9,13 +9,13 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())
 
 @pytest.fixture(scope="session")
 def given():
-    """The golden inputs as float64 tensors (labels stay integers)."""
+    """Return the golden inputs as float64 tensors; labels stay integers."""
     return {name: _tensor(value) for name, value in GOLDEN["inputs"].items()}
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """A function that compares a result with the golden value of a name, to 1e-10."""
+    """Return a function that compares a result with the golden value of that name, up to 1e-10."""
 
     def matches(value, name):
         expected = torch.tensor(GOLDEN["values"][name], dtype=torch.float64)
@@ -26,7 +26,7 @@ def golden():
 
 @pytest.fixture
 def draw():
-    """Standard normal float64 samples from a fixed seed; each call goes on where the last one ended."""
+    """Return a function that draws standard normal float64 samples; all calls share one generator with a fixed seed."""
     generator = torch.Generator().manual_seed(0)
     return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 

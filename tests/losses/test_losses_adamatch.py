@@ -6,12 +6,12 @@ from scipy.special import log_softmax, softmax
 from landbridge.losses import adamatch, aligned_distribution, relative_threshold
 
 
-def test_alignment_changes_nothing_where_the_mean_predictions_agree(draw):
+def test_alignment_changes_nothing_if_the_mean_predictions_are_equal(draw):
     p = draw(6, 4).softmax(1)
     torch.testing.assert_close(aligned_distribution(p, p.flip(0)), p)
 
 
-def test_alignment_moves_predictions_towards_classes_that_the_source_has_more_of(draw):
+def test_alignment_moves_predictions_towards_frequent_source_classes(draw):
     source, target = draw(50, 3).softmax(1), (draw(40, 3) + torch.tensor([2.0, 0.0, 0.0])).softmax(1)
     aligned = aligned_distribution(target, source)
     torch.testing.assert_close(aligned.sum(1), torch.ones(40, dtype=torch.float64))
@@ -19,12 +19,12 @@ def test_alignment_moves_predictions_towards_classes_that_the_source_has_more_of
     assert (aligned.mean(0) - source.mean(0)).abs().sum() < gap / 2
 
 
-def test_a_class_that_the_target_never_has_stays_finite():
+def test_a_class_with_target_probability_0_gives_finite_values():
     target = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     assert aligned_distribution(target, torch.full((2, 2), 0.5)).isfinite().all()
 
 
-def test_the_threshold_follows_the_sources_confidence():
+def test_the_threshold_is_proportional_to_the_sources_confidence():
     assert relative_threshold(torch.eye(3), 0.9) == pytest.approx(0.9)
     assert relative_threshold(torch.full((2, 4), 0.25), 0.8) == pytest.approx(0.2)
 
@@ -40,7 +40,7 @@ def test_loss_equals_its_definition(draw):
     assert float(adamatch(source, weak, strong)) == pytest.approx(np.float64(expected))
 
 
-def test_only_strong_views_learn(draw):
+def test_only_strong_views_get_a_gradient(draw):
     logits = [draw(5, 3).requires_grad_() for _ in range(3)]
     adamatch(*logits, tau=0.0).backward()
     assert [each.grad is None for each in logits] == [True, True, False]

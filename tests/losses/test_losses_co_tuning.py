@@ -12,6 +12,6 @@ def test_each_row_is_the_mean_prediction_of_its_class(draw):
     torch.testing.assert_close(table[1], torch.full((4,), 0.25, dtype=torch.float64))
 
 
-def test_source_classes_that_are_the_targets_relate_to_themselves():
+def test_equal_source_and_target_classes_give_the_identity():
     y = torch.arange(12) % 3
     assert class_relationship(torch.eye(3)[y], y, 3).equal(torch.eye(3))

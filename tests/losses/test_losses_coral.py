@@ -31,7 +31,7 @@ def test_a_shift_changes_only_the_variant_with_means(draw):
     torch.testing.assert_close(coral_with_mean(x + shift, x), shift.square().mean())
 
 
-def test_rotating_both_samples_alike_changes_nothing(draw):
+def test_the_same_rotation_of_both_samples_changes_nothing(draw):
     x, y, (rotation, _) = draw(9, 4), draw(6, 4), torch.linalg.qr(draw(4, 4))
     torch.testing.assert_close(coral(x @ rotation, y @ rotation), coral(x, y))
     torch.testing.assert_close(coral_with_mean(x @ rotation, y @ rotation), coral_with_mean(x, y))
@@ -43,6 +43,6 @@ def test_gradients(draw):
     assert torch.autograd.gradcheck(coral_with_mean, samples)
 
 
-def test_one_row_has_no_covariance(draw):
+def test_one_row_is_refused(draw):
     with pytest.raises(ValueError, match="at least two rows, got 1"):
         coral(draw(5, 3), draw(1, 3))

@@ -6,7 +6,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softmax
 from landbridge.losses import domain_loss, entropy_weights, multilinear_map, randomised_multilinear_map
 
 
-def test_each_domain_counts_one_half_whatever_its_size(draw):
+def test_each_domain_has_weight_one_half_for_any_batch_size(draw):
     source, target = draw(3, 1), draw(7, 1)
     expected = 0.5 * binary_cross_entropy_with_logits(source, torch.ones_like(source))
     expected += 0.5 * binary_cross_entropy_with_logits(target, torch.zeros_like(target))
@@ -14,7 +14,7 @@ def test_each_domain_counts_one_half_whatever_its_size(draw):
     torch.testing.assert_close(domain_loss(source.flatten(), target.flatten()), expected)
 
 
-def test_an_undecided_discriminator_loses_log_2_and_a_sure_one_stays_finite():
+def test_the_loss_is_log_2_for_an_undecided_discriminator_and_finite_for_a_confident_one():
     zero, large = torch.zeros(4, 1), torch.full((4, 1), 1e4)
     torch.testing.assert_close(domain_loss(zero, zero), torch.tensor(math.log(2)))
     assert domain_loss(large, -large) == 0
@@ -40,7 +40,7 @@ def test_entropy_weights(given, golden):
     torch.testing.assert_close(entropy_weights(one_hot_and_uniform), torch.tensor([2.0, 4 / 3]))
 
 
-def test_multilinear_map_is_the_outer_product_and_spares_the_head(draw):
+def test_multilinear_map_is_the_outer_product_and_gives_the_head_no_gradient(draw):
     features, logits = draw(3, 4).requires_grad_(), draw(3, 2).requires_grad_()
     mapped = multilinear_map(features, softmax(logits, dim=1))
     for row, f, p in zip(mapped, features, softmax(logits, dim=1), strict=True):

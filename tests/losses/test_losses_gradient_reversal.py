@@ -24,21 +24,21 @@ def test_it_has_the_gradient_of_the_negated_function(draw):
     torch.testing.assert_close(reversed_, expected)
 
 
-def test_the_second_derivative_goes_through(draw):
+def test_the_second_derivative_exists(draw):
     x = draw(5).requires_grad_()
     (first,) = torch.autograd.grad(reverse_gradient(x, 0.5).pow(3).sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), x)
-    # d/dx of -0.5 * 3 R(x)^2 is -0.5 * 6 x with the sign reversed once more, and scaled, by the inner layer.
+    # The derivative of -0.5 * 3 R(x)^2 is -0.5 * 6 x, which the inner reversal negates and scales once more.
     torch.testing.assert_close(second, -0.5 * -0.5 * 6 * x.detach())
 
 
-def test_many_runs_side_by_side_each_with_its_own_scale(draw):
+def test_runs_under_vmap_can_have_different_scales(draw):
     x, scales = draw(4, 3), torch.tensor([0.0, 1.0, 2.0, 3.0], dtype=torch.float64)
     gradient = torch.func.grad(lambda z, scale: reverse_gradient(z, scale).square().sum())
     torch.testing.assert_close(torch.func.vmap(gradient)(x, scales), -scales[:, None] * 2 * x)
 
 
-def test_scale_reaches_the_encoder_only(draw):
+def test_the_scale_affects_only_the_encoder(draw):
     x, encoder, discriminator = draw(8, 5), draw(5, 4).requires_grad_(), draw(4, 1).requires_grad_()
 
     def gradients(transform):

@@ -13,9 +13,9 @@ def test_golden(given, golden):
     golden(mdd_objective(main, adversary, main, adversary), "mdd_adversary_objective")
 
 
-def test_equal_heads_by_hand():
+def test_the_value_of_equal_heads_equals_a_value_computed_by_hand():
     source, target = torch.tensor([[0.0, math.log(3)]]), torch.tensor([[math.log(4), 0.0]])
-    # The decisions have probability 3/4 on the source and 4/5 on the target.
+    # The predicted classes have probability 3/4 on the source and 4/5 on the target.
     value = mdd_objective(source, source, target, target, gamma=1.0)
     assert value.item() == pytest.approx(math.log(3 / 4) + math.log(1 / 5))
 
@@ -27,7 +27,7 @@ def test_domains_are_not_swapped(draw):
     torch.testing.assert_close(value, expected)
 
 
-def test_the_logarithm_stays_finite_where_the_adversary_is_sure():
+def test_the_logarithm_is_finite_if_the_adversary_is_confident():
     main = torch.tensor([[1.0, 0.0, 0.0]])
     adversary = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True)
     value = mdd_target(main, adversary)

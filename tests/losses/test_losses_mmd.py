@@ -17,7 +17,7 @@ def test_golden(given, golden, estimator):
 
 
 def adaptive_kernel(source, target):
-    """DAN's kernel matrix of the pooled sample, in numpy."""
+    """Compute DAN's kernel matrix of the pooled sample in numpy."""
     pooled = np.concatenate([source, target])
     distances = cdist(pooled, pooled, "sqeuclidean")
     return sum(np.exp(-distances / (2 * alpha * distances.mean())) for alpha in ALPHAS)
@@ -31,7 +31,7 @@ def quadratic_mmd2(kernel, n, biased):
 
 
 @pytest.mark.parametrize("estimator", ["biased", "unbiased"])
-def test_adaptive_bandwidths_follow_the_mean_squared_distance(draw, estimator):
+def test_adaptive_bandwidths_are_multiples_of_the_mean_squared_distance(draw, estimator):
     source, target = draw(7, 3), 2 * draw(4, 3) + 1
     expected = quadratic_mmd2(adaptive_kernel(source, target), 7, estimator == "biased")
     assert mmd2(source, target, estimator=estimator).item() == pytest.approx(expected, abs=1e-12)
@@ -56,7 +56,7 @@ def test_joint_kernel_is_the_product_of_the_layers(draw):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_one_layer_alone_is_mmd2(draw, estimator):
+def test_joint_mmd2_of_one_layer_equals_mmd2(draw, estimator):
     source, target = draw(6, 3), draw(6, 3)
     assert torch.equal(joint_mmd2([(source, target)], estimator=estimator), mmd2(source, target, estimator=estimator))
 
@@ -66,7 +66,7 @@ def test_biased_form_is_0_for_identical_samples_and_positive_otherwise(draw):
     assert mmd2(x, x).item() == pytest.approx(0, abs=1e-14)
     assert joint_mmd2([(x, x), (p, p)]).item() == pytest.approx(0, abs=1e-14)
     assert mmd2(x, draw(20, 3)) > 0
-    # The same marginals, paired otherwise: only the joint law differs.
+    # The marginals are equal but the rows are paired differently: only the joint distribution differs.
     assert joint_mmd2([(x, x), (p, p.roll(1, dims=0))]) > 1e-3
 
 
@@ -100,7 +100,7 @@ def test_gradient_with_fixed_bandwidth(draw, estimator):
     assert torch.autograd.gradcheck(lambda x, y: mmd2(x, y, estimator=estimator, sigma2=[0.5, 2.0]), (source, target))
 
 
-def test_the_bandwidth_carries_no_gradient(draw):
+def test_the_bandwidth_is_detached(draw):
     source, target = draw(5, 2).requires_grad_(), draw(5, 2)
     pooled = torch.cat([source, target]).detach()
     width = torch.cdist(pooled, pooled).square().mean().item()
@@ -109,7 +109,7 @@ def test_the_bandwidth_carries_no_gradient(draw):
     torch.testing.assert_close(adaptive, fixed)
 
 
-def test_one_single_point_gives_0_and_no_nan():
+def test_equal_points_give_0_and_not_nan():
     x = torch.ones(4, 3, requires_grad=True)
     value = mmd2(x, torch.ones(4, 3))
     (gradient,) = torch.autograd.grad(value, x)
@@ -117,7 +117,7 @@ def test_one_single_point_gives_0_and_no_nan():
     assert torch.equal(gradient, torch.zeros(4, 3))
 
 
-def test_distances_far_from_the_origin_keep_their_digits(draw):
+def test_distances_far_from_the_origin_are_accurate(draw):
     x, y = draw(5, 3), draw(4, 3)
     torch.testing.assert_close(squared_distances(x, y).numpy(), cdist(x, y, "sqeuclidean"))
     shifted = squared_distances((x + 1000).float(), (y + 1000).float())
@@ -129,7 +129,7 @@ def test_distances_are_never_negative(draw):
     assert (squared_distances(x, x) >= 0).all()
 
 
-def test_what_an_estimator_cannot_handle_is_refused(draw):
+def test_invalid_estimators_and_sizes_are_refused(draw):
     with pytest.raises(ValueError, match="needs equal batches, got 4 and 6"):
         mmd2(draw(4, 2), draw(6, 2), estimator="linear")
     with pytest.raises(ValueError, match="at least two rows per domain, got 1 and 6"):

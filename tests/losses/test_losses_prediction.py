@@ -44,7 +44,7 @@ def test_mcc_bounds():
         assert mcc(torch.zeros(10, k)).item() == pytest.approx(1 - 1 / k)
 
 
-def test_mcc_weights_carry_no_gradient(draw):
+def test_mcc_weights_are_detached(draw):
     logits = draw(6, 3).requires_grad_()
     with torch.no_grad():
         p = torch.softmax(logits / 2.5, dim=1)
@@ -68,14 +68,14 @@ def test_bnm_closed_forms():
     assert bnm(uniform).item() == pytest.approx(-1 / math.sqrt(12 * 3))
 
 
-def test_bnm_of_half_precision_is_computed_in_single(draw):
+def test_bnm_of_half_precision_is_computed_in_float32(draw):
     half = draw(6, 3).bfloat16()
     torch.testing.assert_close(bnm(half), bnm(half.float()))
 
 
 @pytest.mark.parametrize("loss", [entropy, diversity, information_maximisation, mcc, bnm])
 @pytest.mark.parametrize("labels", [[0, 1, 2, 0], [1, 1, 1, 1]])
-def test_sure_predictions_keep_value_and_gradient_finite(loss, labels):
+def test_value_and_gradient_are_finite_for_confident_predictions(loss, labels):
     logits = sure(labels, 3).float().requires_grad_()
     value = loss(logits)
     (gradient,) = torch.autograd.grad(value, logits)

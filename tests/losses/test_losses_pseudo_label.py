@@ -7,21 +7,21 @@ from torch.nn.functional import cross_entropy, one_hot
 from landbridge.losses import confidence_mask, fixmatch, shot_pseudo_labels
 
 
-def test_mask_asks_for_more_than_the_threshold():
+def test_the_mask_requires_more_than_the_threshold():
     probabilities = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
     assert confidence_mask(probabilities, 0.75).tolist() == [False, False, True]
     assert confidence_mask(probabilities, 0.5).tolist() == [True, False, True]
     assert not confidence_mask(torch.eye(3), 1.0).any()
 
 
-def test_fixmatch_averages_over_all_but_learns_from_the_sure(draw):
+def test_fixmatch_averages_over_all_samples_and_uses_only_confident_ones(draw):
     weak, strong = torch.tensor([[5.0, 0.0], [0.1, 0.0], [0.0, 6.0], [0.0, 0.2]]).double(), draw(4, 2)
     sure = [0, 2]
     expected = cross_entropy(strong[sure], torch.tensor([0, 1]), reduction="sum") / 4
     torch.testing.assert_close(fixmatch(weak, strong, 0.9), expected)
 
 
-def test_fixmatch_spares_the_weak_branch_and_the_unsure(draw):
+def test_fixmatch_gives_no_gradient_to_weak_views_and_unconfident_samples(draw):
     weak = torch.tensor([[5.0, 0.0], [0.1, 0.0]]).double().requires_grad_()
     strong = draw(2, 2).requires_grad_()
     value = fixmatch(weak, strong, 0.9)
@@ -32,7 +32,7 @@ def test_fixmatch_spares_the_weak_branch_and_the_unsure(draw):
 
 
 @pytest.mark.parametrize("threshold", [1.0, 1.5])
-def test_fixmatch_beyond_certainty_adds_nothing(draw, threshold):
+def test_fixmatch_is_0_with_a_threshold_of_at_least_1(draw, threshold):
     strong = draw(3, 2).requires_grad_()
     value = fixmatch(1000 * torch.eye(2)[[0, 1, 0]], strong, threshold)
     assert value == 0
@@ -40,7 +40,7 @@ def test_fixmatch_beyond_certainty_adds_nothing(draw, threshold):
 
 
 def shot_by_hand(features, probabilities, min_count):
-    """Two rounds of cosine centroids over the classes that are predicted often enough, one class at a time."""
+    """Compute SHOT's pseudo-labels class by class: two rounds of cosine centroids of frequently predicted classes."""
     points = np.concatenate([features, np.ones((len(features), 1))], axis=1)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     counts = np.bincount(probabilities.argmax(1), minlength=probabilities.shape[1])
@@ -60,7 +60,7 @@ def test_shot_labels_equal_two_rounds_by_hand(draw, min_count):
         assert shot_pseudo_labels(features, probabilities, min_count).tolist() == expected.tolist()
 
 
-def test_a_class_that_loses_its_members_in_the_first_round_drops_out(draw):
+def test_no_sample_is_assigned_to_a_class_without_members_after_the_first_round(draw):
     emptied = 0
     for _ in range(100):
         features, probabilities = 10 * draw(12, 2), (0.3 * draw(12, 6)).softmax(dim=1)
@@ -79,7 +79,7 @@ def test_shot_labels_correct_wrong_predictions_in_clean_clusters(draw):
     assert torch.equal(shot_pseudo_labels(features, probabilities), labels)
 
 
-def test_shot_never_assigns_a_class_that_is_hardly_predicted(draw):
+def test_shot_never_assigns_a_rarely_predicted_class(draw):
     features = draw(30, 4)
     probabilities = (3 * draw(30, 5)).softmax(dim=1)
     counts = probabilities.argmax(1).bincount(minlength=5)

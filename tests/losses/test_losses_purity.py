@@ -1,4 +1,4 @@
-"""What holds for every loss: it runs on any device without waiting for it, keeps the dtype, and packs side by side."""
+"""Properties of every loss: no synchronisation with the device, unchanged dtype, and support of torch's vmap."""
 
 import ast
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_every_public_name_is_covered():
 
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_read_back_from_the_device(draw, name):
-    # Tensors on `meta` have no values: reading one, or mixing in a tensor made elsewhere, raises.
+    # Tensors on `meta` have no values. Reading a value raises, and so does a tensor from another device.
     arguments = [x.to("meta") for x in batch(draw)]
     value = CALLS[name](*arguments)
     assert value.shape == ()
@@ -86,14 +86,14 @@ def test_dtype_is_kept_and_the_value_is_finite(draw, name, dtype):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_many_runs_side_by_side_equal_one_after_the_other(draw, name):
+def test_runs_under_vmap_equal_single_runs(draw, name):
     many = batch(draw, torch.float64, runs=(3,))
     packed = torch.func.vmap(CALLS[name])(*many)
     for run in range(3):
         torch.testing.assert_close(packed[run], CALLS[name](*(x[run] for x in many)))
 
 
-def test_the_package_stands_alone():
+def test_the_package_imports_no_other_part_of_landbridge():
     for file in Path(losses.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom):

@@ -11,7 +11,7 @@ def half_circle(count):
 
 
 def by_pot(x, y, directions):
-    """Mean exact 1-D transport over the directions, by POT."""
+    """Compute the mean exact 1-D transport cost over the directions with POT."""
     if len(x) == 0 or len(y) == 0:
         return 0.0
     return ot.wasserstein_1d((x @ directions.T).numpy(), (y @ directions.T).numpy(), p=2).mean()
@@ -35,7 +35,7 @@ def test_equals_the_exact_one_dimensional_transport(draw, directions, n, m):
     assert sliced_wasserstein2(x, y, directions).item() == pytest.approx(by_pot(x, y, directions), abs=1e-12)
 
 
-def test_a_sample_and_its_doubled_self_are_the_same_law(draw, directions):
+def test_a_sample_has_distance_0_from_two_copies_of_itself(draw, directions):
     x, y = draw(5, 3), draw(4, 3)
     assert sliced_wasserstein2(x, x[torch.randperm(5)], directions) == 0
     assert sliced_wasserstein2(x, torch.cat([x, x]), directions) == 0
@@ -45,7 +45,7 @@ def test_a_sample_and_its_doubled_self_are_the_same_law(draw, directions):
 
 
 @pytest.mark.parametrize("copies", [1, 2])
-def test_a_shift_costs_its_square_along_the_direction(draw, directions, copies):
+def test_the_distance_of_a_shift_is_its_square_along_the_direction(draw, directions, copies):
     x, shift = draw(5, 3), draw(3)
     shifted = (x + shift).repeat(copies, 1)
     for direction in directions:
@@ -53,7 +53,7 @@ def test_a_shift_costs_its_square_along_the_direction(draw, directions, copies):
         torch.testing.assert_close(sliced_wasserstein2(x, shifted, direction[None]), expected)
 
 
-def test_a_shift_costs_its_squared_length_over_d_in_expectation(draw):
+def test_the_expected_distance_of_a_shift_is_its_squared_length_over_d(draw):
     x, shift = draw(5, 3), draw(3)
     many = random_directions(40_000, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     torch.testing.assert_close(sliced_wasserstein2(x, x + shift, many), shift.square().sum() / 3, rtol=0.02, atol=0)
@@ -69,7 +69,8 @@ def test_directions_are_unit_vectors_and_repeatable():
 
 def test_class_conditional_term_is_the_sum_over_classes(draw, directions):
     x, y, threshold = draw(12, 3), draw(9, 3), 0.5
-    # Class 0 is balanced, 1 unequal, 2 only in the source, 3 in neither, 4 only among unsure targets.
+    # Class 0 has equal counts in both domains, class 1 unequal counts. Class 2 occurs only in the source, class 3 in no
+    # domain, and class 4 only in target samples below the threshold.
     x_class = torch.tensor([0, 0, 0, 1, 1, 2, 2, 4, 4, 4, 1, 1])
     y_class = torch.tensor([1, 0, 0, 0, 1, 1, 4, 4, 0])
     confidence = torch.tensor([0.9, 0.9, 0.8, 0.7, 0.6, 0.6, 0.5, 0.4, 0.3])
@@ -78,7 +79,7 @@ def test_class_conditional_term_is_the_sum_over_classes(draw, directions):
     assert value.item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_class_conditional_term_without_any_sure_target_is_0_with_gradient_0(draw, directions):
+def test_class_conditional_term_has_value_and_gradient_0_without_confident_targets(draw, directions):
     x, y, classes = draw(4, 3).requires_grad_(), draw(4, 3), torch.tensor([0, 1, 0, 1])
     value = class_conditional_sliced_wasserstein2(x, classes, y, classes, torch.full((4,), 0.5), 0.9, 2, directions)
     (gradient,) = torch.autograd.grad(value, x)
@@ -86,7 +87,7 @@ def test_class_conditional_term_without_any_sure_target_is_0_with_gradient_0(dra
     assert torch.equal(gradient, torch.zeros_like(x))
 
 
-def test_one_class_that_everything_belongs_to_is_the_plain_distance(draw, directions):
+def test_with_a_single_class_the_term_equals_the_distance(draw, directions):
     x, y = draw(6, 3), draw(4, 3)
     value = class_conditional_sliced_wasserstein2(
         x, torch.zeros(6, dtype=torch.long), y, torch.zeros(4, dtype=torch.long), torch.ones(4), 0.5, 1, directions

@@ -10,7 +10,7 @@ def test_golden(given, golden):
     golden(bss(given["A"]), "bss")
 
 
-def test_k_takes_the_largest_and_the_smallest(draw):
+def test_k_selects_the_largest_or_the_smallest_singular_values(draw):
     x, y = draw(6, 4), draw(7, 4)
     sx, sy = (np.linalg.svd(z.numpy(), compute_uv=False) for z in (x, y))
     assert bsp(x, y, k=2).item() == pytest.approx((sx[:2] ** 2).sum() + (sy[:2] ** 2).sum())
@@ -34,7 +34,7 @@ def test_gradients(draw):
     assert torch.autograd.gradcheck(bss, draw(5, 3).requires_grad_())
 
 
-def test_half_precision_is_computed_in_single(draw):
+def test_half_precision_is_computed_in_float32(draw):
     half = draw(6, 4).bfloat16().requires_grad_()
     value = bss(half)
     torch.testing.assert_close(value, bss(half.detach().float()))

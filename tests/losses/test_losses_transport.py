@@ -11,7 +11,7 @@ from landbridge.losses import deepjdot, optimal_plan
 
 
 def label_free(source, target):
-    """DeepJDOT with the feature cost alone: the squared 2-Wasserstein distance."""
+    """Compute DeepJDOT's loss with the feature cost only, which is the squared 2-Wasserstein distance."""
     y, logits = torch.zeros(len(source), dtype=torch.long), torch.zeros(len(target), 2, dtype=source.dtype)
     return deepjdot(source, target, y, logits, alpha=1.0, lambda_=0.0)
 
@@ -20,7 +20,7 @@ def test_golden(given, golden):
     golden(label_free(given["A"], given["B"]), "w2_squared")
 
 
-def test_a_shift_costs_exactly_its_squared_length(draw):
+def test_the_distance_of_a_shift_is_its_squared_length(draw):
     x, shift = draw(6, 3), draw(3)
     torch.testing.assert_close(label_free(x, x + shift), shift.square().sum())
 
@@ -49,18 +49,18 @@ def test_loss_is_the_cost_of_the_best_assignment(draw):
     assert deepjdot(source, target, y, logits, alpha=0.1, lambda_=2.0).item() == pytest.approx(expected, abs=1e-12)
 
 
-def test_gradient_flows_through_the_cost_alone(draw):
+def test_the_gradient_flows_only_through_the_cost(draw):
     y = torch.tensor([0, 1, 2, 0])
     inputs = draw(4, 3).requires_grad_(), draw(5, 3).requires_grad_(), draw(5, 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda s, t, g: deepjdot(s, t, y, g, alpha=0.5, lambda_=1.0), inputs)
 
 
-def test_single_precision_stays_single(draw):
+def test_float32_inputs_give_a_float32_result(draw):
     value = label_free(draw(4, 3).float(), draw(4, 3).float())
     assert value.dtype == torch.float32
 
 
-def test_missing_pot_is_named(draw, monkeypatch):
+def test_missing_pot_is_refused_with_an_install_command(draw, monkeypatch):
     monkeypatch.setitem(sys.modules, "ot", None)
     with pytest.raises(ValueError, match="pip install pot"):
         optimal_plan(draw(2, 2))

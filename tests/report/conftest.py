@@ -1,14 +1,19 @@
-"""A real sweep of the smallest transfers, shared by all tests of the report."""
+"""Fixtures that several tests of the report share: a small real sweep, and advice on made records."""
 
 import pytest
+from made_records import write
 
 from landbridge.report.__main__ import main
+from landbridge.report.advice import Advice, advise
+from landbridge.report.collect import collect
+from landbridge.report.compare import compare
+from landbridge.report.rules import rule_rows
 from landbridge.run.run import run
 
 
 @pytest.fixture(scope="session")
 def swept(compose, tmp_path_factory):
-    """A folder with the runs of two strategies and an oracle over two seeds, and the report on them."""
+    """Return a folder with runs of two strategies and an oracle over two seeds, and the report on them."""
     folder = tmp_path_factory.mktemp("sweep")
     cells = [("source_only", 0), ("dann", 0), ("target_only", "all")]
     for strategy, labels in cells:
@@ -17,3 +22,15 @@ def swept(compose, tmp_path_factory):
             run(compose("experiment=tiny", *overrides), folder / f"{strategy}-{seed}", overrides)
     main([str(folder), "--title", "tiny"])
     return folder
+
+
+@pytest.fixture
+def advised(tmp_path_factory):
+    """Return a function from records to the advice of a report on them."""
+
+    def through(records) -> list[Advice]:
+        found = collect([write(tmp_path_factory.mktemp("made"), records)])
+        comparison = compare(found.runs, found.unfinished)
+        return advise(found, comparison, rule_rows(comparison.cells))
+
+    return through

@@ -1,4 +1,4 @@
-"""Records of the shape that runs leave, with results that a test chooses."""
+"""Records in the format that runs write, with results that a test specifies."""
 
 import base64
 import copy
@@ -46,9 +46,9 @@ def made(
     rules: dict[str, list[float]] | None = None,
     **settings: Any,
 ) -> Record:
-    """Make a record; `settings` are dotted settings with `__` for the dot, such as `optimizer__lr=0.1`.
+    """Return a record. Without an accuracy, its run has failed.
 
-    Without an accuracy the run has failed.
+    `settings` are dotted settings with `__` for the dot, such as `optimizer__lr=0.1`.
     """
     config = copy.deepcopy(CONFIG) | {
         "seed": seed,
@@ -104,7 +104,7 @@ def made(
 
 
 def result(domain: str, accuracy: float) -> dict[str, Any]:
-    """Make a domain's test result: the first samples are right, the rest wrong."""
+    """Return the test result of a domain: the first samples are correct, the other samples are wrong."""
     correct = np.arange(ITEMS) < round(accuracy * ITEMS)
     packed = base64.b64encode(np.packbits(correct).tobytes()).decode()
     return {
@@ -119,7 +119,7 @@ def result(domain: str, accuracy: float) -> dict[str, Any]:
 
 
 def write(folder: Path, records: Iterable[Record], outputs: bool = False) -> Path:
-    """Write each record into a folder of its own, and predictions that fit beside it."""
+    """Write each record into a folder of its own, with matching test outputs if `outputs` is true."""
     rng = np.random.default_rng(0)
     for number, record in enumerate(records):
         run = folder / str(number)

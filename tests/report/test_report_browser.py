@@ -1,4 +1,4 @@
-"""The page in a real browser: no errors, tables that sort and filter, values by key, numbers as in the CSV."""
+"""The page in a real browser: no errors, sorting, filtering, values by keyboard, and the numbers of the CSV."""
 
 import csv
 import shutil
@@ -16,7 +16,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
-        # Chromium refuses its sandbox to root, which is who runs in a container.
+        # Chromium does not start its sandbox as root, and the user in a container is root.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -24,7 +24,7 @@ def browser():
 
 @pytest.fixture(params=["light", "dark"])
 def page(request, browser, swept):
-    """The report, opened without network; every message of its console fails the test."""
+    """Open the report without a network. Every message in the console fails the test."""
     context = browser.new_context(color_scheme=request.param, offline=True)
     page = context.new_page()
     messages = []
@@ -43,7 +43,7 @@ def column(page, table: str, key: str) -> list[str]:
     return page.evaluate(script, [table, key])
 
 
-def test_tables_sort_by_number_and_by_word_both_ways(page):
+def test_tables_sort_by_numbers_and_by_words(page):
     head = page.locator("#table-runs th[data-key=accuracy]")
     for turn, down in (("descending", True), ("ascending", False)):
         head.locator("button").click()
@@ -67,7 +67,7 @@ def test_tables_filter_by_words(page):
     assert len(column(page, "table-runs", "method")) == 6
 
 
-def test_numbers_equal_the_csv(page, swept):
+def test_numbers_on_the_page_equal_those_of_the_csv(page, swept):
     with (swept / "report.csv").open() as file:
         kept = list(csv.DictReader(file))
     for key in ("accuracy", "gain", "holm_p", "seconds"):
@@ -78,7 +78,7 @@ def test_numbers_equal_the_csv(page, swept):
     assert f"{round(100 * gain, 1) + 0:+.1f} [" in text
 
 
-def test_values_show_on_hover_and_by_key(page):
+def test_values_are_shown_on_hover_and_by_keyboard(page):
     plot = page.locator("#verdicts svg.plot").first
     tip = page.locator("#tip")
     plot.locator(".mark").first.hover()
@@ -92,7 +92,7 @@ def test_values_show_on_hover_and_by_key(page):
     assert not tip.is_visible()
 
 
-def test_a_single_run_opens_with_its_pictures(page):
+def test_an_opened_single_run_shows_plots_and_pictures(page):
     details = page.locator("#details details").first
     assert details.locator("svg").count() == 0
     details.locator("summary").click()
@@ -103,6 +103,6 @@ def test_a_single_run_opens_with_its_pictures(page):
 
 
 @pytest.mark.parametrize("width", [1280, 380])
-def test_nothing_is_wider_than_the_window(page, width):
+def test_the_page_is_not_wider_than_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,4 +1,4 @@
-"""What is read, what is left out, and that both are said."""
+"""Collecting records: used, damaged, unfinished and duplicate ones."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from landbridge.report.__main__ import main
 from landbridge.report.collect import collect
 
 
-def test_damaged_records_are_named_in_one_line_and_skipped(tmp_path, capsys):
+def test_damaged_records_are_skipped_and_named_in_one_line_each(tmp_path, capsys):
     write(tmp_path, [made(seed=seed) for seed in range(4)])
     whole = (tmp_path / "0" / RECORD).read_text()
     (tmp_path / "1" / RECORD).write_text(whole[: len(whole) // 2])
@@ -23,14 +23,14 @@ def test_damaged_records_are_named_in_one_line_and_skipped(tmp_path, capsys):
     assert len(found.damaged) == 2
     assert found.partial
     main([str(tmp_path)])
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert str(tmp_path / "1") in said[0]
-    assert str(tmp_path / "2") in said[1]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert str(tmp_path / "1") in lines[0]
+    assert str(tmp_path / "2") in lines[1]
     assert str(tmp_path / "1") in (tmp_path / "report.html").read_text()
 
 
-def test_the_same_run_counts_once_and_a_finished_one_before_a_failed_one(tmp_path):
+def test_duplicate_runs_count_once_and_finished_runs_are_preferred_to_failed_ones(tmp_path):
     write(tmp_path, [made(accuracy=None), made(), made(), made(accuracy=None), made(seed=1)])
     found = collect([tmp_path, tmp_path / "1"])
     assert [(run.seed, run.done) for run in found.runs] == [(0, True), (1, True)]
@@ -50,7 +50,7 @@ def test_failed_and_running_runs_are_counted_and_listed(tmp_path):
 
 
 @pytest.mark.parametrize("make", [True, False])
-def test_a_folder_without_records_is_refused_in_one_sentence(make, tmp_path, capsys):
+def test_a_missing_or_empty_folder_is_refused_in_one_line(make, tmp_path, capsys):
     if make:
         (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit) as stop:
@@ -60,14 +60,14 @@ def test_a_folder_without_records_is_refused_in_one_sentence(make, tmp_path, cap
     assert stop.value.code != 0
 
 
-def test_a_report_needs_no_torch(tmp_path):
+def test_a_report_imports_no_torch(tmp_path):
     write(tmp_path, [made("source_only"), made()], outputs=True)
     code = f"import sys; from landbridge.report.__main__ import main; main([{str(tmp_path)!r}]); "
     code += "assert not {'torch', 'pytorch_lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
 
-def test_domains_of_one_name_and_different_content_are_told_apart(tmp_path):
+def test_domains_with_equal_names_and_different_content_get_different_names(tmp_path):
     records = [made(seed=seed, source="rendered") for seed in (0, 1)]
     for record, strength in zip(records, (0.5, 2.0), strict=True):
         record.config["source"]["strength"] = strength
@@ -76,13 +76,13 @@ def test_domains_of_one_name_and_different_content_are_told_apart(tmp_path):
     assert [str(run.pair.source) for run in found.runs] == ["rendered (strength=0.5)", "rendered (strength=2)"]
 
 
-def test_a_method_is_named_by_what_varies_and_a_seed_that_follows_is_no_setting(tmp_path):
+def test_a_method_name_contains_varied_settings_but_no_seed_that_equals_the_seed_of_the_run(tmp_path):
     records = [made(seed=seed, freeze__depth=depth, strategy__order_seed=seed) for seed in (0, 1) for depth in (0, 2)]
     found = collect([write(tmp_path, records)])
     assert {str(run.method) for run in found.runs} == {"dann freeze.depth=0", "dann freeze.depth=2"}
 
 
-def test_without_records_that_can_be_read_the_first_fault_is_named(tmp_path):
+def test_without_readable_records_the_error_names_the_first_damaged_one(tmp_path):
     (tmp_path / RECORD).write_text("{")
     with pytest.raises(LandbridgeError, match="cannot be read"):
         collect([tmp_path])

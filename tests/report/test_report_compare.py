@@ -1,4 +1,4 @@
-"""Pairs, references and verdicts, against hand-worked cases and scipy."""
+"""Pairs, references and verdicts, against cases worked by hand and against scipy."""
 
 import itertools
 
@@ -17,7 +17,7 @@ SEEDS = range(7)
 
 @pytest.fixture
 def compared(tmp_path):
-    """A function that compares records as a report does."""
+    """Return a function that compares records as a report does."""
 
     def through(records) -> Comparison:
         found = collect([write(tmp_path, records)])
@@ -31,7 +31,7 @@ def only(comparison: Comparison, strategy: str):
     return cell
 
 
-def test_gains_are_paired_by_seed_and_judged_as_scipy_would(compared):
+def test_gains_are_paired_by_seed_and_their_interval_and_p_equal_those_of_scipy(compared):
     base = {seed: 0.3 + 0.05 * seed for seed in reversed(SEEDS)}
     gains = {seed: 0.1 + 0.004 * (seed % 3) for seed in SEEDS}
     records = [made("source_only", base[seed], seed) for seed in base]
@@ -48,24 +48,24 @@ def test_gains_are_paired_by_seed_and_judged_as_scipy_would(compared):
     assert cell.items.low < judgement.gain < cell.items.high
 
 
-def test_seeds_without_a_partner_count_in_the_mean_and_not_in_the_gain(compared):
+def test_seeds_missing_in_the_reference_count_in_the_mean_but_not_in_the_gain(compared):
     records = [made("source_only", 0.5, seed) for seed in (0, 1)]
     records += [made("dann", accuracy, seed) for seed, accuracy in ((1, 0.6), (2, 0.9))]
     cell = only(compared(records), "dann")
     assert cell.mean == pytest.approx(0.75)
     assert cell.gains == pytest.approx([0.1])
-    assert "1 seeds without a partner" in cell.flags
+    assert "1 seeds missing in the reference" in cell.flags
     assert cell.judgement.interval is None
 
 
-def test_what_is_not_equal_is_not_paired_and_the_setting_is_named(compared):
+def test_runs_with_different_settings_are_not_compared_and_the_setting_is_named(compared):
     records = [made("source_only", 0.5, optimizer__lr=0.001), made("dann", 0.6, optimizer__lr=0.01)]
     cell = only(compared(records), "dann")
     assert cell.judgement is None
     assert cell.why_none == "no source_only with equal optimizer.lr"
 
 
-def test_each_variant_meets_the_reference_of_its_own_setting(compared):
+def test_each_variant_is_compared_with_the_reference_of_the_same_setting(compared):
     rates = (0.001, 0.01)
     records = [made("source_only", 0.4 + 10 * lr, optimizer__lr=lr) for lr in rates]
     records += [made("dann", 0.6, optimizer__lr=lr) for lr in rates]
@@ -77,13 +77,13 @@ def test_each_variant_meets_the_reference_of_its_own_setting(compared):
     }
 
 
-def test_the_reference_that_agrees_most_is_taken(compared):
+def test_the_reference_with_the_most_equal_settings_is_used(compared):
     records = [made("source_only", 0.2 * (depth + 1), freeze__depth=depth) for depth in (0, 1)]
     records += [made("dann", 0.5, freeze__depth=depth) for depth in (0, 1)]
     assert [cell.gains[0] for cell in compared(records).judged] == pytest.approx([0.3, 0.1])
 
 
-def test_with_target_labels_the_reference_is_target_only_on_as_many(compared):
+def test_a_method_with_target_labels_is_compared_with_target_only_on_the_same_number(compared):
     start = {"_target_": "landbridge.models.start.Source"}
     records = [made("target_only", 0.1 * n, source=None, target_labels=n) for n in (1, 5)]
     records += [made("fine_tune", 0.7, target_labels=n, start=start) for n in (1, 5)]
@@ -93,14 +93,14 @@ def test_with_target_labels_the_reference_is_target_only_on_as_many(compared):
     assert not any(cell.oracle for cell in comparison.cells)
 
 
-def test_what_saw_more_than_all_that_transfer_is_an_oracle_and_no_reference(compared):
+def test_training_on_more_labels_than_every_transferring_method_is_an_oracle_and_no_reference(compared):
     records = [made("source_only", 0.5), made("dann", 0.6), made("target_only", 0.9, source=None, target_labels="all")]
     comparison = compared(records)
     assert [cell.method.strategy for cell in comparison.cells if cell.oracle] == ["target_only"]
     assert [str(method) for method in comparison.methods] == ["source_only", "dann"]
 
 
-def test_a_run_whose_epoch_an_oracle_chose_has_no_verdict(compared):
+def test_a_run_with_an_epoch_selected_by_the_oracle_has_no_verdict(compared):
     chosen = made("mcc", 0.7)
     chosen.selection |= {"rule": "oracle", "oracle": True}
     cell = only(compared([made("source_only", 0.5), chosen]), "mcc")
@@ -108,24 +108,24 @@ def test_a_run_whose_epoch_an_oracle_chose_has_no_verdict(compared):
     assert cell.judgement is None
 
 
-def test_unequal_budgets_are_flagged(compared):
+def test_unequal_tuning_budgets_are_flagged(compared):
     records = [made("source_only", 0.5), *(made("dann", 0.6, strategy__weight=weight) for weight in (0.1, 1.0))]
     flags = [cell.flags for cell in compared(records).judged]
     assert all("tuning budgets differ" in each for each in flags)
 
 
-def test_a_transductive_method_is_judged_and_says_so(compared):
+def test_a_transductive_method_is_judged_and_flagged(compared):
     cell = only(compared([made("source_only", 0.5, transductive=False), made("tent", 0.6, transductive=True)]), "tent")
     assert cell.judgement.gain == pytest.approx(0.1)
     assert "transductive: adapts to the test inputs" in cell.flags
 
 
-def test_longer_training_is_a_larger_budget(compared):
+def test_longer_training_is_a_larger_tuning_budget(compared):
     cell = only(compared([made("source_only", 0.5), made("dann", 0.6, trainer__max_epochs=30)]), "dann")
     assert cell.judgement.budget_mismatch is True
 
 
-def test_holm_counts_every_declared_pair_also_one_that_has_only_failed(compared):
+def test_six_seeds_are_enough_for_a_single_pair(compared):
     records = [
         made(strategy, accuracy + 0.001 * seed, seed)
         for seed in range(6)
@@ -134,7 +134,7 @@ def test_holm_counts_every_declared_pair_also_one_that_has_only_failed(compared)
     assert only(compared(records), "dann").judgement.verdict == "helps"
 
 
-def test_a_failed_pair_makes_six_seeds_too_few(compared):
+def test_a_pair_with_only_failed_runs_counts_in_the_correction_of_holm(compared):
     records = [
         made(strategy, accuracy + 0.001 * seed, seed)
         for seed in range(6)
@@ -146,7 +146,7 @@ def test_a_failed_pair_makes_six_seeds_too_few(compared):
     assert (cell.judgement.verdict, cell.judgement.too_few_seeds, cell.judgement.pairs) == ("undecided", True, 2)
 
 
-def test_the_same_algorithm_without_the_source_is_the_first_reference(compared):
+def test_the_same_strategy_from_scratch_is_the_preferred_reference(compared):
     start = {"_target_": "landbridge.models.start.Source", "before": "scratch"}
     records = [made("target_only", 0.9, source=None, target_labels=1)]
     for depth, gain in ((0, 0.1), ("all", 0.3)):

@@ -1,4 +1,4 @@
-"""Which curves there are, and that their points are means with Student's intervals."""
+"""The curves of a report: which ones are drawn, and means and Student's intervals of their points."""
 
 import itertools
 
@@ -24,7 +24,7 @@ def cells(tmp_path):
     return through
 
 
-def test_freezing_depth_and_learning_rate_are_curves_where_they_vary(cells):
+def test_varied_freezing_depths_and_learning_rates_give_curves(cells):
     depths, rates = (0, 2, "all"), (0.0001, 0.001, 0.01)
     rng = np.random.default_rng(0)
     value = {(depth, lr, seed): rng.uniform() for depth in depths for lr in rates for seed in (0, 1, 2)}
@@ -41,7 +41,7 @@ def test_freezing_depth_and_learning_rate_are_curves_where_they_vary(cells):
         assert (point.mean, point.low, point.high, point.n) == pytest.approx((np.mean(scores), low, high, 3))
 
 
-def test_label_efficiency_shows_training_on_the_target_alone_beside_the_methods(cells):
+def test_label_efficiency_includes_training_on_the_target_alone(cells):
     records = [made("target_only", 0.1 * n, source=None, target_labels=n) for n in (1, 5)]
     records += [made("fine_tune", 0.2 * n, target_labels=n) for n in (1, 5)]
     (axis,) = curves.axes(cells(records))
@@ -50,14 +50,14 @@ def test_label_efficiency_shows_training_on_the_target_alone_beside_the_methods(
     assert points == {"fine_tune": [0.2, 1.0], "target_only": pytest.approx([0.1, 0.5])}
 
 
-def test_there_is_no_curve_where_nothing_varies_or_values_are_words(cells):
+def test_constant_settings_and_settings_with_words_give_no_curve(cells):
     scheduler = {"_target_": "landbridge.training.schedules.Cosine"}
     assert curves.axes(cells([made("dann"), made("mcc"), made("dann", scheduler=scheduler)])) == []
 
 
-def test_time_to_accuracy_is_the_oracle_over_cumulated_seconds(cells):
+def test_time_to_accuracy_is_the_oracle_score_over_cumulative_seconds(cells):
     records = [made("dann", seed=0, oracle=(0.2, 0.4, 0.6)), made("dann", seed=1, oracle=(0.4, 0.6, 0.8))]
-    # Further epochs, which show what was trained and take no step.
+    # Further epochs without a training step, which are not part of the curve.
     records[1].epochs += [row | {"losses": {}} for row in records[1].epochs]
     records[0].epochs += [row | {"losses": {}} for row in records[0].epochs]
     (curve,) = curves.over_time(cells(records))[NOON]
@@ -65,7 +65,7 @@ def test_time_to_accuracy_is_the_oracle_over_cumulated_seconds(cells):
     assert [point.mean for point in curve.points] == pytest.approx([0.3, 0.5, 0.7])
 
 
-def test_the_frontier_holds_what_no_other_exceeds_in_both(cells):
+def test_the_frontier_contains_the_pareto_optimal_methods(cells):
     records = [made("a", 0.5), made("b", 0.7), made("c", 0.6), made("d", 0.4)]
     for record, source in zip(records, (0.9, 0.6, 0.8, 0.85), strict=True):
         record.results["source"]["accuracy"] = source
@@ -74,7 +74,7 @@ def test_the_frontier_holds_what_no_other_exceeds_in_both(cells):
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.31, 0.02), (3, 4711), (0.123, 0.124)])
-def test_ticks_are_round_few_and_inside(low, high):
+def test_linear_ticks_are_few_evenly_spaced_and_inside_the_limits(low, high):
     ticks = Scale(low, high, 0, 100).ticks()
     assert 2 <= len(ticks) <= 6
     assert all(low <= tick <= high for tick in ticks)
@@ -82,7 +82,7 @@ def test_ticks_are_round_few_and_inside(low, high):
 
 
 @pytest.mark.parametrize(("low", "high"), [(1e-4, 1e-1), (3, 40), (0.9, 2.2)])
-def test_logarithmic_ticks_are_few_and_inside(low, high):
+def test_logarithmic_ticks_are_few_and_inside_the_limits(low, high):
     ticks = Scale(low, high, 0, 100, logarithmic=True).ticks()
     assert 3 <= len(ticks) <= 8
     assert all(low * 0.99 <= tick <= high * 1.01 for tick in ticks)

@@ -1,4 +1,4 @@
-"""The files that a report consists of, without a browser."""
+"""The files of a report, tested without a browser."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Tables(HTMLParser):
-    """Collects `data-v` of every body cell, by table and row."""
+    """Collect `data-v` of every body cell, by table and row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def rows(folder, name) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((folder / name).read_text())))
 
 
-def test_the_report_on_a_real_sweep_says_what_its_records_say(swept):
+def test_the_report_on_a_real_sweep_agrees_with_its_records(swept):
     records = {path.parent.name: Record.read(path) for path in swept.glob("*/record.json")}
     cells = {row["strategy"]: row for row in rows(swept, "report.csv")}
     assert cells.keys() == {"source_only", "dann", "target_only"}
@@ -68,7 +68,7 @@ def test_the_report_on_a_real_sweep_says_what_its_records_say(swept):
     assert len(rows(swept, "runs.csv")) == len(records) == 6
 
 
-def test_the_page_and_the_csv_hold_the_same_numbers(swept):
+def test_the_page_and_the_csv_files_have_the_same_numbers(swept):
     page = parsed(swept)
     shown = page.table("table-cells") + page.table("table-oracle")
     kept = rows(swept, "report.csv")
@@ -86,7 +86,7 @@ def test_the_page_needs_no_network(swept):
     assert "@import" not in page
 
 
-def test_single_runs_have_their_pictures(swept):
+def test_single_runs_have_plots_and_pictures(swept):
     page = (swept / "report.html").read_text()
     assert page.count("<template>") == 3
     assert page.count("Before training, principal components") == page.count("After training, principal") > 0
@@ -94,7 +94,7 @@ def test_single_runs_have_their_pictures(swept):
     assert "cannot be read" not in page
 
 
-def test_a_number_of_one_seed_says_so(tmp_path):
+def test_numbers_of_a_single_seed_are_marked(tmp_path):
     write(tmp_path, [made("source_only", 0.5), made("dann", 0.6)])
     main([str(tmp_path)])
     text = (tmp_path / "report.md").read_text()
@@ -103,7 +103,7 @@ def test_a_number_of_one_seed_says_so(tmp_path):
     assert "1 seed cannot reach" in (tmp_path / "report.csv").read_text()
 
 
-def test_the_first_screen_says_what_to_try_next(tmp_path):
+def test_the_first_screen_shows_the_advice(tmp_path):
     write(tmp_path, [made("source_only", 0.5), made("dann", 0.6), made("mcc", None)])
     main([str(tmp_path)])
     page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
@@ -113,10 +113,10 @@ def test_the_first_screen_says_what_to_try_next(tmp_path):
         ("1", "hydra.launcher.retry_failed=true"),
         ("2", "seed=range(6)"),
     ]
-    assert "\n3. One pair tells nothing of the next" in text
+    assert "\n3. There is only one pair" in text
 
 
-def test_harm_is_called_negative_transfer_against_the_target_alone(tmp_path):
+def test_a_loss_against_the_target_alone_is_called_negative_transfer(tmp_path):
     seeds = range(6)
     records = [made("target_only", 0.7 + 0.01 * seed, seed, source=None, target_labels=1) for seed in seeds]
     records += [made("fine_tune", 0.6 + 0.01 * seed + 0.002 * (seed % 2), seed, target_labels=1) for seed in seeds]
@@ -128,7 +128,7 @@ def test_harm_is_called_negative_transfer_against_the_target_alone(tmp_path):
     assert "noon → dusk: fine_tune -9.9 points" in text
 
 
-def test_names_are_escaped(tmp_path):
+def test_names_and_titles_are_escaped_in_html(tmp_path):
     write(
         tmp_path,
         [made("source_only", source="<script>alert(1)</script>"), made("dann", source="<script>alert(1)</script>")],
@@ -139,7 +139,7 @@ def test_names_are_escaped(tmp_path):
     assert "<b>&<" not in page
 
 
-def test_damaged_files_beside_a_record_are_named_on_the_page(tmp_path):
+def test_damaged_test_outputs_and_samples_are_named_on_the_page(tmp_path):
     write(tmp_path, [made("source_only"), made("dann")], outputs=True)
     (tmp_path / "1" / OUTPUTS).write_bytes(b"half a file")
     (tmp_path / "0" / SAMPLES).write_bytes(b"")
@@ -150,7 +150,7 @@ def test_damaged_files_beside_a_record_are_named_on_the_page(tmp_path):
     assert page.count("Calibration: error") == 1
 
 
-def test_other_folder_metric_and_layout(swept, tmp_path):
+def test_the_options_out_metric_and_embedding_work(swept, tmp_path):
     main([str(swept), "--out", str(tmp_path / "deep" / "er"), "--metric", "macro_f1", "--embedding", "tsne"])
     (row,) = [row for row in rows(tmp_path / "deep" / "er", "report.csv") if row["strategy"] == "dann"]
     values = [Record.read(swept / f"dann-{seed}").results["target"]["macro_f1"] for seed in (0, 1)]
@@ -158,7 +158,7 @@ def test_other_folder_metric_and_layout(swept, tmp_path):
     assert "After training, t-SNE" in (tmp_path / "deep" / "er" / "report.html").read_text()
 
 
-def test_documented_commands_work(swept, tmp_path):
+def test_documented_report_commands_work(swept, tmp_path):
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     lines = re.findall(r"^landbridge-report (.+)$", "\n".join(page.read_text() for page in pages), re.MULTILINE)
     assert lines
@@ -168,7 +168,7 @@ def test_documented_commands_work(swept, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_thousand_records_are_quick_and_small(tmp_path):
+def test_a_report_on_a_thousand_records_is_fast_and_small(tmp_path):
     records = [
         made(strategy, 0.5 + 0.001 * seed, seed, source=source, freeze__depth=depth, optimizer__lr=lr)
         for strategy in ("source_only", "dann", "mcc")

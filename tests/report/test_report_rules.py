@@ -1,4 +1,4 @@
-"""What each selection rule would have picked, by hand and against scipy."""
+"""Picks, regret and correlation of selection rules, against values worked by hand and against scipy."""
 
 import numpy as np
 import pytest
@@ -14,15 +14,15 @@ from landbridge.report.rules import rule_rows, spearman
 
 
 @given(arrays(float, st.tuples(st.just(2), st.integers(3, 12)), elements=st.integers(-4, 4)))
-def test_correlation_equals_scipy(pair):
+def test_the_rank_correlation_equals_that_of_scipy(pair):
     if np.ptp(pair[0]) == 0 or np.ptp(pair[1]) == 0:
         assert spearman(*pair) is None
     else:
         assert spearman(*pair) == pytest.approx(stats.spearmanr(*pair).statistic)
 
 
-def test_regret_within_a_run_and_over_the_pool(tmp_path):
-    # The rule picks epoch 0 of dann (score 9), where the oracle is .4 of .6; and epoch 1 of mcc, its best, .8.
+def test_regret_within_a_run_and_over_all_checkpoints(tmp_path):
+    # For dann, the rule picks epoch 0 (score 9): oracle .4, best .6. For mcc, it picks epoch 1: oracle .8, the best.
     records = [
         made("dann", oracle=(0.4, 0.6, 0.5), rules={"im": [9, 1, 2]}),
         made("mcc", oracle=(0.1, 0.8, 0.2), rules={"im": [1, 5, 3]}),
@@ -42,7 +42,7 @@ def test_regret_within_a_run_and_over_the_pool(tmp_path):
     assert "oracle" not in rows
 
 
-def test_a_rule_that_some_runs_lack_is_judged_on_the_others(tmp_path):
+def test_a_rule_is_judged_on_the_runs_that_stored_its_scores(tmp_path):
     records = [made("dann", rules={"source_val": [1, 2, 3]}), made("mcc"), made("mcc", seed=1)]
     rows = {row.rule: row for row in rule_rows(compare(collect([write(tmp_path, records)]).runs).cells)}
     assert (rows["source_val"].runs, rows["last"].runs, len(rows["last"].regrets)) == (1, 3, 2)

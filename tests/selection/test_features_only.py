@@ -5,7 +5,7 @@ from landbridge.selection import scores
 from landbridge.selection.features_only import of_features
 
 
-def test_equal_features_are_computed_once_and_others_anew():
+def test_a_result_is_computed_once_for_equal_features_and_again_for_others():
     computed = []
 
     @of_features
@@ -20,12 +20,12 @@ def test_equal_features_are_computed_once_and_others_anew():
     assert norm(features, 1, scale=3.0) == 3 * float(features.norm())
     assert norm(features.view(3, 5), 1) == pytest.approx(norm(features.to(torch.float64), 1))
     assert len(computed) == 5
-    features[0, 0] += 1  # in place: the same tensor, and not the same features
+    features[0, 0] += 1  # in place: the same tensor object with other values
     assert norm(features, 1) == float(features.norm())
     assert len(computed) == 6
 
 
-def test_predictions_are_judged_anew_on_remembered_clusters():
+def test_predictions_are_scored_again_on_cached_clusters():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(3).repeat(20)
     features = 9 * torch.eye(3)[labels] + torch.randn(60, 3, generator=generator)

@@ -37,18 +37,18 @@ def test_golden():
 
 @pytest.fixture
 def blobs():
-    """Three well separated classes: inputs (90, 2) and labels (90,)."""
+    """Return three well separated classes: inputs (90, 2) and labels (90,)."""
     labels = torch.arange(3).repeat(30)
     return CENTRES[labels] + torch.randn(90, 2, generator=torch.Generator().manual_seed(0)), labels
 
 
 def oracle(inputs):
-    """Logits of the right classifier."""
+    """Return the logits of a correct classifier."""
     return -torch.cdist(inputs, CENTRES).square() / 20
 
 
 def constant(inputs):
-    """Logits of a model that has collapsed to class 1."""
+    """Return the logits of a model that has collapsed to class 1."""
     return torch.tensor([0.0, 30.0, 0.0]).expand(len(inputs), 3)
 
 
@@ -63,12 +63,12 @@ def constant(inputs):
     ],
     ids=["diversity", "information_maximisation", "bnm", "class_ami", "mixval"],
 )
-def test_a_right_model_beats_a_collapsed_one(blobs, score):
+def test_a_correct_model_scores_higher_than_a_collapsed_one(blobs, score):
     inputs, _ = blobs
     assert score(inputs, oracle) > score(inputs, constant)
 
 
-def test_entropy_and_snd_are_fooled_by_a_collapsed_model(blobs):
+def test_entropy_and_snd_are_higher_for_a_collapsed_model(blobs):
     inputs, _ = blobs
     assert scores.entropy(constant(inputs)) >= scores.entropy(oracle(inputs))
     assert scores.snd(constant(inputs)) > scores.snd(oracle(inputs))
@@ -97,7 +97,7 @@ def test_bnm_closed_forms():
     assert scores.bnm(torch.zeros(12, 3)) == pytest.approx(1 / math.sqrt(36))
 
 
-def test_snd_in_chunks_is_snd(blobs):
+def test_snd_does_not_depend_on_the_chunk_size(blobs):
     logits = oracle(blobs[0]).double() / 10
     assert scores.snd(logits, chunk=7) == pytest.approx(scores.snd(logits), abs=1e-12)
     with pytest.raises(ValueError, match="at least two rows, got 1"):
@@ -147,21 +147,21 @@ def test_class_ami_against_sklearn(blobs):
     assert scores.class_ami(inputs, one_hot(labels, 3).float()) == pytest.approx(1)
 
 
-def test_class_ami_takes_its_chance_from_the_seed():
+def test_class_ami_is_deterministic_given_its_seed():
     features, logits = torch.randn(2, 40, 8, generator=torch.Generator().manual_seed(0))
     by_seed = [scores.class_ami(features, logits, seed) for seed in range(5)]
     assert len(set(by_seed)) > 1
     assert by_seed == [scores.class_ami(features, logits, seed) for seed in range(5)]
 
 
-def test_class_ami_of_collapsed_features_is_at_chance_and_silent(blobs):
+def test_class_ami_of_collapsed_features_is_0_without_warnings(blobs):
     inputs, labels = blobs
     collapsed = torch.ones_like(inputs)
     assert scores.class_ami(collapsed, constant(inputs)) == 0
     assert scores.class_ami(collapsed, one_hot(labels, 3).float()) == pytest.approx(0, abs=1e-12)
 
 
-def test_mixval_rewards_wide_margins_and_repeats_itself(blobs):
+def test_mixval_is_higher_for_wide_margins_and_is_deterministic(blobs):
     inputs, _ = blobs
     right = scores.mixval(inputs, oracle)
     assert right == scores.mixval(inputs, oracle, seed=0)
@@ -190,7 +190,7 @@ def test_mixval_pairs_inside_and_across_predicted_classes():
     assert (classes[second[:, 0]] != classes[second[:, 1]]).all()
 
 
-def test_mixval_draws_every_partner():
+def test_mixval_can_draw_every_partner():
     inputs = torch.eye(5, dtype=torch.float64)
     classes = torch.tensor([0, 0, 0, 1, 1])
     seen = set()
@@ -204,7 +204,7 @@ def test_mixval_draws_every_partner():
     assert seen == {(i, j) for i in range(5) for j in range(5) if i != j}
 
 
-def test_mixval_without_one_kind_of_pair_is_the_worst():
+def test_mixval_is_0_without_one_kind_of_pair():
     inputs = torch.eye(4)
     assert scores.mixval(inputs, lambda x: constant(x)) == 0
     assert scores.mixval(inputs, lambda x: x) == 0

@@ -1,4 +1,4 @@
-"""What a run does with rules: which it computes, refuses and warns of, and what it chooses by them."""
+"""Selection rules in runs: which rules are computed, refused or warned about, and which epoch is chosen."""
 
 import logging
 import math
@@ -41,7 +41,7 @@ def test_a_rule_chooses_the_epoch_of_its_highest_score(rule, tiny):
     assert by_epoch[record.selection["epoch"]] == max(by_epoch)
 
 
-def test_what_has_no_score_is_not_chosen(tiny, monkeypatch):
+def test_an_epoch_without_a_score_is_not_chosen(tiny, monkeypatch):
     score = Entropy.score
     monkeypatch.setattr(Entropy, "score", lambda self, seen: score(self, seen) if seen.epoch == 1 else math.nan)
     record = tiny("strategy=source_only", "selection=entropy", "trainer.max_epochs=3")
@@ -64,7 +64,7 @@ def test_mixtures_are_predicted_by_the_network_in_evaluation_mode(tiny, tmp_path
     assert record.epochs[0]["scores"]["mixval"] == pytest.approx(expected)
 
 
-def test_rules_that_need_more_samples_than_there_are(tiny):
+def test_rules_with_too_few_samples_are_not_computed_and_refused_as_selection(tiny):
     one_sample = ["strategy=source_only", "target.n=5"]
     (row,) = tiny(*one_sample).epochs
     assert UNLABELLED - row["scores"].keys() == {"snd"}
@@ -74,7 +74,7 @@ def test_rules_that_need_more_samples_than_there_are(tiny):
         tiny(*one_sample, "selection=snd", folder="other")
 
 
-def test_a_rule_that_looks_at_hidden_labels_is_refused(tiny):
+def test_a_rule_that_reads_hidden_labels_is_refused(tiny):
     with pytest.raises(
         LandbridgeError, match=r"selection=dev looks at source labels, .* it allows: last, target_val, en"
     ):
@@ -84,7 +84,7 @@ def test_a_rule_that_looks_at_hidden_labels_is_refused(tiny):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (["selection=entropy"], ["selection=entropy: it is highest for a model that is sure of one"]),
+        (["selection=entropy"], ["selection=entropy: it is highest for a model that predicts one class"]),
         (["selection=snd"], ["selection=snd: it is highest for a model that predicts one class"]),
         (["selection=im", "terms=[mcc]"], ["selection=im scores what training minimises"]),
         (["selection=bnm", "strategy=bnm"], ["selection=bnm scores what training minimises"]),
@@ -93,7 +93,7 @@ def test_a_rule_that_looks_at_hidden_labels_is_refused(tiny):
         (["selection=last", "terms=[mcc]"], []),
     ],
 )
-def test_what_is_known_of_the_configured_rule_is_said_in_a_line(settings, said, tiny, caplog):
+def test_known_failures_of_the_configured_rule_are_logged(settings, said, tiny, caplog):
     with caplog.at_level(logging.WARNING, logger="landbridge"):
         tiny("strategy=source_only", *settings)
     warnings = [record.getMessage() for record in caplog.records]
@@ -101,6 +101,6 @@ def test_what_is_known_of_the_configured_rule_is_said_in_a_line(settings, said, 
     assert all(line.startswith(start) for line, start in zip(warnings, said, strict=True))
 
 
-def test_shot_and_its_term_are_preferred_by_the_same_rules():
+def test_shot_and_its_auxiliary_loss_have_the_same_biased_rules():
     assert SHOT.requirements.biased_rules == TERMS["information_maximisation"].biased_rules <= UNLABELLED
     assert all(term.biased_rules <= UNLABELLED for term in TERMS.values())

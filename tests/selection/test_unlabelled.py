@@ -31,7 +31,7 @@ NO_LABELS = [Entropy, Diversity, InformationMaximisation, BNM, SND, RankMe, Clas
 
 
 def blobs(counts=(30, 30, 30), seed=0, shift=0.0):
-    """Well separated classes of the given sizes: inputs (n, 2) and labels (n,), in random order."""
+    """Return well separated classes of the given sizes: inputs (n, 2) and labels (n,), in random order."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
     labels = labels[torch.randperm(len(labels), generator=generator)]
@@ -39,27 +39,27 @@ def blobs(counts=(30, 30, 30), seed=0, shift=0.0):
 
 
 def right(inputs):
-    """Logits of the classifier that knows the classes."""
+    """Return the logits of a correct classifier."""
     return -torch.cdist(inputs, CENTRES).square() / 20
 
 
 def constant(inputs):
-    """Logits of a model that is sure of class 1 everywhere."""
+    """Return the logits of a model that predicts class 1 with high confidence for all samples."""
     return torch.tensor([0.0, 30.0, 0.0]).expand(len(inputs), 3)
 
 
 def ignorant(inputs):
-    """Logits of a model that knows nothing, and says so."""
+    """Return the logits of a model that predicts uniform probabilities."""
     return torch.zeros(len(inputs), 3)
 
 
 def wrong(inputs):
-    """Logits of a model that takes each class for the next, and is sure of it."""
+    """Return the logits of a model that predicts a wrong class for each class, with high confidence."""
     return 100 * right(inputs)[:, [2, 0, 1]]
 
 
 def seen(predict, counts=(30, 30, 30), source=None, features=None):
-    """What may be seen of a model whose features are its inputs, unless others are given."""
+    """Return the validation outputs of a model; its features are its inputs unless others are given."""
     inputs, labels = blobs(counts)
     source, source_labels = source or blobs(seed=1)
     return ValidationOutputs(
@@ -83,7 +83,7 @@ def test_every_rule_has_a_file_of_its_name():
     assert all(f"landbridge.selection.{rule.__name__}" in files[rule.name] for rule in RULES)
 
 
-def test_rules_are_their_scores():
+def test_rules_equal_their_scores():
     evidence = seen(right)
     logits, features = evidence.logits["target"], evidence.features["target"]
     assert Entropy().score(evidence) == scores.entropy(logits)
@@ -97,7 +97,7 @@ def test_rules_are_their_scores():
 
 
 @pytest.mark.parametrize("rule", [Diversity, InformationMaximisation, BNM, ClassAMI, MixVal, DEV, SourceVal])
-def test_a_right_model_beats_a_collapsed_one(rule):
+def test_a_correct_model_scores_higher_than_a_collapsed_one(rule):
     assert rule().score(seen(right)) > rule().score(seen(constant))
 
 
@@ -106,7 +106,7 @@ def test_outputs_that_are_not_finite_have_no_score(rule):
     assert math.isnan(rule().score(seen(lambda x: right(x) * torch.nan)))
 
 
-def test_accuracy_is_no_number_where_outputs_on_its_own_side_are_not_finite():
+def test_accuracy_is_nan_if_outputs_of_its_own_domain_are_not_finite():
     evidence = seen(right)
     for role, rule, other in (("source", SourceVal(), TargetVal()), ("target", TargetVal(), SourceVal())):
         broken = replace(
@@ -118,17 +118,17 @@ def test_accuracy_is_no_number_where_outputs_on_its_own_side_are_not_finite():
         assert other.score(broken) == 1
 
 
-# How each of them fails, as documented: a worse model gets the better score.
+# The documented failure of each rule: a worse model gets a higher score.
 
 
 @pytest.mark.parametrize("rule", [Entropy, SND])
-def test_sureness_and_density_prefer_a_collapsed_model_and_warn_of_it(rule):
+def test_entropy_and_density_prefer_a_collapsed_model_and_have_a_caution(rule):
     assert accuracy(constant) < accuracy(right)
     assert rule().score(seen(constant)) > rule().score(seen(right))
     assert "one" in rule.caution
 
 
-def test_density_prefers_a_hardly_trained_model():
+def test_density_prefers_a_model_after_very_little_training():
     def hardly_trained(inputs):
         return 1e-3 * right(inputs)[:, [2, 0, 1]]
 
@@ -136,7 +136,7 @@ def test_density_prefers_a_hardly_trained_model():
     assert SND().score(seen(hardly_trained)) > SND().score(seen(right))
 
 
-def test_diversity_prefers_a_model_that_knows_nothing():
+def test_diversity_prefers_uniform_predictions():
     assert accuracy(ignorant) < accuracy(right)
     unequal = (30, 20, 20)
     assert Diversity().score(seen(ignorant, unequal)) > Diversity().score(seen(right, unequal))
@@ -144,7 +144,7 @@ def test_diversity_prefers_a_model_that_knows_nothing():
 
 def test_information_maximisation_prefers_equal_classes():
     def equal_classes(inputs):
-        """Cut the samples into three equal parts, whatever they are."""
+        """Return logits that divide the samples into three classes of equal size."""
         parts = inputs[:, 0].argsort().argsort() * 3 // len(inputs)
         return 30 * one_hot(parts, 3).float()
 
@@ -154,7 +154,7 @@ def test_information_maximisation_prefers_equal_classes():
 
 
 @pytest.mark.parametrize("rule", [BNM, InformationMaximisation])
-def test_what_was_trained_to_be_sure_and_varied_is_preferred_right_or_not(rule):
+def test_confident_and_diverse_predictions_are_preferred_even_if_wrong(rule):
     assert accuracy(wrong) == 0
     assert rule().score(seen(wrong)) > rule().score(seen(right))
 
@@ -165,17 +165,17 @@ def test_rank_prefers_noise_to_features_that_separate_the_classes():
     assert RankMe().score(seen(right, features=noise)) > RankMe().score(evidence)
 
 
-def test_cluster_agreement_knows_no_names():
+def test_cluster_agreement_does_not_depend_on_the_class_of_a_cluster():
     assert accuracy(wrong) == 0
     assert ClassAMI().score(seen(wrong)) == pytest.approx(ClassAMI().score(seen(right))) == pytest.approx(1)
 
 
 def test_mixtures_of_one_predicted_class_get_the_worst_value():
     assert MixVal().score(seen(constant)) == 0
-    assert MixVal().score(seen(wrong)) > 0.85  # and a wrong model with wide margins is not found out
+    assert MixVal().score(seen(wrong)) > 0.85  # a wrong model with wide margins still gets a high score
 
 
-def test_source_accuracy_cannot_tell_models_apart_that_differ_on_the_target_only():
+def test_source_accuracy_does_not_depend_on_target_predictions():
     def fails_on_the_target(inputs):
         return torch.where(inputs[:, :1] > 50, constant(inputs), right(inputs))
 
@@ -189,7 +189,10 @@ def test_source_accuracy_cannot_tell_models_apart_that_differ_on_the_target_only
 
 
 def shifted(shift, steep=1.0):
-    """One feature, on which the target lies higher and the model is worse; and its loss on the target."""
+    """Return validation outputs with one feature, and the model's loss on the target.
+
+    The target's mean is higher by `shift`, and the model's loss increases with the feature.
+    """
     generator = torch.Generator().manual_seed(0)
     source, target = (mean + torch.randn(500, 1, generator=generator) for mean in (0.0, shift))
     evidence = ValidationOutputs(
@@ -201,32 +204,32 @@ def shifted(shift, steep=1.0):
     return evidence, float(torch.log1p((steep * target.clamp(min=0)).exp()).mean())
 
 
-def test_embedded_validation_rests_on_a_few_samples_where_domains_are_told_apart():
+def test_embedded_validation_depends_on_few_samples_if_domains_are_easy_to_separate():
     risks = {shift: [-DEV(seed).score(shifted(shift)[0]) for seed in range(10)] for shift in (0.0, 6.0)}
     assert np.std(risks[6.0]) > 20 * np.std(risks[0.0])
     assert max(risks[6.0]) < 0.8 * shifted(6.0)[1]
     features = shifted(6.0)[0].features
     weights = density_ratios(features["source"][::2], features["target"], features["source"][1::2])
-    assert weights.sum().square() / weights.square().sum() < 10  # of 250
+    assert weights.sum().square() / weights.square().sum() < 10  # effective number of samples, of 250
 
 
-# Embedded validation, piece by piece
+# Deep embedded validation and its density ratios
 
 
-def test_density_ratios_are_those_of_two_gaussians():
+def test_density_ratios_of_two_gaussians_are_near_the_exact_ones():
     generator = torch.Generator().manual_seed(0)
     source, target = (mean + torch.randn(4000, 1, generator=generator) for mean in (0.0, 1.0))
     at = torch.linspace(-2, 3, 11)[:, None]
-    expected = (at - 0.5).exp().squeeze(1).double()  # of N(1, 1) to N(0, 1)
+    expected = (at - 0.5).exp().squeeze(1).double()  # density ratio of N(1, 1) to N(0, 1)
     torch.testing.assert_close(density_ratios(source, target, at), expected, rtol=0.3, atol=0)
-    # The sizes of the samples cancel.
+    # The ratio does not depend on the sizes of the samples.
     torch.testing.assert_close(density_ratios(source[:1000], target, at), expected, rtol=0.3, atol=0)
-    # So do units, and features that say nothing.
+    # It does not depend on the units of features or on constant features.
     scaled = [torch.cat([1e4 * x, torch.full_like(x, 0.1)], 1) for x in (source, target, at)]
     torch.testing.assert_close(density_ratios(*scaled), density_ratios(source, target, at), rtol=1e-3, atol=0)
 
 
-def test_embedded_validation_judges_a_held_out_half():
+def test_embedded_validation_is_computed_on_a_held_out_half():
     evidence = seen(right)
     order = torch.randperm(90, generator=torch.Generator().manual_seed(4))
     learned, held_out = order[:45], order[45:]
@@ -237,7 +240,7 @@ def test_embedded_validation_judges_a_held_out_half():
 
 
 @pytest.mark.parametrize("steep", [0.5, 2.0])
-def test_embedded_validation_foresees_the_loss_on_a_shifted_target(steep):
+def test_embedded_validation_estimates_the_loss_on_a_shifted_target(steep):
     evidence, loss = shifted(1.0, steep)
     on_source = cross_entropy(evidence.logits["source"], evidence.labels["source"])
     risk = -DEV().score(evidence)
@@ -245,17 +248,17 @@ def test_embedded_validation_foresees_the_loss_on_a_shifted_target(steep):
     assert risk == pytest.approx(loss, rel=0.25)
 
 
-# Samples
+# Limited number of samples
 
 
-def test_costly_rules_look_at_the_same_random_samples_every_time():
+def test_costly_rules_read_the_same_random_samples_in_every_epoch():
     assert sample(400, 500).equal(torch.arange(400))
     assert sample(400, None).equal(torch.arange(400))
     chosen = sample(5000, 500)
     assert chosen.equal(sample(5000, 500))
     assert len(chosen.unique()) == 500
     assert (chosen.diff() > 0).all()
-    # Not at regular distances: data sets repeat their classes in turn.
+    # The positions must not be at regular distances, because some data sets repeat their classes in a fixed order.
     counts = (chosen % 10).bincount(minlength=10)
     assert counts.min() > 25
     with_many = seen(right, counts=(400, 400, 400))

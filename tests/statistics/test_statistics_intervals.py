@@ -46,9 +46,9 @@ def test_t_interval_follows_scale_and_shift(values, scale, shift):
 
 
 @pytest.mark.parametrize("n", [6, 10])
-def test_t_interval_covers_what_it_promises(n):
+def test_t_interval_has_its_nominal_coverage(n):
     rows = np.random.default_rng(n).normal(0.3, 1, size=(5000, n))
-    # 1 percentage point is more than 3 standard errors of the simulation.
+    # The tolerance of 1 percentage point is more than 3 standard errors of the simulation.
     assert 0.93 <= np.mean([t_interval(row).contains(0.3) for row in rows]) <= 0.97
 
 
@@ -62,11 +62,11 @@ def test_seeds_to_exclude_zero_by_hand():
 
 
 @given(samples, st.sampled_from([0.9, 0.95, 0.99]))
-def test_an_interval_of_so_many_seeds_excludes_zero_and_one_of_fewer_does_not(values, level):
+def test_the_interval_with_this_number_of_seeds_excludes_zero_and_with_fewer_does_not(values, level):
     n = seeds_to_exclude_zero(values, level, most=40)
 
     def excludes(seeds):
-        # So many values with the mean and the standard deviation of these.
+        # A sample of this size with the mean and the standard deviation of `values`.
         standard = np.arange(seeds) - (seeds - 1) / 2
         alike = np.mean(values) + standard * np.std(values, ddof=1) / standard.std(ddof=1)
         interval = t_interval(alike, level)
@@ -76,7 +76,7 @@ def test_an_interval_of_so_many_seeds_excludes_zero_and_one_of_fewer_does_not(va
     assert not any(excludes(seeds) for seeds in range(2, n or 41))
 
 
-def test_so_many_new_seeds_have_even_odds_and_twice_as_many_four_to_one():
+def test_new_seeds_exclude_zero_in_half_the_cases_and_twice_as_many_in_four_fifths():
     n = seeds_to_exclude_zero(0.5 + np.array([-1, 0, 1]))
     for seeds, odds in ((n, 0.5), (2 * n, 0.8)):
         rows = np.random.default_rng(0).normal(0.5, 1, size=(4000, seeds))
@@ -84,7 +84,7 @@ def test_so_many_new_seeds_have_even_odds_and_twice_as_many_four_to_one():
 
 
 @pytest.mark.parametrize("n", [6, 10])
-def test_studentised_bootstrap_covers_and_the_percentile_one_does_not(n):
+def test_studentised_bootstrap_has_its_nominal_coverage_and_the_percentile_one_does_not(n):
     rows = np.random.default_rng(n).normal(0.3, 1, size=(1200, n))
     studentised = np.mean([studentised_bootstrap(row, draws=999).contains(0.3) for row in rows])
     percentile = np.mean([hierarchical_bootstrap(row[:, None], draws=999).contains(0.3) for row in rows])
@@ -105,8 +105,8 @@ def test_studentised_bootstrap_equals_full_enumeration():
     assert (interval.low, interval.high) == pytest.approx(expected, abs=0.02 * (high - low))
 
 
-def test_studentised_bootstrap_of_too_few_seeds_is_infinite_and_of_equal_ones_a_point():
-    for few in ([0.01, 0.02], [0.1, 0.2, 0.7]):  # three times .1 has a spread of 1e-17 by rounding
+def test_studentised_bootstrap_is_infinite_for_few_seeds_and_a_point_for_equal_values():
+    for few in ([0.01, 0.02], [0.1, 0.2, 0.7]):  # by rounding, three times .1 has a standard deviation of 1e-17
         interval = studentised_bootstrap(few)
         assert (interval.low, interval.high) == (-np.inf, np.inf)
     equal = studentised_bootstrap([0.1] * 6)
@@ -118,7 +118,7 @@ def test_hierarchical_bootstrap_of_constant_seeds_resamples_the_seeds():
     enumerated = np.mean(list(itertools.product(means, repeat=4)), axis=1)
     interval = hierarchical_bootstrap([[mean] * 7 for mean in means], level=0.8)
     expected = np.quantile(enumerated, [0.1, 0.9])
-    assert [interval.low, interval.high] == pytest.approx(expected, abs=0.026)  # the means lie on a grid of .025
+    assert [interval.low, interval.high] == pytest.approx(expected, abs=0.026)  # the means are multiples of .025
 
 
 def test_hierarchical_bootstrap_of_one_seed_resamples_the_items():
@@ -143,11 +143,11 @@ def test_hierarchical_bootstrap_equals_drawing_items_one_by_one():
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.06 * (high - low))
 
 
-def test_items_shared_by_all_seeds_do_not_average_out():
+def test_shared_items_widen_the_interval():
     items = np.random.default_rng(0).choice([-1, 0, 1], size=360, p=[0.1, 0.7, 0.2])
     table = np.tile(items, (9, 1))
     own, shared = hierarchical_bootstrap(table), hierarchical_bootstrap(table, shared_items=True)
-    assert width(shared) / width(own) == pytest.approx(3, rel=0.05)  # sqrt of 9 seeds
+    assert width(shared) / width(own) == pytest.approx(3, rel=0.05)  # the square root of 9 seeds
     assert width(shared) == pytest.approx(width(hierarchical_bootstrap([items])), rel=0.05)
 
 
@@ -167,13 +167,13 @@ def test_large_continuous_items_are_drawn_in_blocks():
 @pytest.mark.parametrize(
     "bootstrap", [studentised_bootstrap, lambda x, seed: hierarchical_bootstrap([x, x], seed=seed)]
 )
-def test_bootstraps_repeat_with_their_seed(bootstrap):
+def test_bootstraps_are_deterministic_given_their_seed(bootstrap):
     assert bootstrap(GAINS, seed=3) == bootstrap(GAINS, seed=3)
     assert bootstrap(GAINS, seed=3) != bootstrap(GAINS, seed=4)
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.8, 0.95]))
-def test_wilson_limits_are_where_the_score_test_turns(counts, level):
+def test_wilson_limits_equal_the_closed_form(counts, level):
     successes, n = counts
     interval = wilson_interval(successes, n, level)
     z, share = stats.norm.ppf((1 + level) / 2), successes / n
@@ -208,6 +208,6 @@ def test_a_higher_level_gives_a_wider_interval(values):
         (lambda: wilson_interval(1, 2, level=0), "level: 0"),
     ],
 )
-def test_bad_input_is_refused_by_name(call, words):
+def test_invalid_input_is_refused_with_its_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()

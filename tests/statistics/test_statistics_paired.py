@@ -19,7 +19,8 @@ def enumerated_p(values):
 
 
 def test_sign_flip_by_hand():
-    # 1, 2, 3 with signs have the |sums| 6, 4, 2, 0, 0, 2, 4, 6: four of eight reach the observed 4 of (-1, 2, 3).
+    # The absolute sums of 1, 2, 3 with all signs are 6, 4, 2, 0, 0, 2, 4, 6. The observed sum of (-1, 2, 3) is 4; four
+    # of the eight sums are at least 4.
     assert sign_flip_test([-1, 2, 3]) == 0.5
     assert sign_flip_test([1, 2, 3]) == 0.25
     assert sign_flip_test([0, 0, 0]) == 1
@@ -36,8 +37,8 @@ def test_sign_flip_equals_scipys_permutation_test():
     assert sign_flip_test(values) == pytest.approx(expected.pvalue)
 
 
-def test_ties_count_in_spite_of_rounding():
-    # .1 + .2 and .3 differ by rounding: without a tolerance four of the eight patterns would be lost.
+def test_ties_are_counted_in_spite_of_rounding():
+    # .1 + .2 and .3 differ by rounding. Without a tolerance, four of the eight patterns would not count.
     assert sign_flip_test([0.1, 0.2, -0.3]) == 1
     accuracies = np.array([0.71, 0.68, 0.75, 0.70, 0.73, 0.69])
     assert sign_flip_test(accuracies - (accuracies - 0.01)) == 2 / 2**6
@@ -53,12 +54,12 @@ def test_sign_flip_ignores_order_direction_and_unit(values, random):
 
 
 @pytest.mark.parametrize("n", [1, 5, 6, 10, 20])
-def test_the_smallest_p_is_reached_when_all_signs_agree(n):
+def test_the_smallest_p_is_reached_if_all_signs_are_equal(n):
     assert sign_flip_test(np.arange(1, n + 1)) == smallest_possible_p(n) == 2 / 2**n
 
 
-def test_beyond_twenty_the_random_p_is_near_the_exact_one_and_never_zero():
-    # +-1 differences: the number of positive signs is binomial.
+def test_the_random_p_of_more_than_twenty_differences_is_near_the_exact_one_and_never_zero():
+    # With differences of +-1, the number of positive signs has a binomial distribution.
     values = np.repeat([1, -1], [17, 8])
     exact = stats.binomtest(17, 25).pvalue
     p = sign_flip_test(values)
@@ -67,22 +68,22 @@ def test_beyond_twenty_the_random_p_is_near_the_exact_one_and_never_zero():
     assert sign_flip_test(np.arange(1, 41), draws=999) == 1 / 1000
 
 
-def test_sign_flip_keeps_its_level_under_a_skewless_null():
+def test_sign_flip_keeps_its_level_under_a_symmetric_null():
     rows = np.random.default_rng(7).standard_t(2, size=(2000, 8))
     alarms = sum(sign_flip_test(row) <= 0.05 for row in rows)
-    # 12 of 256 patterns are significant: .047.
+    # 12 of the 256 patterns are significant, which is .047.
     assert stats.binom.ppf(0.001, 2000, 12 / 256) <= alarms <= stats.binom.ppf(0.999, 2000, 12 / 256)
 
 
 def test_holm_by_hand():
-    # sorted .005 .01 .03 .04, times 4 3 2 1: .02 .03 .06 .04, made monotone: .02 .03 .06 .06
+    # Sorted p: .005 .01 .03 .04. Multiplied by 4 3 2 1: .02 .03 .06 .04. Running maximum: .02 .03 .06 .06.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == pytest.approx([1, 1])
     assert holm([]).size == 0
 
 
 @given(shares, st.floats(0.001, 0.999))
-def test_holm_rejects_what_stepping_down_rejects(p_values, level):
+def test_holm_rejects_the_same_hypotheses_as_the_step_down_procedure(p_values, level):
     rejected = set()
     for rank, i in enumerate(np.argsort(p_values, kind="stable")):
         if p_values[i] * (len(p_values) - rank) > level:
@@ -92,7 +93,7 @@ def test_holm_rejects_what_stepping_down_rejects(p_values, level):
 
 
 @given(shares)
-def test_holm_lies_between_the_raw_p_and_bonferroni(p_values):
+def test_holm_is_between_the_raw_p_and_bonferroni(p_values):
     adjusted = holm(p_values)
     bonferroni = np.minimum(np.array(p_values) * len(p_values), 1)
     assert (adjusted >= p_values).all()
@@ -125,6 +126,6 @@ def test_seeds_needed_is_enough_and_not_one_more(pairs, level):
         (lambda: seeds_needed(1, level=0), "1, 0"),
     ],
 )
-def test_bad_input_is_refused_by_name(call, words):
+def test_invalid_input_is_refused_with_its_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -9,8 +9,9 @@ from scipy import stats
 
 from landbridge.statistics import average_ranks, friedman_test, nemenyi_critical_difference, nemenyi_p_values
 
-# AUC of C4.5 with default, -m, -cf and both parameters tuned, on 14 data sets (Demšar 2006, table 6). The paper ranks
-# the two .975 in the row before the last apart, before rounding; a fourth digit does that here.
+# AUC of C4.5 with default, -m, -cf and both parameters tuned, on 14 data sets (Demšar 2006, table 6). The paper gives
+# different ranks to the two values .975 in the second row from the end, because it ranks before rounding. Here a fourth
+# digit makes them different.
 DEMSAR = [
     [0.763, 0.768, 0.771, 0.798],
     [0.599, 0.591, 0.590, 0.569],
@@ -36,8 +37,8 @@ def test_average_ranks_of_the_worked_example():
 def test_friedman_of_the_worked_example():
     ranks, n, k = average_ranks(DEMSAR), 14, 4
     plain = 12 * n / (k * (k + 1)) * (np.sum(ranks**2) - k * (k + 1) ** 2 / 4)
-    assert plain == pytest.approx(9.28, abs=0.01)  # as printed, without correction for ties
-    # Ties: one row of four equal scores, three of two.
+    assert plain == pytest.approx(9.28, abs=0.01)  # the paper's value, without correction for ties
+    # There is one row with four equal scores, and three rows with two equal scores.
     tied = 1 - ((4**3 - 4) + 3 * (2**3 - 2)) / (n * (k**3 - k))
     result = friedman_test(DEMSAR)
     assert result.statistic == pytest.approx(plain / tied)
@@ -71,7 +72,7 @@ def test_nemenyi_p_is_the_level_exactly_at_the_critical_difference():
 
 
 @given(arrays(float, st.tuples(st.integers(1, 8), st.integers(3, 6)), elements=st.sampled_from([0.1, 0.5, 0.9])))
-def test_ranks_share_out_all_places_and_depend_on_order_only(scores):
+def test_ranks_have_a_fixed_sum_and_depend_only_on_the_order(scores):
     ranks = average_ranks(scores)
     k = scores.shape[1]
     assert ranks.sum() == pytest.approx(k * (k + 1) / 2)
@@ -97,6 +98,6 @@ def test_methods_that_always_tie_do_not_differ():
         (lambda: nemenyi_critical_difference(3, 5, level=5), "3, 5, 5"),
     ],
 )
-def test_bad_input_is_refused_by_name(call, words):
+def test_invalid_input_is_refused_with_its_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()

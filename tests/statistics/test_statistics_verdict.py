@@ -1,4 +1,4 @@
-"""The verdict on hand-worked gains, in partial sweeps, and its false alarms when nothing is true."""
+"""Verdicts on gains with results computed by hand, on partial sweeps, and false alarms without any effect."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ TWO_WAYS = [0.02, -0.03, 0.01, -0.01, 0.02, -0.02]
 cells = st.lists(st.lists(st.integers(-20, 20), min_size=1, max_size=10), min_size=1, max_size=6)
 
 
-def test_six_seeds_that_agree_decide_one_pair():
+def test_six_gains_of_equal_sign_decide_one_pair():
     judgement = judge(GOOD, reference="scratch")
     assert judgement.verdict == "helps"
     assert judgement.p == judgement.adjusted_p == 2 / 2**6
@@ -32,7 +32,7 @@ def test_six_seeds_that_agree_decide_one_pair():
     assert judge([-gain for gain in GOOD], reference="scratch").verdict == "harms"
 
 
-def test_three_seeds_cannot_decide_however_large_the_gain():
+def test_three_seeds_are_undecided_even_for_a_large_gain():
     judgement = judge([0.30, 0.31, 0.32], reference="scratch")
     assert judgement.interval is not None
     assert judgement.interval.low > 0
@@ -59,8 +59,9 @@ def test_an_interval_around_0_is_undecided():
     assert "contains 0" in judgement.reason
 
 
-def test_an_interval_that_excludes_0_is_not_enough():
-    # Only flipping the one slight loss reaches further: 2 of 128 patterns a side, times 4 pairs .0625.
+def test_an_interval_that_excludes_0_is_not_sufficient():
+    # A larger sum is reached only by flipping the one small loss. So p is 2 / 128, and .0625 after correction for 4
+    # pairs.
     gains = [0.05, 0.06, 0.05, 0.06, 0.05, 0.06, 0.03, -0.02]
     assert sign_flip_test(gains) == 4 / 256
     alone, among_four = judge(gains, reference="scratch"), judge(gains, reference="scratch", pairs=4)
@@ -70,25 +71,25 @@ def test_an_interval_that_excludes_0_is_not_enough():
     assert "excludes 0, but p = 0.0625 over 4 pairs is above 0.05" in among_four.reason
 
 
-def test_a_p_that_is_small_enough_is_not_enough():
-    # All signs agree, so p is the smallest there is, but one outlier makes the t interval wide.
+def test_a_small_p_is_not_sufficient():
+    # All signs are equal, so p is the smallest possible one. But one outlier makes the t interval wide.
     judgement = judge([0.001, 0.001, 0.002, 0.001, 0.001, 0.3], reference="scratch")
     assert judgement.adjusted_p <= 0.05
     assert judgement.verdict == "undecided"
 
 
-def test_holm_runs_over_all_pairs():
+def test_holms_correction_is_over_all_pairs():
     gains = {("a", "t"): GOOD, ("b", "t"): [*GOOD, 0.02, 0.03], ("c", "t"): TWO_WAYS}
     judgements = judge_all(gains, reference="scratch")
     expected = holm([sign_flip_test(values) for values in gains.values()])
     assert list(judgements) == list(gains)
     assert [judgement.adjusted_p for judgement in judgements.values()] == pytest.approx(expected)
-    # Eight seeds in agreement clear the first step (.0078 x 3); six then stand at the second, where .03125 x 2 fails.
+    # Eight seeds of equal sign pass Holm's first step (.0078 x 3). Six seeds then fail the second step (.03125 x 2).
     assert [judgement.verdict for judgement in judgements.values()] == ["undecided", "helps", "undecided"]
     assert judgements["a", "t"].too_few_seeds
 
 
-def test_seeds_that_are_too_few_alone_can_decide_after_the_other_pair_has():
+def test_too_few_seeds_for_two_pairs_can_decide_if_the_other_pair_is_decided():
     judgements = judge_all({"long": GOOD + GOOD[:4], "short": GOOD}, reference="scratch")
     assert [judgement.verdict for judgement in judgements.values()] == ["helps", "helps"]
     assert not judgements["short"].too_few_seeds
@@ -103,7 +104,7 @@ def test_declared_pairs_without_runs_are_corrected_for():
 
 
 @given(cells)
-def test_the_other_sign_gives_the_other_verdict(table):
+def test_the_opposite_sign_gives_the_opposite_verdict(table):
     opposite = {"helps": "harms", "harms": "helps", "undecided": "undecided"}
     forth = judge_all(dict(enumerate(table)), reference="scratch")
     back = judge_all({i: [-gain for gain in row] for i, row in enumerate(table)}, reference="scratch")
@@ -113,7 +114,7 @@ def test_the_other_sign_gives_the_other_verdict(table):
 
 
 @given(cells)
-def test_a_verdict_is_exactly_interval_and_adjusted_p(table):
+def test_a_verdict_requires_exactly_the_interval_and_the_adjusted_p(table):
     for judgement in judge_all(dict(enumerate(table)), reference="scratch").values():
         decided = (
             judgement.interval is not None and not judgement.interval.contains(0) and judgement.adjusted_p <= 1 - 0.95
@@ -126,14 +127,14 @@ def test_a_verdict_is_exactly_interval_and_adjusted_p(table):
             assert judgement.seeds < seeds_needed(judgement.pairs)
 
 
-def test_the_level_governs_interval_and_p():
+def test_the_level_applies_to_interval_and_p():
     strict = judge(GOOD, reference="scratch", level=0.99)
     assert strict.verdict == "undecided"
     assert strict.reason == "6 seeds cannot reach p <= 0.01 (8 are needed)"
     assert strict.interval == t_interval(GOOD, level=0.99)
 
 
-def test_another_interval_can_be_asked_for():
+def test_another_interval_can_be_given():
     assert judge(GOOD, reference="scratch", interval=studentised_bootstrap).interval == studentised_bootstrap(GOOD)
 
 
@@ -150,7 +151,7 @@ def test_unequal_budgets_are_flagged_and_change_no_verdict():
 def test_false_alarms_stay_within_the_level_when_no_source_has_an_effect(seeds):
     pairs, runs = 6, 1000
     gains = np.random.default_rng(seeds).normal(0, 0.05, size=(runs, pairs, seeds))
-    # A seed is shared by all pairs, so that the gains are correlated as in a real table.
+    # All pairs share the seeds, so that the gains are correlated as in a real table.
     gains += np.random.default_rng(seeds + 1).normal(0, 0.03, size=(runs, 1, seeds))
     alarms = uncorrected = 0
     for table in gains:
@@ -159,7 +160,7 @@ def test_false_alarms_stay_within_the_level_when_no_source_has_an_effect(seeds):
         uncorrected += any(not judgement.interval.contains(0) for judgement in judgements if judgement.interval)
     bound = stats.binom.ppf(0.999, runs, 0.05)
     assert 0 < alarms <= bound
-    assert uncorrected > 2 * bound  # what intervals alone would have claimed
+    assert uncorrected > 2 * bound  # without the corrected p, intervals alone would give too many false verdicts
 
 
 def test_a_real_effect_is_found():
@@ -176,6 +177,6 @@ def test_a_real_effect_is_found():
         (lambda: judge(GOOD, reference="scratch", level=1.0), "level: 1.0"),
     ],
 )
-def test_bad_input_is_refused_by_name(call, words):
+def test_invalid_input_is_refused_with_its_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -15,14 +15,14 @@ def test_the_last_axis_varies_fastest():
     ]
 
 
-def test_a_later_axis_of_the_same_name_replaces_the_earlier():
+def test_a_later_axis_replaces_an_earlier_axis_of_the_same_name():
     assert grid(parsed("++seed=1,2,3", "++seed=7")) == [["++seed=7"]]
 
 
-def test_lists_and_quotes_are_no_axes():
+def test_lists_and_quoted_values_are_not_axes():
     assert grid(parsed("experiment=[a,b]", "name='a,b'")) == [["experiment=[a,b]", "name='a,b'"]]
 
 
 def test_an_interval_is_refused():
-    with pytest.raises(LandbridgeError, match="an interval has no end of values"):
+    with pytest.raises(LandbridgeError, match="an interval has infinitely many values"):
         grid(parsed("lr=interval(0,1)"))

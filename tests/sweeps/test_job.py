@@ -19,14 +19,14 @@ def job(folder: Path = Path("/sweep/a1"), hydra: tuple[str, ...] = (), config_na
     return Job(0, ["++seed=1", "strategy=dann"], OmegaConf.create({"hydra": node}), folder=folder)
 
 
-def test_the_command_is_the_plain_run_with_the_same_configuration():
+def test_the_command_is_a_single_run_with_the_same_configuration():
     assert job(config_name="mine").command() == [
         *("--config-dir", "/my conf", "--config-name", "mine", "++seed=1", "strategy=dann"),
         *("hydra.mode=RUN", "hydra.run.dir='/sweep/a1'"),
     ]
 
 
-def test_settings_of_the_sweep_stay_with_the_sweep():
+def test_settings_of_the_sweep_are_not_passed_to_the_job():
     own = (
         *("hydra.mode=MULTIRUN", "hydra.sweep.dir=x", "hydra/launcher=landbridge", "hydra.launcher.n_jobs=2"),
         *("++hydra.sweeper.params={}", "hydra/sweeper=landbridge", "hydra.run.dir=elsewhere"),
@@ -58,22 +58,22 @@ def test_the_state_is_read_from_the_record(status, reason, expected, tmp_path):
     assert job(tmp_path).state() == expected
 
 
-def test_the_reason_is_one_line_whatever_went_wrong(tmp_path):
-    it = job(tmp_path)
-    it.code = 1
-    assert it.reason() == "ended with code 1"
-    it.log.write_text("so far so good\nBang\n\n")
-    assert it.reason() == "Bang"
+def test_the_reason_of_any_failure_is_one_line(tmp_path):
+    failed = job(tmp_path)
+    failed.code = 1
+    assert failed.reason() == "ended with code 1"
+    failed.log.write_text("so far so good\nBang\n\n")
+    assert failed.reason() == "Bang"
     Record(status="failed", reason="LandbridgeError: the loss is not finite").write(tmp_path)
-    assert it.reason() == "the loss is not finite"
-    it.code = -9
-    assert it.reason().startswith("killed by signal 9")
-    it.code = None
+    assert failed.reason() == "the loss is not finite"
+    failed.code = -9
+    assert failed.reason().startswith("killed by signal 9")
+    failed.code = None
     (tmp_path / "record.json").write_text(json.dumps({"schema": 7}))
-    assert "schema 7" in it.reason()
+    assert "schema 7" in failed.reason()
 
 
-def test_jobs_are_called_by_what_differs():
+def test_jobs_are_named_by_the_overrides_that_differ():
     jobs = [Job(0, ["++seed=1", "strategy=dann"]), Job(1, ["++seed=2", "strategy=dann"])]
     assert varying(jobs) == {0: "seed=1", 1: "seed=2"}
     assert varying(jobs[:1]) == {0: "seed=1 strategy=dann"}

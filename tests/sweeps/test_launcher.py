@@ -1,4 +1,4 @@
-"""Sweeps in which everything goes well, goes on, or goes wrong, in real processes."""
+"""Sweeps in real processes: jobs that succeed, jobs that resume, and jobs that fail."""
 
 import json
 import random
@@ -22,7 +22,7 @@ from test_run import wandb_records
 
 
 def records(folder: Path = Path("sweep")) -> dict[str, Record]:
-    """Return the records of a sweep by what was typed for the job."""
+    """Return the records of a sweep, by the overrides of the job as typed."""
     found = [Record.read(path) for path in folder.glob("*/record.json")]
     return {" ".join(each for each in record.overrides if each != "experiment=tiny"): record for record in found}
 
@@ -31,7 +31,7 @@ def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in Path("sweep").glob("*/record.json")}
 
 
-def test_a_grid_runs_once_and_grows(sweep, tmp_path):
+def test_finished_jobs_do_not_run_again_and_new_jobs_run(sweep, tmp_path):
     code, told = sweep("seed=1,2", "optimizer.lr=0.01")
     assert code == 0
     assert "2 to run" in told
@@ -61,19 +61,19 @@ def test_a_job_equals_the_single_run(sweep, tiny):
     assert [epoch["losses"] for epoch in job.epochs] == [epoch["losses"] for epoch in alone.epochs]
 
 
-def test_what_nothing_differs_in_runs_once(sweep):
+def test_jobs_with_the_same_result_run_once(sweep):
     code, told = sweep("name=one", "data.workers=0,1", "trainer.profiler=null,simple")
     assert code == 0
-    assert "3 equal to another, which runs for them" in told
+    assert "3 equal to another job, whose result they share" in told
     assert len(contents()) == 1
 
 
-def test_data_in_other_places_are_other_jobs(sweep):
+def test_data_in_different_places_give_different_jobs(sweep):
     _, told = sweep("target=image_folder", "target.root=a,b", "hydra.launcher.dry_run=true")
     assert told.count("to run") == 2
 
 
-def test_a_strategy_says_what_it_ignores(sweep):
+def test_groups_that_a_strategy_ignores_make_no_new_jobs(sweep):
     _, told = sweep(
         "strategy=bn_adapt,source_only", "selection=last,entropy", "start=source", "hydra.launcher.dry_run=true"
     )
@@ -81,7 +81,7 @@ def test_a_strategy_says_what_it_ignores(sweep):
     assert told.count("the same as job") == 1
 
 
-def test_every_fault_is_told_before_any_job_starts(sweep):
+def test_all_faults_are_reported_before_any_job_starts(sweep):
     code, told = sweep("selection=last,lost", "strategy=dann,dnan")
     assert code == 1
     assert "2 problems on the command line" in told
@@ -90,12 +90,12 @@ def test_every_fault_is_told_before_any_job_starts(sweep):
     assert "4 of 4 jobs cannot run, so none was started" in told
     assert "Invalid learning rate: -1" in told
     assert "nearest: batch_size" in told
-    assert told.count("nearest: batch_size") == 2  # each fault once for all the jobs that have it
+    assert told.count("nearest: batch_size") == 2  # each fault is listed once for all jobs that have it
     assert "Traceback" not in told
     assert not contents()
 
 
-def test_a_strategy_that_the_setting_does_not_serve_is_a_fault(sweep):
+def test_a_strategy_that_needs_other_settings_is_a_fault(sweep):
     code, told = sweep("strategy=source_only,fine_tune")
     assert code == 1
     assert "strategy=fine_tune:" in told
@@ -103,7 +103,7 @@ def test_a_strategy_that_the_setting_does_not_serve_is_a_fault(sweep):
     assert not contents()
 
 
-def test_a_dry_run_starts_nothing(sweep):
+def test_a_dry_run_starts_no_job(sweep):
     sweep("seed=1")
     code, told = sweep("seed=1,2", "data.workers=0,1", "hydra.launcher.dry_run=true")
     assert code == 0
@@ -112,7 +112,7 @@ def test_a_dry_run_starts_nothing(sweep):
     assert len(contents()) == 1
 
 
-def test_a_failing_job_stops_no_other_and_is_retried_on_request(sweep):
+def test_a_failing_job_does_not_stop_others_and_is_retried_on_request(sweep):
     code, told = sweep("freeze.depth=9,0", "seed=1")
     assert code == 1
     assert "the backbone has 2 stages" in told
@@ -133,7 +133,7 @@ def test_a_failing_job_stops_no_other_and_is_retried_on_request(sweep):
     assert [*Path("sweep").glob("*/console.before.log")]
 
 
-def test_a_damaged_record_is_told_in_a_line_and_kept(sweep):
+def test_a_damaged_record_is_reported_in_one_line_and_kept(sweep):
     sweep("seed=1,2")
     (broken, _) = contents()
     broken.write_text("{")
@@ -145,7 +145,7 @@ def test_a_damaged_record_is_told_in_a_line_and_kept(sweep):
     assert broken.read_text() == "{"
 
 
-def test_a_damaged_checkpoint_means_a_new_start(sweep):
+def test_a_job_with_a_damaged_checkpoint_starts_anew(sweep):
     sweep("seed=1,2", "trainer.max_epochs=2")
     reference = records()
     for path in Path("sweep").glob("*/record.json"):
@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_means_a_new_start(sweep):
     }
 
 
-def test_a_full_disk_is_told_in_a_line_and_stops_no_other(sweep):
+def test_a_full_disk_is_reported_in_one_line_and_does_not_stop_other_jobs(sweep):
     code, told = sweep("optimizer._target_=dusk.FullDisk,torch.optim.Adam", "seed=1")
     assert code == 1
     assert "File too large" in told
@@ -168,7 +168,7 @@ def test_a_full_disk_is_told_in_a_line_and_stops_no_other(sweep):
     assert [record.status for record in records().values()].count("done") == 1
 
 
-def test_a_file_where_a_job_needs_a_folder(sweep):
+def test_a_job_fails_if_a_file_has_the_name_of_its_folder(sweep):
     sweep("seed=1", "hydra.launcher.dry_run=true")
     _, told = sweep("seed=1,2", "hydra.launcher.dry_run=true")
     taken = re.findall(r"\b[0-9a-f]{12}\b", told)[0]
@@ -180,7 +180,7 @@ def test_a_file_where_a_job_needs_a_folder(sweep):
     assert [record.status for record in records().values()] == ["done"]
 
 
-def test_a_sweep_folder_that_is_a_file(sweep):
+def test_a_sweep_is_refused_if_a_file_has_the_name_of_its_folder(sweep):
     Path("sweep").write_text("in the way")
     code, told = sweep("seed=1,2")
     assert code == 1
@@ -189,7 +189,7 @@ def test_a_sweep_folder_that_is_a_file(sweep):
 
 
 def test_threads_and_gpus_reach_each_job(sweep, monkeypatch):
-    """Their optimizer fails, and tells what it has seen."""
+    """The optimizer of these jobs raises an error that contains the GPU and the number of threads."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     sweep(
         *("seed=1,2", "optimizer._target_=dusk.Place", "hydra.launcher.n_jobs=2"),
@@ -199,14 +199,14 @@ def test_threads_and_gpus_reach_each_job(sweep, monkeypatch):
     assert sorted(told) == [f"RuntimeError: GPU {gpu}, threads 3 3" for gpu in (4, 7)]
 
 
-def test_more_gpus_than_there_are_is_refused(sweep, monkeypatch):
+def test_more_gpus_than_are_visible_are_refused(sweep, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     code, told = sweep("seed=1,2", "hydra.launcher.n_jobs=2", "hydra.launcher.gpus_per_job=2")
     assert code == 1
-    assert "need 4 GPUs, and 2 are visible" in told
+    assert "need 4 GPUs, but 2 are visible" in told
 
 
-def test_axes_of_an_experiment_file_take_words_as_typed(sweep, tmp_path):
+def test_axes_of_an_experiment_file_are_written_as_on_the_command_line(sweep, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     (tmp_path / "mine" / "experiment" / "axes.yaml").write_text(
         "# @package _global_\nhydra:\n  sweeper:\n    params:\n"
@@ -220,7 +220,7 @@ def test_axes_of_an_experiment_file_take_words_as_typed(sweep, tmp_path):
 
 
 class AskTell(Sweeper):
-    """The smallest adaptive sweeper: what it asks for next hangs on what it was told, and on chance."""
+    """A minimal adaptive sweeper. Its next job depends on the results so far and on a random number."""
 
     __module__ = "hydra_plugins.ask_tell"
 
@@ -240,7 +240,7 @@ class AskTell(Sweeper):
 
 @pytest.mark.long
 def test_ranks_train_the_same_values_under_an_adaptive_sweeper(sweep, helper_folder, monkeypatch):
-    module = ModuleType(AskTell.__module__)  # Hydra takes sweepers from there alone
+    module = ModuleType(AskTell.__module__)  # Hydra loads sweepers only from `hydra_plugins`
     module.AskTell = AskTell
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(hydra_plugins, "ask_tell", module, raising=False)
@@ -259,7 +259,7 @@ def test_ranks_train_the_same_values_under_an_adaptive_sweeper(sweep, helper_fol
     assert {*first.config["trainer"]} >= {"devices", "strategy"}
 
 
-def test_what_a_sweeper_learns_of_each_job(sweep, monkeypatch):
+def test_a_sweeper_receives_the_score_or_the_error_of_each_job(sweep, monkeypatch):
     seen = []
     launch = Sweep.launch
     monkeypatch.setattr(Sweep, "launch", lambda *given: seen.extend(launch(*given)) or seen)
@@ -273,7 +273,7 @@ def test_what_a_sweeper_learns_of_each_job(sweep, monkeypatch):
 
 
 @pytest.mark.slow
-def test_wandb_keeps_parallel_jobs_apart(sweep, monkeypatch):
+def test_parallel_jobs_are_separate_wandb_runs(sweep, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     code, told = sweep("seed=1,2,3", "name=apart", "logger=wandb", "hydra.launcher.n_jobs=3")
     assert code == 0, told
@@ -291,7 +291,7 @@ def test_wandb_keeps_parallel_jobs_apart(sweep, monkeypatch):
 
 
 @pytest.mark.long
-def test_where_forking_is_unsafe_a_job_is_a_plain_process(sweep, monkeypatch):
+def test_a_job_runs_as_a_new_process_with_the_same_result_where_forking_is_unsafe(sweep, monkeypatch):
     sweep("seed=1", "hydra.sweep.dir=forked")
     monkeypatch.setattr(pool, "Helper", Helper)
     code, told = sweep("seed=1", "hydra.sweep.dir=spawned", "hydra.launcher.warm=false")

@@ -9,7 +9,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.sweeps.lock import lock
 
 
-def test_a_folder_takes_one_sweep_at_a_time(tmp_path):
+def test_only_one_sweep_at_a_time_can_use_a_folder(tmp_path):
     first = lock(tmp_path / "sweep")
     with pytest.raises(LandbridgeError, match=rf"another sweep runs in .*sweep \(process {os.getpid()}\)"):
         lock(tmp_path / "sweep")
@@ -17,13 +17,13 @@ def test_a_folder_takes_one_sweep_at_a_time(tmp_path):
     os.close(lock(tmp_path / "sweep"))
 
 
-def test_it_waits_for_the_jobs_that_a_killed_sweep_has_left(tmp_path):
+def test_a_sweep_waits_for_the_remaining_jobs_of_a_killed_sweep(tmp_path):
     first = lock(tmp_path)
     left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"], pass_fds=[first])
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     os.ftruncate(first, 0)
-    os.pwrite(first, str(gone.pid).encode(), 0)  # the sweep that took it is no more
+    os.pwrite(first, str(gone.pid).encode(), 0)  # the sweep that took the lock has ended
     os.close(first)
     began = time.monotonic()
     second = lock(tmp_path)

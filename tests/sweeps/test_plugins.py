@@ -1,4 +1,4 @@
-"""The plugin file as Hydra meets it in programs that have nothing to do with landbridge."""
+"""The plugin file, as Hydra loads it in programs that do not use landbridge."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ program()
 """
 
 
-def test_another_program_starts_with_it_and_imports_nothing_heavy(tmp_path):
+def test_another_program_loads_the_plugins_and_imports_no_large_packages(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     run = subprocess.run(
         [sys.executable, "-W", "error", "program.py", "hydra/launcher=landbridge", "hydra/sweeper=landbridge"],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[2] / "conf" / "experiment"
-#: What each sweep shrinks to here, and how many jobs that leaves.
+#: For each sweep, the override that makes it smaller in this test, and the number of jobs that remain.
 SWEEPS = {
     "freezing_depth": ("freeze.depth=0,all", 6),
     "learning_rate": ("seed=0", 5),
@@ -30,7 +30,7 @@ def test_every_sweep_is_listed_here():
 
 
 @pytest.mark.parametrize("name", SWEEPS)
-def test_its_own_command(name, sweep):
+def test_the_command_in_each_file_composes_and_passes_the_check(name, sweep):
     first, second = (EXPERIMENTS / f"{name}.yaml").read_text().splitlines()[:2]
     assert first == "# @package _global_"
     command = second.removeprefix("# landbridge -m ").split()
@@ -41,7 +41,7 @@ def test_its_own_command(name, sweep):
     assert told.count("to run") == jobs
 
 
-def test_they_stand_beside_each_other(sweep):
+def test_experiments_can_be_combined(sweep):
     code, told = sweep(
         *("experiment=[learning_rate,seeds]", "seed=range(2)", "strategy=source_only,dann"),
         *("hydra.launcher.dry_run=true", "hydra.sweep.dir=outputs/${name}"),
@@ -54,11 +54,11 @@ def test_they_stand_beside_each_other(sweep):
 
 def test_pairs_of_a_domain_with_itself_are_left_out(sweep):
     _, told = sweep("experiment=domain_pairs", "source=uci_digits", "hydra.launcher.dry_run=true", base=())
-    assert "1 of 3 jobs left out: source and target are the same there" in told
+    assert "left out 1 of 3 jobs, where source and target are equal" in told
     assert axes(told) == {"target=mnist_5k", "target=rendered_digits"}
 
 
-def test_a_probe_has_no_depth(sweep):
+def test_linear_probe_ignores_the_freezing_depth(sweep):
     _, told = sweep(
         *("strategy=linear_probe,fine_tune", "freeze.depth=0,1", "target_labels=2"), "hydra.launcher.dry_run=true"
     )

@@ -1,4 +1,4 @@
-"""Sweeps that are killed, stopped and started twice, as processes of their own."""
+"""Sweeps in their own processes that are killed, stopped, and started twice."""
 
 import os
 import random
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform != "linux", reas
 
 @pytest.fixture
 def start(tmp_path):
-    """A function that starts a sweep in a folder of this test, and leaves none behind."""
+    """A function that starts a sweep in the folder of this test. Its sweeps are killed when the test ends."""
     started: list[subprocess.Popen[str]] = []
 
     def popen(*arguments: str) -> subprocess.Popen[str]:
@@ -32,7 +32,7 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            # A shell's background processes ignore Ctrl-C, and so would their children.
+            # Background processes of a shell ignore Ctrl-C, and their children inherit this.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         started.append(process)
@@ -57,7 +57,7 @@ def jobs(sweep: subprocess.Popen[str]) -> list[int]:
 
 
 def running(sweep: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Yield the jobs that run at the moment, for as long as the sweep does."""
+    """Yield the running jobs again and again, until the sweep has ended."""
     while sweep.poll() is None:
         if now := jobs(sweep):
             yield now
@@ -70,20 +70,21 @@ def done(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if b'"status": "done"' in content}
 
 
-def told(record: Record) -> tuple:
+def outcome(record: Record) -> tuple:
+    """Return the parts of a record that must not depend on interruptions."""
     epochs = [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in record.epochs]
     return record.fingerprint, record.selection, record.results, epochs, record.seal
 
 
-def test_killed_at_random_and_resumed_it_equals_an_uninterrupted_sweep(start, sweep, tmp_path):
-    # Long enough that there is always a job to kill.
+def test_a_sweep_killed_at_random_and_resumed_equals_an_uninterrupted_one(start, sweep, tmp_path):
+    # The jobs are long enough that one can always be killed.
     grid = ("seed=range(12)", "strategy=dann", "trainer.max_epochs=12", "data.steps_per_epoch=3")
     code, _ = sweep(*grid, "hydra.sweep.dir=straight")
     assert code == 0
 
     rng = random.Random(0)
     kills, finished, folder = 0, {}, tmp_path / "killed"
-    # How many jobs to kill in each run of the sweep, then whether to kill the helper, then the sweep itself.
+    # For each start of the sweep: the number of jobs to kill, whether to kill the helper then, and the sweep after it.
     for victims, helper_too, sweep_too in ((6, True, True), (3, False, True), (0, False, False)):
         process = start(*grid, f"hydra.sweep.dir={folder}", "hydra.launcher.n_jobs=2")
         hit: set[int] = set()
@@ -112,11 +113,11 @@ def test_killed_at_random_and_resumed_it_equals_an_uninterrupted_sweep(start, sw
     assert kills >= 10
     assert len(finished) == 12
     for name in finished:
-        assert told(Record.read(folder / name)) == told(Record.read(tmp_path / "straight" / name))
+        assert outcome(Record.read(folder / name)) == outcome(Record.read(tmp_path / "straight" / name))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_it_leaves_nothing_running_and_says_how_to_go_on(number, code, start, tmp_path):
+def test_a_stopped_sweep_leaves_no_process_and_prints_how_to_continue(number, code, start, tmp_path):
     command = ("seed=0,1", "hydra.sweep.dir=sweep", "hydra.launcher.n_jobs=2", "trainer.max_epochs=100000")
     first = start(*command)
     while len(alive := jobs(first)) < 2 or not all(epochs(tmp_path / "sweep")):
@@ -130,7 +131,7 @@ def test_stopped_it_leaves_nothing_running_and_says_how_to_go_on(number, code, s
     first.send_signal(number)
     output, _ = first.communicate(timeout=60)
     assert first.returncode == code
-    assert "the same command goes on from here" in output
+    assert "run the same command again to continue the sweep" in output
     assert "Traceback" not in output
     assert not any(Path(f"/proc/{pid}").exists() for pid in alive)
     for path in tmp_path.glob("sweep/[!.]*/"):
@@ -143,8 +144,8 @@ def epochs(folder: Path) -> list[bool]:
     return [(path / "last.ckpt").exists() for path in folder.glob("[!.]*/")] or [False]
 
 
-def test_slurm_preempts_a_job_and_it_goes_on(start, sweep, tmp_path):
-    """On this machine in a cluster's place: submitit's own, with the signal that Slurm sends to announce the end."""
+def test_a_job_that_slurm_preempts_goes_on(start, sweep, tmp_path):
+    """Uses submitit's local executor, and the signal that Slurm sends before it ends a job."""
     pytest.importorskip("submitit")
     grid = ("seed=1", "trainer.max_epochs=40")
     process = start(
@@ -166,4 +167,4 @@ def test_slurm_preempts_a_job_and_it_goes_on(start, sweep, tmp_path):
     _, again = sweep(*grid, "hydra.sweep.dir=preempted")
     assert "1 finished already" in again
     sweep(*grid, "hydra.sweep.dir=straight")
-    assert told(Record.read(folder)) == told(Record.read(tmp_path / "straight" / folder.name))
+    assert outcome(Record.read(folder)) == outcome(Record.read(tmp_path / "straight" / folder.name))

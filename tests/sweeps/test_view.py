@@ -9,7 +9,7 @@ from landbridge.sweeps.view import View
 
 @pytest.fixture
 def ended(tmp_path):
-    """A function that makes a job that has ended, well or not."""
+    """A function that makes a job that has ended, with a given status."""
 
     def make(number: int, status: str) -> Job:
         folder = Path(tmp_path, str(number))
@@ -29,7 +29,7 @@ def show(ended) -> None:
         view.starts()
 
 
-def test_a_pipe_gets_plain_lines(ended, capsys):
+def test_a_pipe_receives_plain_lines(ended, capsys):
     show(ended)
     assert capsys.readouterr().err.splitlines() == [
         "1/4 done seed=0  target accuracy 0.500  (4.0 s)",
@@ -37,7 +37,7 @@ def test_a_pipe_gets_plain_lines(ended, capsys):
     ]
 
 
-def test_a_terminal_gets_counts_and_the_time_left(ended, capsys, monkeypatch):
+def test_a_terminal_shows_counts_and_the_remaining_time(ended, capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "150")
     show(ended)

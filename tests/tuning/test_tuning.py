@@ -1,4 +1,4 @@
-"""Parameter-efficient tuning: identical at the start, few parameters move, and any run can go on from it."""
+"""Parameter-efficient tuning: the start is unchanged, few parameters train, and any run can continue."""
 
 import sys
 
@@ -30,7 +30,7 @@ def images(n=8, size=28, channels=1):
 
 
 def shake(net, part):
-    """Move what is added away from its start."""
+    """Set the added parameters to random values."""
     generator = torch.Generator().manual_seed(2)
     for name, parameter in net.named_parameters():
         if part in name:
@@ -42,7 +42,7 @@ def state(folder, name="last.ckpt"):
 
 
 @pytest.mark.parametrize("tuning", TUNINGS)
-def test_nothing_changes_at_the_start(tuning):
+def test_outputs_are_unchanged_at_the_start(tuning):
     net = network()
     before, stages = net(images()), DuskNet().stages
     TUNINGS[tuning]().apply(net.backbone)
@@ -52,7 +52,7 @@ def test_nothing_changes_at_the_start(tuning):
 
 
 @pytest.mark.parametrize("rank", [1, 3])
-def test_lora_trains_two_thin_matrices_a_layer_and_moves_b_first(rank):
+def test_lora_trains_two_matrices_per_layer_and_only_b_has_a_gradient_at_first(rank):
     net = network()
     LoRA(rank=rank).apply(net.backbone)
     net.backbone.train_stages({0, 1})
@@ -86,10 +86,10 @@ def test_merged_and_unmerged_logits_are_equal(alpha):
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "vit_tiny_patch16_224", "convnext_atto", "resnet10t"])
-def test_families_of_timm_keep_their_stages_and_lora_leaves_grouped_convolutions_out(name):
+def test_timm_models_keep_their_stages_and_lora_omits_grouped_convolutions(name):
     size = {"img_size": 32} if name.startswith("vit") else {}
     backbone = Timm(name, options=size)
-    net = network(backbone).double()  # deep random networks make much of a rounding error
+    net = network(backbone).double()  # deep random networks amplify rounding errors
     stages = Timm(name, options=size).stages
     LoRA(rank=2).apply(backbone)
     assert backbone.stages == stages
@@ -101,7 +101,7 @@ def test_families_of_timm_keep_their_stages_and_lora_leaves_grouped_convolutions
     torch.testing.assert_close(plain.eval()(x)[1], net.eval()(x)[1], atol=1e-6, rtol=1e-6)
 
 
-def test_adapters_stand_at_the_ends_of_the_branches_of_a_transformer():
+def test_adapters_follow_the_last_layers_of_the_branches_of_a_transformer():
     backbone = Timm("vit_tiny_patch16_224", options={"img_size": 32})
     Adapters(width=4).apply(backbone)
     backbone.train_stages(range(len(backbone.stages)))
@@ -111,7 +111,7 @@ def test_adapters_stand_at_the_ends_of_the_branches_of_a_transformer():
 
 
 @pytest.mark.parametrize("tuning", ["lora", "adapters", "bitfit"])
-def test_only_what_is_tuned_moves_in_the_stages_that_train(tuning, tiny, tmp_path):
+def test_only_tuned_parameters_change_in_the_stages_that_train(tuning, tiny, tmp_path):
     start = network(seed=3)
     weights = {f"network.{name}": value for name, value in start.state_dict().items()}
     torch.save({"state_dict": weights}, tmp_path / "start.ckpt")
@@ -127,24 +127,24 @@ def test_only_what_is_tuned_moves_in_the_stages_that_train(tuning, tiny, tmp_pat
     own = sum(after[name].numel() for name in added if not name.endswith("lora_scale")) + 8 * len(biases)
     assert record.cost["trainable_parameters"] == trained + own
     ups = [name for name in added if ".lora_B" in name or ".up." in name]
-    assert all(bool(after[name].any()) for name in ups)  # they begin at 0
+    assert all(bool(after[name].any()) for name in ups)  # these start at 0
 
 
 @pytest.mark.parametrize("tuning", ["lora", "adapters"])
-def test_frozen_stages_are_left_as_they_are(tuning, tiny, tmp_path):
+def test_frozen_stages_get_no_additional_parameters(tuning, tiny, tmp_path):
     plain, net = network(), network()
     TUNINGS[tuning]().apply(net.backbone, stages={1})
     added = [name for name, _ in net.named_parameters() if ADDED[tuning] in name]
     assert added
     assert all(name.startswith("backbone.bottleneck.") for name in added)
     assert prefix_keys(net.backbone, {}, 1) == prefix_keys(plain.backbone, {}, 1)
-    # Nothing is left to add to where nothing trains.
+    # If no stage trains, nothing is added.
     TUNINGS[tuning]().apply(plain.backbone, stages=())
     assert plain.state_dict().keys() == network().state_dict().keys()
     plain.backbone.train_stages({0, 1})
     assert not any(p.requires_grad for p in plain.backbone.parameters())
 
-    # Whatever the seed with which it is initialised, and beside runs that tune all.
+    # All runs share cached activations: with any seed, and with or without tuning.
     torch.save({"state_dict": {f"network.{n}": v for n, v in plain.state_dict().items()}}, tmp_path / "start.ckpt")
     begin = ["start=checkpoint", f"start.path={tmp_path / 'start.ckpt'}", "freeze.depth=1", "data.steps_per_epoch=3"]
     store = ["cache=activations", f"cache.path={tmp_path / 'store'}"]
@@ -155,7 +155,7 @@ def test_frozen_stages_are_left_as_they_are(tuning, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("tuning", ["lora", "adapters"])
-def test_a_plain_run_goes_on_from_what_was_tuned(tuning, tiny, tmp_path):
+def test_a_run_can_continue_from_a_tuned_checkpoint(tuning, tiny, tmp_path):
     tuned = tiny(f"tuning={tuning}", "trainer.max_epochs=4", "optimizer.lr=0.03", folder="tuned")
     again = tiny("strategy=as_is", "start=checkpoint", f"start.path={tmp_path / 'tuned' / 'last.ckpt'}", folder="again")
     assert again.results["target"]["nll"] == pytest.approx(tuned.results["target"]["nll"], rel=1e-4)
@@ -166,17 +166,17 @@ def test_a_plain_run_goes_on_from_what_was_tuned(tuning, tiny, tmp_path):
     assert further.cost["parameters"] == tuned.cost["parameters"]
 
 
-def test_resumed_equals_uninterrupted(tiny, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(tiny, tmp_path):
     overrides = ["tuning=lora", "trainer.max_epochs=3"]
     straight = tiny(*overrides, folder="straight")
 
     def stop(self, trainer, *arguments):
         if trainer.current_epoch == 2:
-            raise RuntimeError("the power went off")
+            raise RuntimeError("interrupted")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Epochs, "on_train_batch_end", stop)
-        with pytest.raises(RuntimeError, match="power"):
+        with pytest.raises(RuntimeError, match="interrupted"):
             tiny(*overrides, folder="resumed")
     assert tiny(*overrides, folder="resumed").results == straight.results
     one, other = state(tmp_path / "straight"), state(tmp_path / "resumed")
@@ -204,28 +204,28 @@ class Reader(nn.Module):
             "added to b: it is a convolution of 4 groups, whose change could not be merged; leave 'b' out",
         ),
         ({"a": nn.Conv2d(1, 4, 3)}, ["aa"], "no layer's name ends with 'aa'; nearest: a"),
-        ({"a": nn.BatchNorm2d(1)}, ["a"], "added to a: BatchNorm2d is none of Conv1d, Conv2d, Linear"),
+        ({"a": nn.BatchNorm2d(1)}, ["a"], "added to a: BatchNorm2d is not one of Conv1d, Conv2d, Linear"),
         ({"a": nn.BatchNorm2d(1)}, None, "SequentialBackbone has no layer that LoRA can be added to"),
         ({"a": Reader()}, ["qkv"], "the backbone does not call it"),
     ],
 )
-def test_what_cannot_be_tuned_is_said_in_a_sentence(parts, targets, message):
+def test_layers_that_cannot_be_tuned_are_refused(parts, targets, message):
     with pytest.raises(LandbridgeError, match=message):
         LoRA(targets=targets).apply(SequentialBackbone(parts, GREY_28, 8))
 
 
-def test_what_the_backbone_does_not_call_is_left_out():
+def test_layers_that_the_backbone_does_not_call_are_omitted():
     backbone = SequentialBackbone({"a": Reader(), "b": nn.Linear(8, 8)}, GREY_28, 8)
     LoRA(rank=1).apply(backbone)
     assert {name.split(".")[0] for name, _ in backbone.named_parameters() if ".lora_" in name} == {"b"}
 
 
-def test_a_backbone_without_biases_has_nothing_for_bitfit():
+def test_bitfit_refuses_a_backbone_without_biases():
     with pytest.raises(LandbridgeError, match="tuning=bitfit: SequentialBackbone has no biases"):
         BitFit().apply(SequentialBackbone({"a": nn.Linear(4, 4, bias=False)}, None, 4))
 
 
-def test_without_peft_it_says_how_to_get_it(monkeypatch):
+def test_the_error_without_peft_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(LandbridgeError, match=r"pip install 'landbridge\[peft\]'"):
         LoRA().apply(DuskNet())
@@ -234,5 +234,5 @@ def test_without_peft_it_says_how_to_get_it(monkeypatch):
 def test_adapters_of_another_backbone_are_refused(tiny, tmp_path):
     weights = {"network.backbone.elsewhere.adapter.down.weight": torch.zeros(2, 2)}
     torch.save({"state_dict": weights}, tmp_path / "start.ckpt")
-    with pytest.raises(LandbridgeError, match=r"no layer for its backbone\.elsewhere\.adapter"):
+    with pytest.raises(LandbridgeError, match=r"no layer for backbone\.elsewhere\.adapter.* of the checkpoint"):
         tiny("start=checkpoint", f"start.path={tmp_path / 'start.ckpt'}")

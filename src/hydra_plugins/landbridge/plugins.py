@@ -1,7 +1,8 @@
-"""The launcher and the sweeper that `-m` uses, as Hydra finds them.
+"""The launchers and the sweeper that `-m` uses. Hydra finds plugins in the package `hydra_plugins`.
 
-Hydra imports this file at every start, also of programs that have nothing to do with landbridge, and before it stands
-in `sys.modules`: so it imports next to nothing, and annotations are not postponed, which dataclasses would not survive.
+Hydra imports this file whenever a Hydra program starts, also a program that does not use landbridge. So the file
+imports no large packages. Hydra executes the file before it is in `sys.modules`. Dataclasses with postponed annotations
+would then fail, so the file has no `from __future__ import annotations`.
 """
 
 from collections.abc import Sequence
@@ -18,11 +19,11 @@ from omegaconf import DictConfig
 
 @dataclass
 class LauncherConf:
-    """Settings of `hydra/launcher=landbridge`, which `landbridge.sweeps.options.Options` explains."""
+    """Settings of `hydra/launcher=landbridge`. `landbridge.sweeps.options.Options` describes them."""
 
     _target_: str = "hydra_plugins.landbridge.plugins.LandbridgeLauncher"
     n_jobs: int = 1
-    threads: Optional[int] = None  # noqa: UP045 -- OmegaConf 2.3 reads no other spelling
+    threads: Optional[int] = None  # noqa: UP045 -- OmegaConf 2.3 does not accept `int | None`
     gpus_per_job: int = 0
     retry_failed: bool = False
     dry_run: bool = False
@@ -31,7 +32,7 @@ class LauncherConf:
 
 @dataclass
 class SlurmConf:
-    """Settings of `hydra/launcher=slurm`, which `landbridge.sweeps.slurm.SlurmOptions` explains."""
+    """Settings of `hydra/launcher=slurm`. `landbridge.sweeps.slurm.SlurmOptions` describes them."""
 
     _target_: str = "hydra_plugins.landbridge.plugins.SlurmLauncher"
     n_jobs: int = 100
@@ -51,7 +52,7 @@ class SlurmConf:
 
 @dataclass
 class SweeperConf:
-    """Settings of `hydra/sweeper=landbridge`, which `landbridge.sweeps.grid` explains."""
+    """Settings of `hydra/sweeper=landbridge`. `landbridge.sweeps.grid.sweep` describes them."""
 
     _target_: str = "hydra_plugins.landbridge.plugins.LandbridgeSweeper"
     params: dict[str, str] = field(default_factory=dict)
@@ -59,20 +60,20 @@ class SweeperConf:
 
 
 class LandbridgeLauncher(Launcher):
-    """Runs every job in a fresh process of its own; tells it in `landbridge.sweeps`."""
+    """Runs every job in its own process. The package `landbridge.sweeps` does the work."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take note of where to compose from; the task is not called here, but by the jobs."""
+        """Make the sweep from the configuration. The task function is not used here: the jobs call it."""
         from landbridge.sweeps.options import Options
         from landbridge.sweeps.sweep import Sweep
 
         self.sweep = Sweep(hydra_context.config_loader, config, Options(**self.options))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of jobs, and return what each has found."""
+        """Run a batch of jobs, and return the result of each."""
         return self.sweep.launch(job_overrides, initial_job_idx)
 
 
@@ -80,7 +81,7 @@ class SlurmLauncher(LandbridgeLauncher):
     """Runs every job as a job of Slurm."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take note of where to compose from."""
+        """Make the sweep from the configuration."""
         from landbridge.sweeps.slurm import SlurmOptions, SlurmPool
         from landbridge.sweeps.sweep import Sweep
 
@@ -88,14 +89,14 @@ class SlurmLauncher(LandbridgeLauncher):
 
 
 class LandbridgeSweeper(Sweeper):
-    """Sweeps over the grid of all values."""
+    """Sweeps over every combination of the listed values."""
 
     def __init__(self, params: dict[str, str], distinct: list[str]) -> None:
         self.params = params
         self.distinct = distinct
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher."""
+        """Make the launcher that runs the jobs."""
         from hydra.core.plugins import Plugins
 
         self.loader = hydra_context.config_loader

@@ -1,1 +1,1 @@
-"""What a user types, until there is a configuration, and how the command ends."""
+"""The command line before a configuration is composed, and the exit of the command."""

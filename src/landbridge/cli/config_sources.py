@@ -1,4 +1,4 @@
-"""Config groups whose options have no file of their own: domains as sources and targets, and models of timm."""
+"""Config groups whose options have no file of their own: domains as sources and targets, and timm models."""
 
 import argparse
 import re
@@ -20,14 +20,14 @@ MODEL = re.compile(r"[\w.-]+")
 
 
 def conf_folder() -> Path:
-    """Return the configuration folder: the checkout's own, or the one inside an installed package."""
+    """Return the configuration folder: that of the checkout, or else that of the installed package."""
     package = Path(__file__).resolve().parents[1]
     checkout = package.parents[1] / "conf"
     return checkout if (checkout / "train.yaml").is_file() else package / "conf"
 
 
 def config_folders(arguments: Sequence[str] = ()) -> list[Path]:
-    """Return the folders that configuration comes from: ours, and the user's `--config-dir`."""
+    """Return the folders with configuration files: landbridge's own, and the user's `--config-dir`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd")
     own = parser.parse_known_args(list(arguments))[0].config_dir
@@ -35,10 +35,10 @@ def config_folders(arguments: Sequence[str] = ()) -> list[Path]:
 
 
 def register_groups(arguments: Sequence[str] = ()) -> None:
-    """Show every file of `domain/` under both `source` and `target`, and any timm model under `backbone`.
+    """Offer every file of `domain/` as an option of `source` and `target`, and every timm model as one of `backbone`.
 
     Args:
-        arguments: of the command line; a folder named there by `--config-dir` may hold domains too.
+        arguments: arguments of the command line. The folder that `--config-dir` names may contain domains too.
     """
     Domains.folders = config_folders(arguments)
     for plugin in (Domains, DomainsInSearchPath, TimmModels):
@@ -46,59 +46,59 @@ def register_groups(arguments: Sequence[str] = ()) -> None:
 
 
 class _Derived(ConfigSource):
-    """A source of configuration that derives its options instead of keeping files for them."""
+    """A configuration source that derives its options and has no files for them."""
 
     groups: ClassVar[tuple[str, ...]]
 
     def available(self) -> bool:
-        """Return True: it needs no place of its own."""
+        """Return True: the source needs no folder, so it is always available."""
         return True
 
     def is_group(self, config_path: str) -> bool:
-        """Say whether this is the root, or one of the groups it serves."""
+        """Return whether a path is the root or a group of this source."""
         return config_path.strip("/") in ("", *self.groups)
 
     def is_config(self, config_path: str) -> bool:
-        """Say whether this is an option of one of those groups."""
+        """Return whether a path is an option in a group of this source."""
         group, _, name = config_path.removesuffix(".yaml").partition("/")
         return group in self.groups and self.has(name)
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the node of an option."""
+        """Return the configuration of an option, for Hydra."""
         node = self.node(config_path.removesuffix(".yaml").partition("/")[2])
         return ConfigResult(self.provider, self.full_path(), node, header={"package": None})
 
     @abstractmethod
     def has(self, name: str) -> bool:
-        """Say whether there is such an option."""
+        """Return whether an option of this name exists."""
 
     @abstractmethod
     def node(self, name: str) -> Container:
-        """Return the node of an option."""
+        """Return the configuration node of an option."""
 
 
 class Domains(_Derived):
-    """`source/x` and `target/x` are the file `domain/x.yaml`, so that a domain is written once."""
+    """Reads `source/x` and `target/x` from the file `domain/x.yaml`, so that a domain is written once."""
 
     groups = ROLES
-    #: Where `domain/` is looked for; ours also in processes that a launcher starts without our command line.
+    #: Folders that contain `domain/`. A process that a launcher starts without this command line uses the default.
     folders: ClassVar[list[Path]] = [conf_folder()]
 
     @staticmethod
     def scheme() -> str:
-        """Return the scheme of its address."""
+        """Return the URL scheme of this source."""
         return "domains"
 
     def has(self, name: str) -> bool:
-        """Say whether there is a file of the domain."""
+        """Return whether the domain has a file."""
         return name in self._files()
 
     def node(self, name: str) -> Container:
-        """Return what the domain's file says."""
+        """Return the content of the domain's file."""
         return cast(Container, OmegaConf.load(self._files()[name]))
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return the two groups, or the domains in them."""
+        """Return the two groups, or the domains in a group."""
         if not config_path.strip("/"):
             return [] if results_filter == ObjectType.CONFIG else sorted(ROLES)
         return [] if results_filter == ObjectType.GROUP else sorted(self._files())
@@ -108,35 +108,35 @@ class Domains(_Derived):
 
 
 class DomainsInSearchPath(SearchPathPlugin):
-    """Puts the domains into Hydra's search path early enough for `--help` and tab completion to list them."""
+    """Adds the domains to Hydra's search path, early enough that `--help` and tab completion list them."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append them."""
+        """Append the domains to the search path."""
         search_path.append("landbridge", f"{Domains.scheme()}://")
 
 
 class TimmModels(_Derived):
-    """Every name under `backbone/` is a model of timm.
+    """Offers every name in `backbone/` as a timm model.
 
-    It stands last in Hydra's search path (`conf/train.yaml`), so that a file of that name comes first. Whether timm
-    has such a model is asked by `check`, since the answer costs an import of torch.
+    This source is the last one in Hydra's search path (`conf/train.yaml`). So a file of the same name takes precedence.
+    The source does not test whether timm has the model, since this needs an import of torch; `check` tests it.
     """
 
     groups = ("backbone",)
 
     @staticmethod
     def scheme() -> str:
-        """Return the scheme of its address."""
+        """Return the URL scheme of this source."""
         return "timm"
 
     def has(self, name: str) -> bool:
-        """Say whether this may be the name of a model."""
+        """Return whether a name has the form of a model's name."""
         return MODEL.fullmatch(name) is not None
 
     def node(self, name: str) -> Container:
-        """Return the node of a model."""
+        """Return the configuration node of a model."""
         return OmegaConf.create({"_target_": "landbridge.models.backbones.timm_models.Timm", "name": name})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return nothing: a thousand models would bury those that have a file."""
+        """Return an empty list: among a thousand models, a user would not find the options that have a file."""
         return []

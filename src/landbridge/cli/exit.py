@@ -1,4 +1,4 @@
-"""How the command ends: a mistake in a sentence, an interruption with the shell's own code."""
+"""The exit of the command: a short message after a user's mistake, the shell's exit code after an interruption."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-#: Asks Hydra to hand errors on as they are. Users set it to see tracebacks.
+#: Makes Hydra pass errors on unchanged. Users set this variable to see tracebacks.
 FULL_ERROR = "HYDRA_FULL_ERROR"
-#: Says that it was landbridge that asked, to processes that inherit the environment.
+#: Marks that landbridge, not the user, has set `FULL_ERROR`. Processes that inherit the environment read this mark.
 IN_SHORT = "LANDBRIDGE_ERRORS_IN_SHORT"
 
-#: What a user can mend: the message is enough, and a traceback would bury it.
+#: Errors that a user can correct. The message is enough, and a traceback would make it hard to find.
 MISTAKES = (HydraException, OmegaConfBaseException, yaml.YAMLError, OSError)
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -24,15 +24,15 @@ INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 @contextmanager
 def told_in_short() -> Iterator[None]:
-    """Let the program end with a short message and a non-zero code where the block fails by its user's mistake.
+    """End the program with a short message and a non-zero exit code if the block fails because of a user's mistake.
 
-    A signal to terminate is an ordinary exception from here on, so that what is begun is noted.
+    From this call on, SIGTERM raises an exception. So a run can write to its record that it was interrupted.
     """
     signal.signal(signal.SIGTERM, _terminate)
     if os.environ.get(FULL_ERROR) == "1" and IN_SHORT not in os.environ:
         yield
         return
-    # Hydra would print a traceback for everything that is not its own exception.
+    # Without this, Hydra would print a traceback for every exception that is not its own.
     os.environ |= {FULL_ERROR: "1", IN_SHORT: "1"}
     try:
         with mistakes_in_short():
@@ -46,9 +46,9 @@ def told_in_short() -> Iterator[None]:
 
 @contextmanager
 def mistakes_in_short() -> Iterator[None]:
-    """Turn a user's mistake into the end of the program, unless the environment asks for tracebacks.
+    """Print the message of a user's mistake and exit. If `IN_SHORT` is not set, raise the error unchanged.
 
-    What is no user's mistake is an error of landbridge's own and keeps its traceback.
+    Any other error is an error of landbridge itself and keeps its traceback.
     """
     try:
         yield
@@ -60,13 +60,13 @@ def mistakes_in_short() -> Iterator[None]:
 
 
 def in_short(error: BaseException) -> str:
-    """Return what a user needs to know of a mistake, in the words that were typed."""
+    """Return the message of a user's mistake, with overrides as the user typed them."""
     message = str(error)
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         message += f"\n{error.__cause__}"
-    # `groups.as_additions` has put these there.
+    # `overrides.as_additions` has added these prefixes.
     return message.replace("'++", "'").replace(" ++", " ").rstrip()
 
 

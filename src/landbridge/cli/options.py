@@ -1,4 +1,4 @@
-"""Whether the options that were chosen on the command line exist, asked before Hydra composes anything."""
+"""A check that the options chosen on the command line exist. It runs before Hydra composes the configuration."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,23 +7,23 @@ from pathlib import Path
 from landbridge.errors import LandbridgeError, nearest
 
 CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
-#: Hydra's own words for values: interpolation, functions such as `glob(*)`, quotes.
+#: Hydra's own syntax in values: interpolation, functions such as `glob(*)`, quotes. Such values are not checked.
 GRAMMAR = re.compile(r"[${(*'\"]")
-#: What brings options of which only Hydra knows.
+#: Arguments that add options from other places, which only Hydra can find. With them, nothing is checked.
 ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
-#: Groups of which several options may be chosen at once, as `[one,other]`.
+#: Groups in which several options may be chosen at once, as `[one,other]`.
 SEVERAL = frozenset({"experiment"})
 
 
 def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str]]) -> None:
-    """Refuse options that no file stands for, all of them at once, each with the nearest one that exists.
+    """Refuse options that do not exist. The message lists all of them, each with the nearest option that exists.
 
     Args:
-        arguments: of the command line.
-        options: by config group, its options.
+        arguments: arguments of the command line.
+        options: the existing options of each config group.
 
     Raises:
-        LandbridgeError: there are such.
+        LandbridgeError: an option does not exist, or several options are chosen where only one is possible.
     """
     if any(argument.startswith(ELSEWHERE) for argument in arguments):
         return
@@ -41,7 +41,12 @@ def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str
 
 
 def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
-    """Return the options of every config group that has a folder of its own: the names of its files."""
+    """Return the options of every config group that has a folder: the names of its files.
+
+    Example:
+        The files `strategy/dann.yaml` and `hydra/job_logging/plain.yaml` give
+        `{"hydra": ["job_logging/plain"], "strategy": ["dann"]}`.
+    """
     options: dict[str, set[str]] = {}
     for folder in folders:
         for path in folder.glob("*/**/*.yaml"):
@@ -56,7 +61,7 @@ def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> It
         yield value, f"takes one option; `-m {group}={value.strip('[]')}` runs one after the other"
         return
     if "," in value and not sweep and not value.startswith("["):
-        yield value, "several options are a sweep: add -m"
+        yield value, "several options need a sweep: add -m"
         return
     for name in (part.strip() for part in value.strip("[]").split(",")):
         if name in options or (name == "null" and group in SEVERAL):

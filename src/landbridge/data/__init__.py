@@ -1,1 +1,1 @@
-"""Domains, the streams that training sees, and the seal on target labels."""
+"""Domains, the streams that training reads, and the seal on target labels."""

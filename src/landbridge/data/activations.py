@@ -1,4 +1,4 @@
-"""Activations: what the first stages of a backbone have made of inputs, in the place of the inputs themselves."""
+"""Activations: outputs of the first stages of a backbone, which are read in place of the inputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Activation:
-    """A batch on its way through a backbone.
+    """The output of the first stages of a backbone for one batch.
 
     Attributes:
-        depth: how many stages, counted from the input, it has been through.
-        tensors: all that the next stages need of them, each (b, ...).
+        depth: number of stages, counted from the input, that the batch has passed through.
+        tensors: all tensors that the next stages need, each (b, ...).
     """
 
     depth: int
@@ -24,15 +24,15 @@ class Activation:
         return len(self.tensors[0])
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Activation":
-        """Move it to a device; Lightning asks for this."""
+        """Move the tensors to a device; Lightning calls this."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Activation":
-        """Pin its memory; a DataLoader asks for this."""
+        """Pin the memory of the tensors; a DataLoader calls this."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def take(self, rows: Tensor) -> "Activation":
-        """Return some of its samples, in the order of `rows` (n,)."""
+        """Return some of the samples, in the order of `rows` (n,)."""
         return self._each(lambda tensor: _gather(tensor, rows))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Activation":
@@ -40,18 +40,18 @@ class Activation:
 
 
 def joined(parts: Sequence[Activation]) -> Activation:
-    """Put batches that have been through the same stages one after the other."""
+    """Join batches of the same depth, one after the other."""
     return Activation(parts[0].depth, tuple(map(torch.cat, zip(*(part.tensors for part in parts), strict=True))))
 
 
 @dataclass(frozen=True)
 class CachedActivations:
-    """Known activations of some samples.
+    """Cached activations of some samples.
 
     Attributes:
-        depth: how many stages they have been through; at 0 they are the inputs, decoded.
-        tensors: one row a sample of some larger set, mostly memory-mapped.
-        rows: which rows belong to the samples (n,).
+        depth: number of stages that the samples have passed through; at 0, the tensors are the decoded inputs.
+        tensors: one row per sample of a larger set; most tensors are memory-mapped.
+        rows: for each of the samples, its row in the tensors (n,).
     """
 
     depth: int
@@ -59,10 +59,13 @@ class CachedActivations:
     rows: Tensor
 
     def read(self, indices: Tensor) -> Activation:
-        """Read a batch: one indexing operation for each tensor.
+        """Read a batch, with one indexing operation per tensor.
 
         Args:
             indices: int64 positions (b,).
+
+        Returns:
+            the activation of the batch; at depth 0 it holds raw samples.
         """
         rows = self.rows[indices]
         return Activation(self.depth, tuple(_gather(tensor, rows) for tensor in self.tensors))
@@ -70,25 +73,33 @@ class CachedActivations:
 
 @dataclass(frozen=True)
 class CachedViews:
-    """What frozen stages make of random views of some samples.
+    """Cached activations, by frozen stages, of random views of some samples.
 
     Attributes:
-        of: by the name of a view, its draws, equally many of each.
+        of: the draws of each view, by the view's name. All views have the same number of draws.
     """
 
     of: Mapping[str, Sequence[CachedActivations]]
 
     @property
     def draws(self) -> int:
-        """How many draws there are of every view."""
+        """Number of draws of every view."""
         return len(next(iter(self.of.values())))
 
     def read(self, indices: Tensor, draw: Tensor) -> dict[str, Activation]:
-        """Read a batch of every view.
+        """Read a batch of every view. Each sample of the batch has its own draw.
 
         Args:
             indices: int64 positions of samples (b,).
-            draw: which one of each (b,).
+            draw: for each sample, the number of the draw to read, from 0 to `draws` - 1 (b,).
+
+        Returns:
+            for each view, the activation of the batch, in the order of `indices`.
+
+        Example:
+            With `of = {"weak": [w0, w1], "strong": [s0, s1]}`, `indices = [5, 2]` and `draw = [1, 0]`, the batch of
+            `weak` holds sample 5 of `w1` and then sample 2 of `w0`. The batch of `strong` holds sample 5 of `s1` and
+            then sample 2 of `s0`.
         """
         where = [torch.nonzero(draw == number).squeeze(1) for number in range(self.draws)]
         back = torch.cat(where).argsort()
@@ -102,5 +113,5 @@ class CachedViews:
 def _gather(tensor: Tensor, rows: Tensor) -> Tensor:
     if tensor.is_contiguous():
         return tensor.index_select(0, rows)
-    # Channels lie last. Gathered as they lie, rows are copied whole.
+    # Channels are last in memory. Indexing in the layout of the memory copies each row as one block.
     return tensor.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)

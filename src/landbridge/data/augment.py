@@ -1,4 +1,4 @@
-"""Random changes of images that keep their class: made on the device that trains, drawn anew for every sample."""
+"""Random changes of images that keep the class. They are drawn per sample, on the training device."""
 
 import math
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-#: What a domain's images can be, for the choice of augmentations.
+#: What the images of a domain show. This selects the augmentations.
 ImageKind = Literal["digits", "photographs"]
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Limits of random changes; every sample gets its own.
+    """Limits of random changes. The changes of each sample are drawn within these limits.
 
     Attributes:
-        rotation: largest angle either way, in degrees.
-        shift: largest shift either way, as a share of height and of width.
-        zoom: largest change of size either way: the factor lies between 1 / (1 + zoom) and 1 + zoom.
+        rotation: largest angle in either direction, in degrees.
+        shift: largest shift in either direction, as a share of height and of width.
+        zoom: largest change of size in either direction: the factor lies between 1 / (1 + zoom) and 1 + zoom.
         flip: whether half of the images are mirrored, left to right.
         brightness: largest relative change of all values.
         contrast: largest relative change of the distances from the image's mean.
@@ -44,7 +44,7 @@ class Augmentation:
 
         Args:
             raw: uint8 images (b, c, h, w).
-            generator: of the same device; None takes torch's global one.
+            generator: random number generator on the same device; None takes torch's global one.
 
         Returns:
             float32 images (b, c, h, w) with values from 0 to 255, on the same device.
@@ -73,19 +73,21 @@ class Augmentation:
 
 
 def warp(x: Tensor, angle: Tensor, factor: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
-    """Mirror, rotate and resize images about their centre, and then shift them; the edge's pixels fill what is bared.
+    """Mirror, rotate and resize images about their centre, and then shift them.
+
+    Areas that become empty are filled with the pixels of the image's edge.
 
     Args:
         x: floating point (b, c, h, w).
-        angle: in radians, clockwise as seen (b,).
-        factor: of the size; above 1 enlarges (b,).
-        shift: to the right and downwards, as a share of width and of height (b, 2).
+        angle: angles in radians, clockwise (b,).
+        factor: factors of the size; above 1 enlarges (b,).
+        shift: shifts to the right and downwards, as shares of width and of height (b, 2).
         mirror: which images are mirrored left to right (b,).
     """
     height, width = x.shape[-2:]
     side = 1 - 2 * mirror.to(x.dtype)
     cosine, sine = torch.cos(angle) / factor, torch.sin(angle) / factor
-    # `affine_grid` wants the way back, from the new pixels to the old ones, in coordinates from -1 to 1.
+    # `affine_grid` needs the inverse map, from the new pixels to the old ones, in coordinates from -1 to 1.
     linear = torch.stack(
         [
             torch.stack([side * cosine, side * sine * height / width], dim=1),
@@ -99,13 +101,13 @@ def warp(x: Tensor, angle: Tensor, factor: Tensor, shift: Tensor, mirror: Tensor
 
 
 def recolour(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor) -> Tensor:
-    """Scale all values, then their distances from the image's mean, then those from grey.
+    """Scale all values, then their distances from the image's mean, then their distances from grey.
 
     Args:
         x: (b, c, h, w).
         brightness: a factor for each image (b,).
         contrast: a factor for each image (b,).
-        saturation: a factor for each image (b,); without effect on images of one channel.
+        saturation: a factor for each image (b,); it has no effect on images with one channel.
     """
     x = x * _per_image(brightness)
     x = torch.lerp(x.mean(dim=(1, 2, 3), keepdim=True), x, _per_image(contrast))
@@ -113,12 +115,14 @@ def recolour(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor
 
 
 def erase(x: Tensor, centre: Tensor, side: float) -> Tensor:
-    """Set a square to mid-grey (DeVries & Taylor, 2017, arXiv:1708.04552), as far as it lies in the image.
+    """Set a square to mid-grey (DeVries & Taylor, 2017, arXiv:1708.04552).
+
+    Parts of the square outside the image are ignored.
 
     Args:
-        x: values from 0 to 1 (b, c, h, w).
-        centre: of the square, as shares of width and height (b, 2).
-        side: of the square, as a share of width and height.
+        x: images with values from 0 to 1 (b, c, h, w).
+        centre: centres of the squares, as shares of width and height (b, 2).
+        side: side of the squares, as a share of width and height.
     """
     column, row = ((torch.arange(size, device=x.device) + 0.5) / size for size in (x.shape[-1], x.shape[-2]))
     inside = [(where - centre[:, axis, None]).abs() < side / 2 for axis, where in enumerate((column, row))]
@@ -131,13 +135,13 @@ def _per_image(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Views:
-    """The two ways in which consistency methods look at an image."""
+    """The weak and the strong augmentation that consistency methods apply to an image."""
 
     weak: Augmentation
     strong: Augmentation
 
 
-#: A mirrored or much rotated digit is another one, or none.
+#: Digits are neither mirrored nor rotated strongly, because this can change their class.
 VIEWS: Mapping[ImageKind, Views] = {
     "digits": Views(
         weak=Augmentation(shift=0.05),

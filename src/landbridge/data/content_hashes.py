@@ -1,4 +1,4 @@
-"""Hashes of files' contents: each file is read once in a process, however many runs ask for it."""
+"""Hashes of file contents. Each file is read once per process, even if many runs need its hash."""
 
 import hashlib
 import os
@@ -10,17 +10,18 @@ from pathlib import Path
 
 from landbridge.errors import LandbridgeError
 
-# A file that has just been written may be written again without a change of its times.
+# The clock of file times is coarse. A file that was written less than this time ago may be written again without a
+# change of its times, so its hash is not stored.
 SETTLED_NS = 2_000_000_000
 
-# By path, the hash of a file's content, and the stamp that the file had when it was read: half a kilobyte a file.
+# For each path, the stamp of the file when it was read, and the hash of its content. An entry takes half a kilobyte.
 _known: dict[str, tuple[tuple[int, ...], str]] = {}
 
 
 def content_hashes(paths: Sequence[str]) -> list[str]:
     """Return a hash of each file's bytes.
 
-    A file is read again if its place on the disk, its size or one of its times has changed.
+    A file is read again if its device, its inode, its size or one of its times has changed.
 
     Raises:
         LandbridgeError: a file cannot be read.
@@ -37,12 +38,12 @@ def content_hashes(paths: Sequence[str]) -> list[str]:
 
 
 def _handfuls(paths: Sequence[str]) -> Iterator[Sequence[str]]:
-    # Handing a small file to a thread costs as much as reading it.
+    # Passing a small file to a thread costs as much as reading it, so a thread gets many files at a time.
     return (paths[first : first + 64] for first in range(0, len(paths), 64))
 
 
 def _found(paths: Sequence[str]) -> list[tuple[tuple[int, ...], str | None]]:
-    """Return the stamp of each file, and the hash of its content where that is known."""
+    """Return the stamp of each file, and the hash of its content if that is already stored, else None."""
     found = []
     for path in paths:
         stamp = _stamp(path)
@@ -53,7 +54,7 @@ def _found(paths: Sequence[str]) -> list[tuple[tuple[int, ...], str | None]]:
 
 def _stamp(path: str) -> tuple[int, ...]:
     try:
-        status = os.stat(path)  # noqa: PTH116 (a path as an object takes as long to make as its file to look up)
+        status = os.stat(path)  # noqa: PTH116 (creating a Path object takes as long as the call itself)
     except OSError as error:
         raise LandbridgeError(f"{path}: cannot be read ({error.strerror})") from error
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,4 +1,4 @@
-"""A domain: a named labelled data set with its splits, class names and a fingerprint of its content."""
+"""A domain: a named labelled data set with splits, class names and a fingerprint of its content."""
 
 import hashlib
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Samples and their labels, which stay apart: whoever holds the inputs does not hold the labels."""
+    """Samples and their labels, as two objects: code that gets only the inputs cannot read the labels."""
 
     inputs: Inputs
     labels: Labels
@@ -34,10 +34,10 @@ class Domain:
     """A named labelled data set.
 
     Attributes:
-        name: for messages, tables and records.
+        name: name of the domain in messages, tables and records.
         task: what is predicted.
         splits: `train`, `val` and `test`, disjoint.
-        image_kind: what images show, where they are any: it decides which augmentations keep their class.
+        image_kind: what the images show. It selects augmentations that keep the class. Vectors ignore it.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Domain:
     image_kind: ImageKind = "photographs"
 
     def __post_init__(self) -> None:
-        """Refuse what nothing could be learned from or measured on."""
+        """Refuse empty splits, and splits with different numbers of samples and labels."""
         for split, part in self.splits.items():
             if len(part.inputs) != len(part.labels):
                 raise ValueError(f"{self.name} {split}: {len(part.inputs)} samples but {len(part.labels)} labels")
             if len(part.inputs) == 0:
-                raise LandbridgeError(f"domain {self.name}: its {split} split is empty")
+                raise LandbridgeError(f"domain {self.name}: its {split} split is empty; every split needs samples")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ class Domain:
         return () if self.task.kind == "classification" else (self.task.kind,)
 
     def summary(self) -> dict[str, Any]:
-        """Describe the domain for a record."""
+        """Return a description of the domain for the record."""
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
@@ -108,24 +108,25 @@ def split_domain(
     seed: int = 0,
     image_kind: ImageKind = "photographs",
 ) -> Domain:
-    """Make a domain of samples that come without splits, or with some of them: see `split_indices`.
+    """Make a domain from samples, and make the splits that are missing with `split_indices`.
 
-    Samples of equal content count as one group, whatever `groups` says. A given split stays as it is, with one
-    exception: samples of a group that a given test split has are left out of the others, and samples of a group that
-    a given validation split has are left out of `train`. A warning in the log says how many.
+    Samples of equal content always count as one group, in addition to `groups`. Given splits are kept, with one
+    exception, because no group may be in two splits. A group that is in the given test split is left out of the other
+    splits. A group that is in the given validation split is left out of `train`. A warning in the log gives the number
+    of samples that are left out.
 
     Args:
-        name: of the domain.
-        task: what is predicted; a row of class names is a classification.
+        name: name of the domain.
+        task: what is predicted; a sequence of class names is a classification.
         inputs: all samples.
-        labels: in a form that the task takes (n, ...).
-        groups: what must stay together beside copies, one entry a sample.
-        given: positions of the splits that the data come with, `train` among them; `val` and `test` are carved out of
-            `train` where they are missing. None: everything is `train`.
-        val: share of the samples that are carved up, for validation, in (0, 1).
-        test: share of the samples that are carved up, for the test, in (0, 1).
-        seed: of the random order.
-        image_kind: what images show; see `Domain`.
+        labels: labels in a form that the task takes (n, ...).
+        groups: the group of each sample; a group is never divided. None: only copies form groups.
+        given: positions of the splits that come with the data; `train` must be one of them. Where `val` or `test` is
+            missing, it is taken from `train`. None: all samples are `train`.
+        val: share of the samples in `train` that becomes the validation split, in (0, 1).
+        test: share of the samples in `train` that becomes the test split, in (0, 1).
+        seed: seed of the random order.
+        image_kind: what the images show; see `Domain`.
 
     Raises:
         LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
@@ -133,7 +134,9 @@ def split_domain(
     task = as_task(task)
     labels = task.to_labels(labels)
     if val + test >= 1:
-        raise LandbridgeError(f"domain {name}: val={val} and test={test} leave nothing to train on")
+        raise LandbridgeError(
+            f"domain {name}: val={val} and test={test} leave nothing to train on; their sum must be below 1"
+        )
     copies = inputs.hashes()
     together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
     fixed = _apart(name, given or {"train": torch.arange(len(inputs))}, together)
@@ -147,14 +150,14 @@ def split_domain(
         if lacking:
             raise LandbridgeError(
                 f"domain {name}: class '{label}' has no sample for {' and '.join(lacking)}: its {int(members.sum())} "
-                f"samples make {len(np.unique(together[members.numpy()]))} groups that can be parted (copies count as "
-                f"one), and each of {', '.join(SPLITS)} needs one"
+                f"samples form {len(np.unique(together[members.numpy()]))} groups (copies count as one group), and "
+                f"each of {', '.join(SPLITS)} needs one; add samples or leave the class out"
             )
     return domain_from_positions(name, task, inputs, labels, positions, image_kind)
 
 
 def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
-    """Leave out of each split what a split that counts for more has already: test before val before train."""
+    """Leave out of each split the groups that a split of higher priority has: test, then val, then train."""
     parts: dict[str, Tensor] = {}
     taken = np.empty(0, dtype=together.dtype)
     for split in reversed([split for split in SPLITS if split in given]):
@@ -162,7 +165,7 @@ def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict
         double = np.isin(groups, taken)
         if double.any():
             log.warning(
-                "domain %s: %d samples are left out of %s, for copies of them or others of their group are in %s",
+                "domain %s: %d samples are left out of %s, because copies of them or others of their group are in %s",
                 name,
                 double.sum(),
                 split,
@@ -181,7 +184,7 @@ def domain_from_positions(
     positions: Mapping[str, Tensor],
     image_kind: ImageKind = "photographs",
 ) -> Domain:
-    """Make a domain of samples and, for every split, the positions that belong to it."""
+    """Make a domain from samples and the positions of the samples of each split."""
     task = as_task(task)
     labels = task.to_labels(labels)
     return Domain(
@@ -204,7 +207,7 @@ def require_same_classes(source: Domain, target: Domain) -> None:
     """Refuse two domains with different class names.
 
     Raises:
-        LandbridgeError: lists what each has that the other lacks.
+        LandbridgeError: the classes differ; the message lists the differences.
     """
     if source.classes == target.classes:
         return
@@ -214,17 +217,17 @@ def require_same_classes(source: Domain, target: Domain) -> None:
         f"only {domain.name} has {', '.join(names)}"
         for domain, names in ((source, only_source), (target, only_target))
         if names
-    ] or ["the same names stand in a different order"]
+    ] or ["the names are the same, but their order differs"]
     raise LandbridgeError(
         f"source {source.name} and target {target.name} must have the same classes: {'; '.join(differences)}"
     )
 
 
 def require_same_kind(source: Domain, target: Domain) -> None:
-    """Refuse two domains that no backbone could take both: vectors beside images, or of two widths.
+    """Refuse two domains that one backbone cannot read: vectors and images, or vectors of two widths.
 
     Raises:
-        LandbridgeError: says what each holds.
+        LandbridgeError: the kinds or widths differ; the message describes both domains.
     """
     if source.modality == target.modality and (source.modality != "vector" or source.shape == target.shape):
         return

@@ -1,4 +1,4 @@
-"""Images that stay in their files until a batch needs them."""
+"""Images that are decoded from their files only when a batch needs them."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from landbridge.errors import LandbridgeError
 
 
 class FileInputs(Inputs):
-    """Images in files of any size, decoded batch by batch by whichever process reads them.
+    """Images of any size in files. Each batch is decoded in the process that reads it.
 
     Args:
-        paths: of the files, one a sample.
-        hashes: of the files' content, where they are known already.
+        paths: paths of the files, one per sample.
+        hashes: hashes of the files' contents, if they are already known.
     """
 
-    # Sizes differ from file to file, and every file can be read as RGB.
+    # Sizes differ between files, and every file can be read as RGB.
     shape = (3, 0, 0)
     kind = "image"
 
@@ -34,20 +34,20 @@ class FileInputs(Inputs):
         return len(self.paths)
 
     def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
-        """Decode a batch to the size and channels that a backbone wants.
+        """Decode a batch to the size and the channels of a backbone.
 
         Raises:
             LandbridgeError: a file cannot be read as an image.
         """
         if not isinstance(format, ImageFormat):
-            raise ValueError("image files are decoded to an image format, and there is none")
+            raise ValueError("image files need an image format, which sets the size to decode to")
         batch = torch.empty(len(indices), format.channels, *format.size, dtype=torch.uint8)
         for row, index in zip(batch, indices.tolist(), strict=True):
             row.copy_(decode(self.paths[index], format))
         return (batch,)
 
     def select(self, indices: Tensor) -> "FileInputs":
-        """Return the files at the given positions, with their hashes where these are known."""
+        """Return the files at the given positions, with their hashes if these are known."""
         chosen = indices.tolist()
         hashes = self._hashes and [self._hashes[index] for index in chosen]
         return FileInputs([self.paths[index] for index in chosen], hashes)
@@ -64,14 +64,14 @@ class FileInputs(Inputs):
 
 
 def decode(path: str, format: ImageFormat) -> Tensor:
-    """Read an image the way it is meant to be looked at, with the centre that a backbone wants.
+    """Read an image in its upright orientation, resized and cropped for a backbone.
 
-    The shorter side (the tighter one, where the wanted size is no square) becomes `size / crop` pixels, of which the
-    centre is kept: to the pixel what torchvision's `Resize` and `CenterCrop` do to a Pillow image, in one step. Pixels
-    of 16 bits are brought down to 8.
+    The shorter side becomes `size / crop` pixels, and the centre is kept. If the target size is not a square, the side
+    that limits the crop counts in place of the shorter side. The kept area is, to the pixel, the one that torchvision's
+    `Resize` and `CenterCrop` keep of a Pillow image, but here both are one step. Pixels of 16 bits are reduced to 8.
 
     Args:
-        path: of the file.
+        path: path of the file.
         format: size, channels, crop and interpolation.
 
     Returns:
@@ -82,15 +82,15 @@ def decode(path: str, format: ImageFormat) -> Tensor:
     """
     height, width = format.size
     mode = "L" if format.channels == 1 else "RGB"
-    # JPEG decodes at 1/2, 1/4 or 1/8 of its size at a fraction of the cost. Twice the size that is needed leaves enough
-    # pixels for the filter that resizes.
+    # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, at a fraction of the cost. Twice the needed size leaves
+    # enough pixels for the filter that resizes.
     enough = math.ceil(2 * max(height, width) / format.crop)
     try:
         with Image.open(path) as file:
             file.draft("L" if mode == "L" else None, (enough, enough))
             ImageOps.exif_transpose(file, in_place=True)
             image = _eight_bits(file).convert(mode)
-    except Exception as error:  # Pillow's decoders raise whatever a broken file makes them stumble over
+    except Exception as error:  # Pillow's decoders raise errors of many classes for a broken file
         raise LandbridgeError(f"{path}: cannot be read as an image ({error})") from error
     image = image.resize(
         (width, height), Image.Resampling[format.interpolation.upper()], box=_centre(image.size, format)
@@ -99,7 +99,7 @@ def decode(path: str, format: ImageFormat) -> Tensor:
 
 
 def _centre(whole: tuple[int, int], format: ImageFormat) -> tuple[float, float, float, float]:
-    """Return the box of an image (width, height) that shows after resizing and cropping: left, upper, right, lower."""
+    """Return the box (left, upper, right, lower) of an image (width, height) that resizing and cropping keep."""
     height, width = format.size
     across, down = math.floor(width / format.crop), math.floor(height / format.crop)
     if whole[0] * down <= whole[1] * across:
@@ -112,9 +112,9 @@ def _centre(whole: tuple[int, int], format: ImageFormat) -> tuple[float, float, 
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    # Pillow itself would clip 16-bit values at 255, and warn of palettes with transparency.
+    # Pillow alone would clip 16-bit values at 255, and would warn about palettes with transparency.
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        raise ValueError("pixels of 32 bits have no known range: save it with 8 or 16 bits")
+        raise ValueError("pixels of 32 bits have no known range; save the image with 8 or 16 bits")
     return image.convert("RGBA") if "transparency" in image.info else image

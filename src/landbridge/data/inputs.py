@@ -1,4 +1,4 @@
-"""Raw samples without labels, read a whole batch at a time."""
+"""Raw samples that are read in whole batches, and the input format of a backbone."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,9 +13,7 @@ from landbridge.data.formats import Format
 class Inputs(ABC):
     """Raw samples without labels, read a batch at a time."""
 
-    #: What samples are: `image`, `vector` or `text`.
-    kind: str
-    #: (c, h, w) for images, with 0 where sizes differ from sample to sample; (d,) for vectors; () for text.
+    #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors.
     shape: tuple[int, ...]
 
     @abstractmethod
@@ -28,7 +26,7 @@ class Inputs(ABC):
 
         Args:
             indices: int64 positions (b,).
-            format: what the backbone wants; files are decoded to its size. None reads samples that lie in memory.
+            spec: input format of the backbone; files are decoded to its size. None for vectors.
 
         Returns:
             raw tensors, each (b, ...): uint8 images (b, c, h, w), float32 vectors (b, d), or token ids and mask.
@@ -36,7 +34,7 @@ class Inputs(ABC):
 
     @abstractmethod
     def select(self, indices: Tensor) -> "Inputs":
-        """Return the samples at the given positions as inputs of their own."""
+        """Return the samples at the given positions as a new object."""
 
     @abstractmethod
     def hashes(self) -> Sequence[str]:
@@ -44,16 +42,16 @@ class Inputs(ABC):
 
 
 class TensorInputs(Inputs):
-    """Samples that lie in memory as one tensor.
+    """Samples in memory, as one tensor.
 
     Args:
         tensor: uint8 images (n, c, h, w) or float32 vectors (n, d).
-        hashes: of the samples' content, where they are known already.
+        hashes: hashes of the samples' contents, if they are already known.
     """
 
     def __init__(self, tensor: Tensor, hashes: Sequence[str] | None = None) -> None:
         if tensor.dtype not in (torch.uint8, torch.float32):
-            raise TypeError(f"samples are uint8 images or float32 vectors, not {tensor.dtype}")
+            raise TypeError(f"samples must be uint8 images or float32 vectors, not {tensor.dtype}")
         self.tensor = tensor.contiguous()
         self.shape = tuple(tensor.shape[1:])
         self.kind = "image" if tensor.ndim == 4 else "vector"
@@ -63,11 +61,11 @@ class TensorInputs(Inputs):
         return len(self.tensor)
 
     def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
-        """Return the samples at the given positions as they are."""
+        """Return the samples at the given positions unchanged."""
         return (self.tensor[indices],)
 
     def select(self, indices: Tensor) -> "TensorInputs":
-        """Return a copy of the samples at the given positions, with their hashes where these are known."""
+        """Return a copy of the samples at the given positions, with their hashes if these are known."""
         hashes = self._hashes and [self._hashes[index] for index in indices.tolist()]
         return TensorInputs(self.tensor[indices], hashes)
 

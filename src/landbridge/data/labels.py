@@ -1,4 +1,4 @@
-"""The seal: labels that are there, and that training cannot read beyond what the setting allows."""
+"""The seal: labels are stored, but training can read only those that the setting allows."""
 
 import hashlib
 
@@ -12,9 +12,9 @@ class Labels:
     """The labels of one split, with a list of the reasons for which they were opened.
 
     Args:
-        values: one row a sample, in any form that the task takes, such as class indices (n,) or numbers (n, k).
-        task: says what they mean.
-        where: the split, for messages, such as `mnist_5k train`.
+        values: int64 class indices (n,).
+        classes: class names, for messages.
+        where: domain and split of the labels, for messages, such as `mnist_5k train`.
     """
 
     def __init__(self, values: Tensor, task: Task, where: str) -> None:
@@ -27,29 +27,30 @@ class Labels:
         return len(self._values)
 
     def digest(self) -> bytes:
-        """Return a hash of all labels, from which no label can be read back."""
+        """Return a hash of all labels. No label can be recovered from the hash."""
         return hashlib.blake2b(self._values.numpy().tobytes(), digest_size=16).digest()
 
     def open(self, reason: str) -> Tensor:
-        """Return all labels (n, ...), and note the reason."""
+        """Return all labels (n,), and add the reason to `openings`."""
         self.openings.append(reason)
         return self._values.clone()
 
     def visible(self, budget: LabelBudget, seed: int, *, at_most: bool = False) -> Tensor:
-        """Return the labels that a budget allows, with the others hidden.
+        """Return the labels that a budget allows, and `HIDDEN` (-1) for all other samples.
 
-        Samples are taken in an order that depends only on the seed.
+        The samples have a random order that depends only on the seed, and each class shows its first samples in this
+        order. If the hidden labels were replaced by values that are not a class, the same labels would be visible.
 
         Args:
-            budget: `0`, a number, or `all`. The task says what a number counts: labels of each class, or samples.
-            seed: picks the labelled samples.
-            at_most: fewer samples than the budget show all they have, instead of being an error.
+            budget: `0`, the number of labels per class, or `all`.
+            seed: selects the labelled samples.
+            at_most: show all samples of a class that has fewer than the budget, instead of raising an error.
 
         Returns:
             labels (n, ...); see `landbridge.tasks.shown` for which are hidden.
 
         Raises:
-            LandbridgeError: there are fewer samples than asked for.
+            LandbridgeError: a class has fewer samples than the budget, and `at_most` is false.
         """
         if budget == "all":
             return self._values.clone()

@@ -1,4 +1,4 @@
-"""Deterministic, stratified splits that keep groups and copies on one side."""
+"""Deterministic, stratified splits that do not divide groups or copies."""
 
 from collections.abc import Hashable, Sequence
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 SPLITS = ("train", "val", "test")
 
-# The order in which groups are offered: what the smaller splits cannot use goes to train.
+# The order in which the splits are tried for a group. Groups that fit into no smaller split go to train.
 _DEALT = ("test", "val", "train")
 
 
@@ -24,21 +24,26 @@ def split_indices(
 ) -> dict[str, Tensor]:
     """Split samples into train, val and test, class by class, without dividing a group.
 
-    Groups are dealt out in random order within their commonest class. Each goes to the first of test, val and train
-    whose wanted number of samples it brings nearer, so shares are exact where every sample is a group of its own, and
-    otherwise right up to the size of one group per class. The last groups go where a class has nothing yet: with three
-    groups or more, every split gets something of it.
+    Each group counts for its most frequent class. The groups of a class are assigned one by one, in random order.
+    For each group, test, val and train are tried in this order. The group goes to the first of them whose number of
+    samples gets closer to the wanted number with this group. The shares are therefore exact if every sample is its own
+    group. Otherwise they are right up to the size of one group per class. The last groups of a class go to the splits
+    that have no group of this class yet. A class with three groups or more is therefore in every split.
 
     Args:
         labels: class indices (n,).
-        groups: what must stay together, one entry a sample: a writer, a patient, or a hash of content so that copies
-            of one image never stand on both sides. None: every sample is a group.
+        groups: the group of each sample, such as a writer, a patient, or a hash of the content (so that copies of one
+            image are always in one split). None: every sample is its own group.
         val: share of the samples for validation, in [0, 1); 0 leaves the split empty.
         test: share of the samples for the test, in [0, 1); 0 leaves the split empty.
-        seed: of the random order.
+        seed: seed of the random order.
 
     Returns:
         for each split, sorted int64 positions.
+
+    Example:
+        Ten samples of one class, without groups, give 2 test, 1 validation and 7 training samples. One hundred samples
+        of one class in three groups of 2, 2 and 96 samples give 2 test, 2 validation and 96 training samples.
     """
     y = labels.numpy()
     strata: dict[int, list[np.ndarray]] = {}
@@ -67,10 +72,10 @@ def split_indices(
 
 
 def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
-    """Join groupings of the same samples: what any of them keeps together is together.
+    """Join groupings of the same samples: samples that share a group in any grouping are joined.
 
     Args:
-        *groupings: one entry a sample each.
+        *groupings: each has one entry per sample.
 
     Returns:
         group numbers (n,), in the order in which groups first appear.

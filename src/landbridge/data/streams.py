@@ -1,4 +1,4 @@
-"""Streams: the named flows of batches that a strategy trains on, and the order in which they flow."""
+"""Streams: the named sequences of batches that a strategy trains on, and the order of their samples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,27 +17,28 @@ from landbridge.data.inputs import Inputs
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import LabelBudget, shown
 
-#: What a stream is, in the words of messages.
+#: What each stream holds, for messages.
 STREAMS = {
     "source": "labelled source samples",
     "target": "labelled target samples",
     "target_unlabelled": "target samples without labels",
 }
 
-#: `x`, an activation or, by name, those of random views; `index`; and `y`, where there are labels.
+#: `x`: an activation, or the activations of their random views by name. `index`: positions of the
+#: samples. `y`: labels, for labelled streams only.
 Batch = dict[str, Any]
 
 
 def choose_streams(
     strategy: str, needs: frozenset[str], optional: frozenset[str], target_labels: LabelBudget, has_source: bool
 ) -> frozenset[str]:
-    """Choose the streams that a run builds: all that its strategy needs, and what it can use beside them.
+    """Choose the streams that a run builds: those that its strategy needs, and those that it can use in addition.
 
     Args:
-        strategy: its name, for the message.
-        needs: streams without which it cannot train.
-        optional: streams that it uses where the setting provides them.
-        target_labels: how many target labels training may see.
+        strategy: name of the strategy, for the message.
+        needs: streams that the strategy needs.
+        optional: streams that the strategy uses if the setting provides them.
+        target_labels: number of target labels that training may read: 0, a number per class, or `all`.
         has_source: whether a source domain is configured.
 
     Raises:
@@ -55,14 +56,15 @@ def choose_streams(
 
 @dataclass(frozen=True)
 class Stream:
-    """Samples of one stream. Without labels there is no `y` from here on: in batches, workers and strategies.
+    """The samples of one stream. A stream without labels gives no `y` to batches, workers and strategies.
 
     Attributes:
         inputs: the samples.
-        format: what the backbone wants.
-        labels: of the samples (n, ...), or None for an unlabelled stream.
-        activations: what frozen stages make of the samples, or the samples decoded, where that is known already.
-        views: what frozen stages make of random views of the samples, to be read in their place.
+        format: input format of the backbone.
+        labels: labels of the samples (n, ...), or None for an unlabelled stream.
+        activations: cached activations of the samples by frozen stages, or the decoded samples; None if not cached.
+        views: cached activations of random views of the samples, which are read in place of the samples; None if not
+            cached.
     """
 
     inputs: Inputs
@@ -73,14 +75,15 @@ class Stream:
 
     @property
     def in_files(self) -> bool:
-        """Whether samples have to be decoded."""
+        """Whether samples must be decoded from files or tokenised."""
         return not self.activations and not self.views and (0 in self.inputs.shape or self.inputs.kind == "text")
 
     def read(self, indices: Tensor) -> Batch:
         """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b, ...).
 
-        `x` is an `Activation`: raw tensors at depth 0, or cached activations. Where views are cached, it is a mapping
-        from their names to theirs, and an index of i + kn means draw k of sample i of n.
+        `x` is the cached activation if there is one, and the input otherwise. If views are cached, `x` holds the
+        activation of each view by name. An index i + kn then selects draw k of sample i, where n is the number of
+        samples.
         """
         x: Activation | dict[str, Activation]
         if self.views:
@@ -105,7 +108,7 @@ def labelled(inputs: Inputs, format: Format, labels: Tensor) -> Stream:
 
 
 class JointBatches(Dataset[dict[str, Batch]]):
-    """Several streams read side by side: one item is one batch of each."""
+    """Several streams that are read together: one item holds one batch of each stream."""
 
     def __init__(self, streams: Mapping[str, Stream]) -> None:
         self.streams = dict(streams)
@@ -115,21 +118,22 @@ class JointBatches(Dataset[dict[str, Batch]]):
 
 
 class StreamIndices(Sampler[dict[str, Tensor]]):
-    """The order of training samples: a pure function of the seed and of the step.
+    """The order of training samples, which is a pure function of the seed and the step.
 
-    Every stream is an endless row of shuffled passes over its samples, cut into batches. Step k of a run therefore
-    reads the same samples whether the run was interrupted or not, a short stream never ends before a long one, and no
-    batch is ever partial. With several processes, each takes its own part of a global batch.
+    Every stream is an endless sequence of shuffled passes over its samples. The sequence is cut into batches. Step k
+    of an interrupted run therefore reads the same samples as step k of an uninterrupted run. A short stream never ends
+    before a long one, and no batch is partial. With several processes, each reads its own part of a global batch.
 
     Args:
         sizes: number of samples per stream.
-        batch_size: samples per stream, step and process; a stream with fewer samples gives all it has.
+        batch_size: samples per stream, step and process; a stream with fewer samples gives all its samples.
         steps: steps per epoch.
-        seed: of the shuffling.
-        rank: which process this is.
-        world: how many processes there are.
-        epochs: that read samples; batches of later ones are empty. None: all.
-        draws: for streams with known views, how many draws there are of each; one is chosen for every sample of a pass.
+        seed: seed of the shuffling.
+        rank: rank of this process.
+        world: number of processes.
+        epochs: number of epochs that read samples; batches of later epochs are empty. None: all epochs read samples.
+        draws: for streams with cached views, the number of draws of each view. Each pass selects one draw for every
+            sample.
     """
 
     def __init__(
@@ -155,7 +159,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         self._passes: dict[str, tuple[int, Tensor]] = {}
 
     def set_epoch(self, epoch: int) -> None:
-        """Continue from the given epoch; Lightning calls this before every one."""
+        """Set the epoch that is read next; Lightning calls this before every epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -180,7 +184,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
     def _pass(self, name: str, size: int, number: int) -> Tensor:
         known = self._passes.get(name)
         if known is None or known[0] != number:
-            # The name is part of the seed, so that a stream's order does not depend on which others there are.
+            # The name is part of the seed, so that a stream's order does not depend on the other streams.
             generator = np.random.default_rng([self.seed, number, *name.encode()])
             order = generator.permutation(size)
             if name in self.draws:
@@ -190,12 +194,12 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
 
 
 class OrderedBatches(Dataset[dict[str, Any]]):
-    """A stream read once from its first sample to its last, in whole batches: for evaluation.
+    """A stream that is read once, from its first sample to its last, in whole batches, for evaluation.
 
     Args:
-        name: what the stream is: `source`, `target`, ...; every batch carries it.
-        stream: its samples.
-        batch_size: samples in a batch; the last may have fewer.
+        name: name of the stream, such as `source` or `target`; it is in every batch.
+        stream: the samples.
+        batch_size: samples in a batch; the last batch may have fewer.
     """
 
     def __init__(self, name: str, stream: Stream, batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""The LightningDataModule of a transfer: it reads the streams that training may see in batches."""
+"""The LightningDataModule of a transfer: it reads the streams of training and validation in batches."""
 
 import math
 from collections.abc import Iterable
@@ -15,20 +15,21 @@ from landbridge.data.transfer_streams import TransferStreams
 
 
 class TransferData(LightningDataModule):
-    """Reads the streams of one transfer.
+    """Reads the streams of one transfer in batches.
 
-    An epoch is one pass over the target's training split, labelled or not. It therefore has the same number of steps
-    for every strategy and every `target_labels`, and comparisons are made at an equal budget.
+    An epoch is one pass over the target's training split, with or without labels. It therefore has the same number of
+    steps for every strategy and every `target_labels`, and strategies are compared at an equal budget.
 
     Args:
-        streams: all that training may see.
-        processes: how many processes train side by side; each reads its own part of a global batch.
-        reading_epochs: how many epochs read training samples; batches of later ones are empty. None: all.
+        streams: the streams of the transfer.
+        processes: number of processes that train together; each reads its own part of a global batch.
+        reading_epochs: number of epochs that read training samples; batches of later epochs are empty. None: all epochs
+            read samples.
         batch_size: samples per stream, step and process.
         eval_batch_size: samples per step in evaluation.
-        steps_per_epoch: overrides the length of an epoch.
-        workers: processes that read samples. None: 2 where images have to be decoded, and 0 for anything else, where it
-            is fastest.
+        steps_per_epoch: steps in an epoch; None takes one pass over the target's training split.
+        workers: processes that read samples. None: 2 if images must be decoded from files, and 0 otherwise, where 0 is
+            fastest.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class TransferData(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.workers = workers
         one_pass = math.ceil(streams.target_size / (batch_size * processes))
-        #: Batches in an epoch, for each process.
+        #: Steps in an epoch, in each process.
         self.steps_per_epoch = steps_per_epoch or one_pass
 
     def train_dataloader(self) -> DataLoader[dict[str, Batch]]:
-        """Batches of all training streams side by side: `{stream: {"x", "index"[, "y"]}}`."""
+        """Return a loader of joint batches of all training streams: `{stream: {"x", "index"[, "y"]}}`."""
         training, views = self.streams.training, self.streams.cached_views
         indices = StreamIndices(
             sizes={name: len(stream.inputs) for name, stream in training.items()},
@@ -69,15 +70,15 @@ class TransferData(LightningDataModule):
         return self._loader(JointBatches(streams), streams.values(), indices)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        """The validation inputs of each domain, without labels, in the order of `TransferStreams.validation`."""
+        """Return loaders of validation inputs, without labels, in the order of `TransferStreams.validation`."""
         return [self.in_order(name, stream) for name, stream in self.streams.validation.items()]
 
     def in_order(self, name: str, stream: Stream | None = None, batch_size: int | None = None) -> DataLoader[Any]:
-        """One pass over a stream in the order of its samples, for evaluation.
+        """Return a loader that reads a stream once, in the order of its samples, for evaluation.
 
         Args:
-            name: what the batches are called.
-            stream: its samples; None takes the training stream of that name.
+            name: name of the stream, which is in every batch.
+            stream: the samples; None takes the training stream of that name.
             batch_size: samples per step; None takes `eval_batch_size`.
         """
         stream = stream or self.streams.training[name]
@@ -85,8 +86,8 @@ class TransferData(LightningDataModule):
 
     def _loader(self, dataset: Any, streams: Iterable[Stream], sampler: Any = None) -> DataLoader[Any]:
         workers = (2 if any(stream.in_files for stream in streams) else 0) if self.workers is None else self.workers
-        # Batches are read whole by index, so there is nothing to collate. A loader draws a seed whenever it starts. Its
-        # own generator keeps that from moving the global one, on which initialisation and dropout depend.
+        # Batches are read whole by index, so no collation is needed. A loader draws a seed whenever it starts. It uses
+        # its own generator for this, because initialisation and dropout depend on the global generator.
         return DataLoader(
             dataset,
             batch_size=None,

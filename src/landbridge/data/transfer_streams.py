@@ -1,4 +1,4 @@
-"""What training may see of a transfer, as one value: inputs, and those labels that the setting shows."""
+"""The streams of a transfer as one value: inputs, and only those labels that the setting shows."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -16,26 +16,26 @@ from landbridge.tasks import LabelBudget, Task
 
 
 def nothing_cached(inputs: Inputs) -> None:
-    """Look up cached activations where there is no cache."""
+    """Return None for all inputs, because there is no cache."""
     return
 
 
 @dataclass(frozen=True)
 class TransferStreams:
-    """The streams of one transfer. No label beyond the budget is in it, and no domain.
+    """The streams of one transfer. They contain no label beyond the budget, and no domain.
 
     Attributes:
         training: the training streams by name.
         validation: the validation inputs by role, `source` or `target`, without labels.
-        validation_labels: labels of the validation samples by role (n, ...), with those hidden that the setting hides.
-        augmentations: how images of each training stream can be augmented.
-        task: of the target.
-        target_labels: how many target labels may be seen.
-        target_size: samples in the target's training split.
-        seed: of the order of samples and of the choice of labelled ones.
-        format: what the backbone wants.
-        cached_views: by training stream, activations of random views that are read instead of the stream.
-        cached: looks up activations of any inputs; None where there are none.
+        validation_labels: labels of the validation samples by role (n, ...); the hidden ones are -1 or nan.
+        augmentations: the weak and the strong augmentation of each training stream.
+        task: task of the target.
+        target_labels: number of target labels that training may read: 0, a number per class, or `all`.
+        target_size: number of samples in the target's training split.
+        seed: seed of the order of samples and of the choice of labelled samples.
+        format: input format of the backbone.
+        cached_views: by training stream, cached activations of random views that are read in place of the samples.
+        cached: returns the cached activations of given inputs, or None if there are none.
     """
 
     training: Mapping[str, Stream]
@@ -63,17 +63,17 @@ class TransferStreams:
         """Build the streams of a setting.
 
         Args:
-            source: the source domain; None where no stream needs it.
+            source: the source domain; None if no stream needs it.
             target: the target domain.
-            names: of the training streams to build.
-            target_labels: how many target labels may be seen: 0, a number per class, or `all`. It holds for the
-                training split and, as far as that has so many, for the validation split.
-            format: what the backbone wants.
-            seed: of the order of samples and of the choice of labelled ones.
+            names: names of the training streams to build.
+            target_labels: number of target labels that training may read: 0, a number per class, or `all`. The same
+                number holds for the validation split, where a class with fewer samples shows all of them.
+            format: input format of the backbone.
+            seed: seed of the order of samples and of the choice of labelled samples.
 
         Raises:
-            LandbridgeError: a class has fewer samples than labels are asked for, or images meet a backbone for vectors
-                (or the reverse).
+            LandbridgeError: a class has fewer training samples than `target_labels`, or a domain holds images and the
+                backbone takes vectors (or the reverse).
         """
         domains = {"source": source, "target": target} if source else {"target": target}
         for domain in domains.values():

@@ -1,8 +1,8 @@
 """Losses of transfer learning as pure functions of tensors.
 
-Each returns a scalar that is minimised unless its name or docstring says otherwise, on the device and in the dtype of
-its inputs. Covariances and distances lose their digits in half precision: under mixed precision, call them in float32
-and outside autocast.
+A loss is a scalar on the device and in the dtype of its inputs. It is minimised unless its name or docstring says
+otherwise. Covariances and distances are inaccurate in half precision. Under mixed precision, call these losses in
+float32 and outside autocast.
 """
 
 from landbridge.losses.adamatch import adamatch, aligned_distribution, relative_threshold

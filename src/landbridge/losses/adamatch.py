@@ -1,4 +1,4 @@
-"""AdaMatch: pseudo-labels aligned with the source's classes, trusted by a threshold that follows the source."""
+"""AdaMatch: pseudo-labels aligned with the source's classes, and a threshold computed from source predictions."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch.nn.functional import cross_entropy, softmax
 
 
 def aligned_distribution(target: Tensor, source: Tensor) -> Tensor:
-    r"""Pseudo-labels whose classes are as frequent as on the source (Berthelot et al., 2022), arXiv:2106.04732.
+    r"""Align pseudo-labels with the source's class frequencies (Berthelot et al., 2022), arXiv:2106.04732.
 
     $$\tilde p_j \propto p^t_j \cdot \frac{\frac1n \sum_i p^s_i}{\frac1m \sum_i p^t_i}$$
 
-    Where both mean predictions agree, nothing changes.
+    If both mean predictions are equal, the pseudo-labels do not change.
 
     Args:
         target: class probabilities, (m, K).
@@ -25,13 +25,13 @@ def aligned_distribution(target: Tensor, source: Tensor) -> Tensor:
 
 
 def relative_threshold(source: Tensor, tau: float) -> Tensor:
-    r"""Threshold relative to how sure the source's predictions are (Berthelot et al., 2022), arXiv:2106.04732.
+    r"""Return a threshold relative to the source's mean confidence (Berthelot et al., 2022), arXiv:2106.04732.
 
     $$c = \tau \cdot \frac1n \sum_i \max_k p^s_{ik}$$
 
     Args:
         source: class probabilities, (n, K).
-        tau: in [0, 1].
+        tau: factor of the mean confidence, in [0, 1].
 
     Returns:
         A scalar in [0, 1].
@@ -40,17 +40,17 @@ def relative_threshold(source: Tensor, tau: float) -> Tensor:
 
 
 def adamatch(source_weak: Tensor, target_weak: Tensor, target_strong: Tensor, tau: float = 0.9) -> Tensor:
-    r"""AdaMatch's loss on unlabelled target samples (Berthelot et al., 2022), arXiv:2106.04732.
+    r"""Compute AdaMatch's loss on unlabelled target samples (Berthelot et al., 2022), arXiv:2106.04732.
 
     $$\frac1m \sum_j \mathbb 1[\max_k \tilde p_{jk} \ge c] \; \mathrm{CE}(g^{strong}_j, \tilde p_j)$$
 
-    with the aligned pseudo-labels $\tilde p$, which stay soft, and the relative threshold $c$. No gradient flows
-    through the weak views.
+    Here $\tilde p$ are the aligned pseudo-labels and $c$ is the relative threshold. The pseudo-labels stay soft: they
+    are probabilities, not class indices. No gradient flows through the weak views.
 
     Args:
         source_weak: logits of weakly augmented source samples, (n, K).
-        target_weak: of weakly augmented target samples, (m, K).
-        target_strong: of the same target samples, strongly augmented, (m, K).
+        target_weak: logits of weakly augmented target samples, (m, K).
+        target_strong: logits of the same target samples, strongly augmented, (m, K).
         tau: factor of the threshold.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Co-Tuning: how the classes of a source model relate to those of the target."""
+"""Co-Tuning: the relationship between the classes of a source model and the target classes."""
 
 import torch
 from torch import Tensor
@@ -7,15 +7,16 @@ from torch import Tensor
 def class_relationship(probabilities: Tensor, y: Tensor, classes: int) -> Tensor:
     r"""Estimate $p(y_s \mid y_t)$ as the mean prediction of a target class (You et al., "Co-Tuning", NeurIPS 2020).
 
-    This is the paper's direct estimate. Its other one, which inverts a calibrated $p(y_t \mid y_s)$, is not here.
+    This is the paper's direct estimate. The paper has a second estimate, which inverts a calibrated
+    $p(y_t \mid y_s)$. The second estimate is not implemented.
 
     Args:
-        probabilities: of the source classes for target samples (n, s).
+        probabilities: probabilities of the source classes for target samples (n, s).
         y: target classes (n,).
-        classes: how many target classes there are.
+        classes: number of target classes.
 
     Returns:
-        (classes, s), each row a distribution; uniform for a class without samples.
+        (classes, s). Each row is a distribution; the row of a class without samples is uniform.
     """
     members = (y.unsqueeze(1) == torch.arange(classes, device=y.device)).to(probabilities.dtype)
     counts = members.sum(dim=0).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Bi-Tuning's contrast between a sample's own class and all others."""
+"""Bi-Tuning: contrastive loss between a sample's own class and all other classes."""
 
 import math
 
@@ -8,9 +8,10 @@ from torch.nn.functional import log_softmax
 
 
 def bi_tuning(own: Tensor, queue: Tensor, y: Tensor, temperature: float = 0.07) -> Tensor:
-    r"""Divergence of similarities from a uniform choice among a class's keys (Zhong et al., 2020, arXiv:2011.06182).
+    r"""Compute Bi-Tuning's contrastive loss (Zhong et al., 2020, arXiv:2011.06182).
 
-    With $k$ keys of each class in the queue and the sample's own key, $K_i$ are the $k + 1$ keys of its class:
+    The loss is the divergence of the similarities from a uniform distribution over the keys of the sample's class.
+    The queue has $k$ keys of each class. $K_i$ are the $k$ keys of sample $i$'s class and the sample's own key:
     $$-\frac1n \sum_i \frac1{k + 1} \sum_{j \in K_i} \log \frac{e^{s_{ij} / T}}{\sum_l e^{s_{il} / T}} - \log (k + 1)$$
 
     Args:

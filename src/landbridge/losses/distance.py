@@ -4,11 +4,11 @@ from torch import Tensor
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    r"""Pairwise squared distances $D_{ij} = |x_i - y_j|^2$.
+    r"""Compute the pairwise squared distances $D_{ij} = |x_i - y_j|^2$.
 
-    Computed from inner products, so that memory is n m and not n m d; both samples are first shifted by one common
-    vector, which changes no distance and keeps the cancellation small where features lie far from 0. Unlike the
-    square of `torch.cdist`, it can be differentiated twice.
+    The distances are computed from inner products, so that memory is n m and not n m d. Both samples are first
+    shifted by one common vector. The shift changes no distance, and it keeps rounding errors small when features are
+    far from 0. Unlike the square of `torch.cdist`, this function can be differentiated twice.
 
     Args:
         x: (n, d).

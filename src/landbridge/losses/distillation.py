@@ -1,16 +1,16 @@
-"""Knowledge distillation: predictions that must stay like a teacher's."""
+"""Knowledge distillation: a penalty on predictions that differ from a teacher's predictions."""
 
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
 
 def distillation(logits: Tensor, teacher: Tensor, temperature: float = 2.0) -> Tensor:
-    r"""Divergence from a teacher's softened predictions (Hinton et al., 2015, arXiv:1503.02531).
+    r"""Compute the divergence from a teacher's softened predictions (Hinton et al., 2015, arXiv:1503.02531).
 
     $$\frac1n \sum_i \mathrm{KL}\bigl(\operatorname{softmax}(g^0_i / T) \,\|\, \operatorname{softmax}(g_i / T)\bigr)$$
 
-    It differs from the cross-entropy of the softened predictions by a constant. Without the factor $T^2$ that keeps
-    gradients as large at every temperature.
+    The value differs from the cross-entropy of the softened predictions by a constant. A factor $T^2$ would keep the
+    size of the gradients similar at all temperatures. This function does not include the factor.
 
     Args:
         logits: (n, classes).
@@ -18,7 +18,7 @@ def distillation(logits: Tensor, teacher: Tensor, temperature: float = 2.0) -> T
         temperature: $T$, > 0.
 
     Returns:
-        A scalar >= 0; 0, and without gradient, where both agree.
+        A scalar >= 0; value and gradient are 0 when both predictions are equal.
     """
     ours, theirs = (log_softmax(each / temperature, dim=1) for each in (logits, teacher))
     return (theirs.exp() * (theirs - ours)).sum(dim=1).mean()

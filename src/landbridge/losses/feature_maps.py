@@ -1,4 +1,4 @@
-"""DELTA: feature maps that must not move far from those of the starting network."""
+"""DELTA: a penalty on the distance between feature maps and those of the starting network."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 def delta(maps: Sequence[Tensor], start: Sequence[Tensor], attention: Sequence[Tensor]) -> Tensor:
-    r"""Distance of feature maps, weighed by channel (Li et al., "DELTA", 2019, arXiv:1901.09229).
+    r"""Compute the distance of feature maps, weighted by channel (Li et al., "DELTA", 2019, arXiv:1901.09229).
 
     $$\frac12 \sum_l \frac{d_l}{p_l} \sum_{j=1}^{d_l} a_{lj} \, \frac1n \sum_i |F_{lij} - F^0_{lij}|^2$$
 
     Args:
-        maps: of each layer $l$ (n, p, d): samples, positions, channels.
-        start: the same of the starting network.
-        attention: of each layer, a share for every channel (d,) that sums to 1.
+        maps: feature maps of each layer $l$ (n, p, d): samples, positions, channels.
+        start: feature maps of the starting network, in the same shapes.
+        attention: for each layer, the shares of its channels (d,); the shares sum to 1.
 
     Returns:
-        A scalar >= 0; 0 without layers.
+        A scalar >= 0; 0 if there are no layers.
     """
     terms = [
         now.shape[2] * (share * (now - then).square().mean(dim=1)).sum(dim=1).mean()
@@ -27,16 +27,17 @@ def delta(maps: Sequence[Tensor], start: Sequence[Tensor], attention: Sequence[T
 
 
 def attention_shares(increases: Tensor, temperature: float = 5.0) -> Tensor:
-    """Turn what the loss gains when each channel is silenced into shares of attention.
+    """Compute each channel's share of the attention from the increase of the loss without this channel.
 
-    Standardised, since a loss has no scale of its own, and put through a softmax of this temperature.
+    The increases are standardised, because the scale of a loss is arbitrary. A softmax with the given temperature
+    turns them into shares.
 
     Args:
-        increases: (d,).
-        temperature: the higher, the more alike the shares.
+        increases: increase of the loss when one channel is set to 0, for each channel (d,).
+        temperature: temperature of the softmax; a higher one makes the shares more equal.
 
     Returns:
-        (d,), positive, with sum 1; all alike where no channel matters more than another.
+        (d,), positive, with sum 1; all equal if all increases are equal.
     """
     centred = increases - increases.mean()
     deviation = centred.square().mean().sqrt()

@@ -1,4 +1,4 @@
-"""Gradient reversal: the identity on the way forward, a negated and scaled gradient on the way back."""
+"""Gradient reversal: the identity in the forward pass, a negated and scaled gradient in the backward pass."""
 
 import math
 from typing import Any, overload
@@ -25,12 +25,13 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, scale: float | Tensor = 1.0) -> Tensor:
-    r"""Gradient reversal layer of domain-adversarial training (Ganin et al., 2016), arXiv:1505.07818.
+    r"""Reverse the gradient, as in domain-adversarial training (Ganin et al., 2016), arXiv:1505.07818.
 
     $$\mathcal{R}_\lambda(x) = x, \qquad \frac{\partial \mathcal{R}_\lambda}{\partial x} = -\lambda I$$
 
-    What stands after it (the discriminator) learns at the full rate; only what stands before it sees `scale`. The
-    schedule is not kept here: TLLib's layer counts its own calls, so that its scale depends on how often it ran.
+    Modules after the reversal (the discriminator) get the full gradient. Only modules before the reversal get the
+    scaled gradient. The caller computes the schedule of `scale`. In contrast, TLLib's layer counts its own calls, and
+    its scale depends on their number.
 
     Args:
         x: any shape.
@@ -39,7 +40,7 @@ def reverse_gradient(x: Tensor, scale: float | Tensor = 1.0) -> Tensor:
     Returns:
         `x`, unchanged.
     """
-    # A 0-d tensor on the CPU multiplies a gradient on any device, and without a copy to it.
+    # A 0-d tensor on the CPU can multiply a gradient on any device; no copy to the device is needed.
     return _ReverseGradient.apply(x, scale if isinstance(scale, Tensor) else torch.tensor(scale, dtype=x.dtype))
 
 
@@ -48,15 +49,15 @@ def dann_ramp(progress: float, steepness: float = 10.0) -> float: ...
 @overload
 def dann_ramp(progress: Tensor, steepness: float = 10.0) -> Tensor: ...
 def dann_ramp(progress: float | Tensor, steepness: float = 10.0) -> float | Tensor:
-    r"""Rise of the adversary's weight from 0 to 1 (Ganin et al., 2016), arXiv:1505.07818.
+    r"""Return the adversary's weight, which rises from 0 to 1 (Ganin et al., 2016), arXiv:1505.07818.
 
     $$\lambda(t) = \frac{2}{1 + e^{-10 t}} - 1$$
 
-    TLLib takes steepness 1 and $t = i / 1000$ for iteration $i$, whatever the length of the training: at its end
-    that need not be near 1.
+    TLLib uses steepness 1 and $t = i / 1000$ for iteration $i$, independent of the length of the training. There the
+    weight can be far below 1 at the end of the training.
 
     Args:
-        progress: $t$, the share of the training that is over, in [0, 1]; a number or a tensor.
+        progress: $t$, the completed share of the training, in [0, 1]; a number or a tensor.
         steepness: the factor in the exponent, 10 in the paper.
 
     Returns:

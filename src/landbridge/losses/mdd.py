@@ -1,4 +1,4 @@
-"""Margin disparity discrepancy: how differently an adversarial head can see the two domains."""
+"""Margin disparity discrepancy: how differently an adversarial head can classify the two domains."""
 
 import torch
 from torch import Tensor
@@ -6,15 +6,15 @@ from torch.nn.functional import cross_entropy
 
 
 def mdd_source(main_logits: Tensor, adversary_logits: Tensor) -> Tensor:
-    r"""Source term: cross-entropy of the adversary against the main head's decisions.
+    r"""Compute the source term: cross-entropy of the adversarial head against the main head's decisions.
 
     $$\frac1n \sum_i -\log p'_{\hat y_i}(x_i), \qquad \hat y_i = \arg\max f(x_i)$$
 
     MDD (Zhang et al., 2019), arXiv:1904.05801. No gradient reaches the main head.
 
     Args:
-        main_logits: of the main head on the source, (n, K).
-        adversary_logits: of the adversarial head on the source, (n, K).
+        main_logits: logits of the main head on the source, (n, K).
+        adversary_logits: logits of the adversarial head on the source, (n, K).
 
     Returns:
         A scalar >= 0.
@@ -23,18 +23,18 @@ def mdd_source(main_logits: Tensor, adversary_logits: Tensor) -> Tensor:
 
 
 def mdd_target(main_logits: Tensor, adversary_logits: Tensor) -> Tensor:
-    r"""Target term: log-probability with which the adversary contradicts the main head.
+    r"""Compute the target term: the adversarial head's log-probability of all classes but the main head's decision.
 
     $$\frac1m \sum_j \log\bigl(1 - p'_{\hat y_j}(x_j)\bigr)
     = \frac1m \sum_j \Bigl[\log \sum_{k \ne \hat y_j} e^{f'_k} - \log \sum_k e^{f'_k}\Bigr]$$
 
-    MDD (Zhang et al., 2019), arXiv:1904.05801. In the form on the right it is finite for all finite
-    logits, with no constant in the logarithm; TLLib takes $\log \min(1 - p + 10^{-6}, 1)$, whose gradient vanishes
-    where the adversary is sure.
+    MDD (Zhang et al., 2019), arXiv:1904.05801. The form on the right is computed. It is finite for all finite logits
+    and needs no constant in the logarithm. TLLib computes $\log \min(1 - p + 10^{-6}, 1)$. The gradient of TLLib's
+    form vanishes when the adversarial head is confident.
 
     Args:
-        main_logits: of the main head on the target, (m, K).
-        adversary_logits: of the adversarial head on the target, (m, K), K >= 2.
+        main_logits: logits of the main head on the target, (m, K).
+        adversary_logits: logits of the adversarial head on the target, (m, K), K >= 2.
 
     Returns:
         A scalar <= 0.
@@ -51,18 +51,18 @@ def mdd_objective(
     target_adversary: Tensor,
     gamma: float = 4.0,
 ) -> Tensor:
-    r"""What the adversarial head maximises, and the encoder minimises through gradient reversal.
+    r"""Compute the objective that the adversarial head maximises and the encoder minimises by gradient reversal.
 
     $$-\gamma \, \mathcal E_s(f', f) + \mathcal E_t(f', f)$$
 
-    MDD (Zhang et al., 2019), arXiv:1904.05801; $\gamma = e^\rho$ for the margin $\rho$. As a loss for
-    an optimiser, take its negative and put the reversal before the adversarial head.
+    MDD (Zhang et al., 2019), arXiv:1904.05801; $\gamma = e^\rho$ for the margin $\rho$. As a loss for an optimiser,
+    use the negative of this objective and put the gradient reversal before the adversarial head.
 
     Args:
         source_main: logits of the main head on the source, (n, K).
-        source_adversary: of the adversarial head on the source, (n, K).
-        target_main: of the main head on the target, (m, K).
-        target_adversary: of the adversarial head on the target, (m, K).
+        source_adversary: logits of the adversarial head on the source, (n, K).
+        target_main: logits of the main head on the target, (m, K).
+        target_adversary: logits of the adversarial head on the target, (m, K).
         gamma: the margin factor.
 
     Returns:

@@ -19,32 +19,35 @@ def mmd2(
     estimator: Estimator = "biased",
     sigma2: Sequence[float] | None = None,
 ) -> Tensor:
-    r"""Squared multi-kernel MMD between two samples: DAN (Long et al., 2015), arXiv:1502.02791.
+    r"""Compute the squared multi-kernel MMD between two samples: DAN (Long et al., 2015), arXiv:1502.02791.
 
     $$\mathrm{MMD}^2 = E\,k(x, x') + E\,k(y, y') - 2 E\,k(x, y), \qquad
     k(x, y) = \sum_u \exp\left(-\frac{|x - y|^2}{2 \sigma_u^2}\right)$$
 
-    The estimators are those of Gretton et al., "A Kernel Two-Sample Test", JMLR 13 (2012). `biased` keeps the
-    diagonals and is >= 0; `unbiased` leaves them out and may be negative, so never take its root; `linear` reads
-    each sample once, in the disjoint pairs (0, 1), (2, 3), ... (an odd last one is left out), and needs equal sizes.
+    The estimators are those of Gretton et al., "A Kernel Two-Sample Test", JMLR 13 (2012):
 
-    Unless `sigma2` is given, the bandwidth follows the data: $\sigma_u^2 = \alpha_u \cdot$ mean squared distance over
-    all pairs of the pooled sample (each point's zero distance to itself included, as in TLLib), detached. The kernels
-    are summed with equal weights, as in TLLib; the paper learns weights. TLLib's value is the unbiased one plus the
-    constant 2 / (n - 1).
+    - `biased` includes the diagonals of the kernel matrices and is >= 0.
+    - `unbiased` leaves the diagonals out. It may be negative, so do not take its square root.
+    - `linear` reads each sample once, in the disjoint pairs (0, 1), (2, 3), ... It needs equal sizes. If the size is
+      odd, the last sample is left out.
+
+    Without `sigma2`, the bandwidths are computed from the data: $\sigma_u^2 = \alpha_u \cdot$ mean squared distance
+    over all pairs of the pooled sample. The mean includes the zero distance of each point to itself, as in TLLib.
+    The bandwidths are detached. The kernels are summed with equal weights, as in TLLib; the paper learns the weights.
+    TLLib's value is the unbiased one plus the constant 2 / (n - 1).
 
     Args:
         source: (n, d).
         target: (m, d).
         bandwidths: the factors $\alpha_u$.
-        estimator: how expectations are estimated.
-        sigma2: fixed squared bandwidths $\sigma_u^2$ in place of the adaptive ones; `bandwidths` is then not read.
+        estimator: estimator of the expectations.
+        sigma2: fixed squared bandwidths $\sigma_u^2$ instead of adaptive ones; `bandwidths` is then ignored.
 
     Returns:
         A scalar, at most twice the number of kernels.
 
     Raises:
-        ValueError: unknown estimator, or sizes that the estimator cannot handle.
+        ValueError: the estimator is unknown, or the sizes of the samples are invalid for it.
     """
     return joint_mmd2([(source, target)], bandwidths, estimator, [sigma2])
 
@@ -55,27 +58,28 @@ def joint_mmd2(
     estimator: Estimator = "biased",
     sigma2: Sequence[Sequence[float] | None] | None = None,
 ) -> Tensor:
-    r"""Squared MMD of the joint law of several layers: JAN (Long et al., 2017), arXiv:1605.06636.
+    r"""Compute the squared MMD of the joint distribution of several layers: JAN (Long et al., 2017), arXiv:1605.06636.
 
     The kernel is the product of the layers' kernels,
 
     $$k\bigl((x^1, \dots, x^L), (y^1, \dots, y^L)\bigr) = \prod_\ell k^\ell(x^\ell, y^\ell),$$
 
-    each as in `mmd2`, so that one layer alone gives `mmd2`. The product vanishes as soon as one bandwidth is too
-    small. The usual choice for features and class probabilities is `sigma2=(None, (0.92**2,))`, and TLLib's constant
-    2 / (n - 1) is left out here too.
+    and each factor is as in `mmd2`. With a single layer, the result equals `mmd2`. The product is near 0 if the
+    bandwidth of one layer is too small. The usual choice for features and class probabilities is
+    `sigma2=(None, (0.92**2,))`. As in `mmd2`, TLLib's constant 2 / (n - 1) is left out.
 
     Args:
-        layers: a pair (source (n, d_l), target (m, d_l)) per layer; rows belong together across layers.
+        layers: a pair (source (n, d_l), target (m, d_l)) per layer. Row i of all layers belongs to the same sample.
         bandwidths: the factors of every adaptive layer.
         estimator: as in `mmd2`.
-        sigma2: per layer the fixed squared bandwidths, or None for adaptive ones.
+        sigma2: fixed squared bandwidths per layer; None for a layer with adaptive ones.
 
     Returns:
         A scalar.
 
     Raises:
-        ValueError: unknown estimator, sizes that it cannot handle, or `sigma2` of another length than `layers`.
+        ValueError: the estimator is unknown, the sizes of the samples are invalid for it, or `sigma2` and `layers`
+            have different lengths.
     """
     _check(layers, estimator)
     fixed = [None] * len(layers) if sigma2 is None else sigma2
@@ -95,23 +99,23 @@ def joint_mmd2(
 
 
 def gaussian_kernel_sum(distances: Tensor, sigma2: Sequence[float | Tensor]) -> Tensor:
-    r"""Sum of Gaussian kernels $\sum_u \exp(-D / (2 \sigma_u^2))$ of squared distances $D$.
+    r"""Compute the sum of Gaussian kernels $\sum_u \exp(-D / (2 \sigma_u^2))$ of squared distances $D$.
 
     Args:
         distances: squared distances, any shape.
         sigma2: the squared bandwidths.
 
     Returns:
-        The shape of `distances`, in (0, number of kernels].
+        Values in (0, number of kernels], in the shape of `distances`.
     """
     return sum((torch.exp(-distances / (2 * width)) for width in sigma2), start=torch.zeros_like(distances))
 
 
 def _adaptive_sigma2(source: Tensor, target: Tensor, bandwidths: Sequence[float]) -> list[Tensor]:
     pooled = torch.cat([source, target]).detach()
-    # Twice the total variance is the mean squared distance of all pairs, without visiting them.
+    # The mean squared distance of all pairs equals twice the total variance, which is cheaper to compute.
     mean_distance = 2 * pooled.var(dim=0, correction=0).sum()
-    smallest = torch.finfo(pooled.dtype).tiny  # keeps the kernel at 1, not 0 / 0, when all points are one
+    smallest = torch.finfo(pooled.dtype).tiny  # if all points are equal, the kernel is 1 and not 0 / 0
     return [(factor * mean_distance).clamp(min=smallest) for factor in bandwidths]
 
 

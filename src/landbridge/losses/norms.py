@@ -1,20 +1,20 @@
-"""Feature norms: step by step enlargement (SAFN)."""
+"""Feature norms: stepwise enlargement (SAFN)."""
 
 import torch
 from torch import Tensor
 
 
 def safn(features: Tensor, step: float = 1.0) -> Tensor:
-    r"""Stepwise adaptive feature norm (Xu et al., 2019), arXiv:1811.07456.
+    r"""Compute the loss of stepwise adaptive feature norms (Xu et al., 2019), arXiv:1811.07456.
 
     $$\frac1n \sum_i \bigl(|f_i| - (\operatorname{sg}|f_i| + \Delta)\bigr)^2$$
 
-    The value is always $\Delta^2$; only its gradient, which lengthens every feature, says anything. For one domain;
-    the method adds it for both.
+    The value is always $\Delta^2$. Only the gradient carries information: it increases the norm of every feature.
+    This function computes the loss of one domain; the method adds the losses of both domains.
 
     Args:
         features: (n, d).
-        step: $\Delta$, how much longer each feature is asked to be.
+        step: $\Delta$, the intended increase of each norm.
 
     Returns:
         A scalar, $\Delta^2$.

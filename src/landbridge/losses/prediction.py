@@ -1,4 +1,4 @@
-"""Losses of unlabelled predictions alone: how sure, how varied and how confused a batch of logits is."""
+"""Losses of unlabelled predictions: the confidence, diversity and class confusion of a batch of logits."""
 
 import math
 
@@ -8,12 +8,12 @@ from torch.nn.functional import log_softmax, softmax
 
 
 def entropy(logits: Tensor) -> Tensor:
-    r"""Mean entropy of the predictions, small when each one is sure.
+    r"""Compute the mean entropy of the predictions; it is small when each prediction is confident.
 
     $$\frac1n \sum_i H(p_i), \qquad H(p) = -\sum_k p_k \log p_k$$
 
-    Entropy minimisation (Grandvalet & Bengio, NIPS 2004). No constant is added inside the logarithm, as SHOT's code
-    does (1e-5): log-probabilities are finite.
+    Entropy minimisation (Grandvalet & Bengio, NIPS 2004). SHOT's code adds 1e-5 inside the logarithm. No constant is
+    added here, because the log-probabilities are finite.
 
     Args:
         logits: (n, K).
@@ -25,11 +25,11 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def diversity(logits: Tensor) -> Tensor:
-    r"""Entropy of the mean prediction, large when all classes occur.
+    r"""Compute the entropy of the mean prediction; it is large when all classes occur.
 
     $$H\Bigl(\frac1n \sum_i p_i\Bigr)$$
 
-    SHOT (Liang et al., 2020), arXiv:2002.08546, where its negative is minimised.
+    SHOT (Liang et al., 2020), arXiv:2002.08546, minimises the negative.
 
     Args:
         logits: (n, K).
@@ -42,35 +42,35 @@ def diversity(logits: Tensor) -> Tensor:
 
 
 def information_maximisation(logits: Tensor) -> Tensor:
-    r"""Mutual information between input and prediction: **higher is better**, so a loss subtracts it.
+    r"""Compute the mutual information of input and prediction: **higher is better**, so a loss subtracts it.
 
     $$H\Bigl(\frac1n \sum_i p_i\Bigr) - \frac1n \sum_i H(p_i)$$
 
-    SHOT (Liang et al., 2020), arXiv:2002.08546, minimises the negative. It prefers classes of equal size.
+    SHOT (Liang et al., 2020), arXiv:2002.08546, minimises the negative. The value is higher for classes of equal size.
 
     Args:
         logits: (n, K).
 
     Returns:
-        A scalar in [0, log K]; log K for sure and balanced predictions, 0 when all predictions agree.
+        A scalar in [0, log K]; log K for confident and balanced predictions, 0 when all predictions are equal.
     """
     return diversity(logits) - entropy(logits)
 
 
 def mcc(logits: Tensor, temperature: float = 2.5) -> Tensor:
-    r"""Minimum class confusion (Jin et al., 2020), arXiv:1912.03699.
+    r"""Compute the minimum class confusion loss (Jin et al., 2020), arXiv:1912.03699.
 
     $$P = \operatorname{softmax}(g / T), \quad
     w_i = \frac{n (1 + e^{-H(p_i)})}{\sum_j (1 + e^{-H(p_j)})}, \quad
     C = P^\top \operatorname{diag}(w) P, \quad
     L = \frac1K \sum_{k \ne l} \frac{C_{kl}}{\sum_{l'} C_{kl'}}$$
 
-    The weights are detached. A class without any probability adds nothing instead of 0 / 0. Needs batches well above
-    K in size.
+    The weights are detached. A class whose probability is 0 for all samples contributes 0, not 0 / 0. The batch size
+    must be much larger than K.
 
     Args:
         logits: (n, K).
-        temperature: T.
+        temperature: $T$.
 
     Returns:
         A scalar in [0, 1 - 1/K]; 0 for one-hot predictions, 1 - 1/K for uniform ones.
@@ -85,18 +85,18 @@ def mcc(logits: Tensor, temperature: float = 2.5) -> Tensor:
 
 
 def bnm(logits: Tensor) -> Tensor:
-    r"""Batch nuclear-norm maximisation (Cui et al., 2020), arXiv:2003.12237.
+    r"""Compute the loss of batch nuclear-norm maximisation (Cui et al., 2020), arXiv:2003.12237.
 
     $$-\frac1n \, |P|_*, \qquad P = \operatorname{softmax}(g)$$
 
-    The nuclear norm is the sum of the singular values. Needs batches of at least K rows. Half precision is computed
-    in float32, which the decomposition needs.
+    The nuclear norm is the sum of the singular values. The batch needs at least K rows. Logits in half precision are
+    converted to float32, because the singular value decomposition is not available in half precision.
 
     Args:
         logits: (n, K).
 
     Returns:
-        A scalar in [-1, 0). For one-hot predictions: $-\sqrt{K / n}$ when balanced, $-1 / \sqrt n$ when all the same.
+        A scalar in [-1, 0). For one-hot predictions: $-\sqrt{K / n}$ if balanced, $-1 / \sqrt n$ if all are equal.
     """
     probabilities = softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
     return -torch.linalg.svdvals(probabilities).sum() / len(logits)

@@ -1,4 +1,4 @@
-"""Pseudo-labels: which predictions to trust, learning from them, and finding better ones by clustering."""
+"""Pseudo-labels: selection of confident predictions, FixMatch's loss, and SHOT's pseudo-labels from clusters."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch.nn.functional import cross_entropy, normalize, one_hot, softmax
 
 
 def confidence_mask(probabilities: Tensor, threshold: float) -> Tensor:
-    """Which predictions are sure enough: the largest probability exceeds the threshold.
+    """Return which predictions are confident: their largest probability is above the threshold.
 
     Args:
         probabilities: (n, K).
-        threshold: in [0, 1]; from 1 on nothing passes.
+        threshold: in [0, 1]; with 1, no prediction passes.
 
     Returns:
         Booleans, (n,).
@@ -19,17 +19,17 @@ def confidence_mask(probabilities: Tensor, threshold: float) -> Tensor:
 
 
 def fixmatch(weak_logits: Tensor, strong_logits: Tensor, threshold: float = 0.95) -> Tensor:
-    r"""FixMatch's unlabelled loss (Sohn et al., 2020), arXiv:2001.07685.
+    r"""Compute FixMatch's loss on unlabelled samples (Sohn et al., 2020), arXiv:2001.07685.
 
     $$\frac1n \sum_i \mathbb 1[\max_k p^w_{ik} > \tau] \; \mathrm{CE}(g^s_i, \arg\max_k p^w_{ik})$$
 
-    The mean is over all n samples, so that the loss grows with the share of those that pass. No gradient flows
-    through the weak branch. Public implementations differ in taking > or >=.
+    The mean is over all n samples, so that the loss grows with the share of samples above the threshold. No gradient
+    flows through the weak views. Some public implementations use >= instead of >.
 
     Args:
-        weak_logits: of weakly augmented inputs, (n, K).
-        strong_logits: of the same inputs, strongly augmented, (n, K).
-        threshold: $\tau$; 0.95 in the paper, 0.9 in TLLib's version for adaptation.
+        weak_logits: logits of weakly augmented inputs, (n, K).
+        strong_logits: logits of the same inputs, strongly augmented, (n, K).
+        threshold: $\tau$; 0.95 in the paper, 0.9 in TLLib's version for domain adaptation.
 
     Returns:
         A scalar >= 0.
@@ -41,19 +41,20 @@ def fixmatch(weak_logits: Tensor, strong_logits: Tensor, threshold: float = 0.95
 
 @torch.no_grad()
 def shot_pseudo_labels(features: Tensor, probabilities: Tensor, min_count: int = 0) -> Tensor:
-    r"""SHOT's pseudo-labels: the nearest class centroid, found twice (Liang et al., 2020), arXiv:2002.08546.
+    r"""Compute SHOT's pseudo-labels, the classes of the nearest centroids (Liang et al., 2020), arXiv:2002.08546.
 
     $$c_k^{(0)} = \frac{\sum_i p_{ik} \tilde f_i}{\sum_i p_{ik}}, \quad
     \hat y_i = \arg\max_k \cos(\tilde f_i, c_k^{(0)}), \quad
     c_k^{(1)} = \frac{\sum_i \mathbb 1[\hat y_i = k] \tilde f_i}{\sum_i \mathbb 1[\hat y_i = k]}$$
 
-    and nearest once more. As in the authors' code, a 1 is appended to each feature and the result L2-normalised.
-    There a class that loses all its members after the first round gives an undefined cosine; here it drops out.
+    The final pseudo-label is the class whose centroid $c_k^{(1)}$ is nearest. As in the authors' code, a 1 is
+    appended to each feature vector and the result is L2-normalised. A class may have no members after the first
+    round. In the authors' code, the cosine of such a class is undefined. Here no sample is assigned to it.
 
     Args:
-        features: of the whole target set in eval mode, (n, d).
+        features: features of the whole target set in eval mode, (n, d).
         probabilities: class probabilities of the same samples, (n, K).
-        min_count: classes predicted at most this often are never assigned (partial adaptation).
+        min_count: no sample is assigned to a class that is predicted at most this often (partial domain adaptation).
 
     Returns:
         Class indices, (n,).
@@ -63,7 +64,7 @@ def shot_pseudo_labels(features: Tensor, probabilities: Tensor, min_count: int =
     kept = one_hot(probabilities.argmax(dim=1), classes).sum(dim=0) > min_count
     memberships, labels = probabilities, probabilities.argmax(dim=1)
     for _ in range(2):
-        # The cosine ignores length, so that the division by the class's weight can be left out.
+        # The cosine does not depend on length, so the division by the sum of the weights can be left out.
         centroids = normalize(memberships.T @ points, dim=1)
         labels = (points @ centroids.T).masked_fill(~kept, -torch.inf).argmax(dim=1)
         memberships = one_hot(labels, classes).to(points.dtype)

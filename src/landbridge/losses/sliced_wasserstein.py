@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: optimal transport along many random lines, of whole batches or class by class."""
+"""Sliced Wasserstein distance: 1-D optimal transport along random directions, for whole batches or per class."""
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ def random_directions(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """Unit vectors drawn uniformly from the sphere.
+    """Draw unit vectors uniformly from the sphere.
 
     Args:
-        count: L, how many.
-        dimension: d, of the features.
-        generator: the source of randomness, on the same device; None uses torch's own.
-        device: where they are made.
-        dtype: of the features.
+        count: L, the number of vectors.
+        dimension: d, the dimension of the features.
+        generator: random generator on the same device; None means torch's global one.
+        device: device of the vectors.
+        dtype: dtype of the vectors, equal to that of the features.
 
     Returns:
         (L, d), rows of length 1.
@@ -28,29 +28,30 @@ def random_directions(
 
 
 def sliced_wasserstein2(source: Tensor, target: Tensor, directions: Tensor) -> Tensor:
-    r"""Squared sliced 2-Wasserstein distance, as in (Gabourie et al., 2019), arXiv:1907.02271.
+    r"""Compute the squared sliced 2-Wasserstein distance (Gabourie et al., 2019), arXiv:1907.02271.
 
     $$\mathrm{SW}_2^2 = \frac1L \sum_l \int_0^1
     \bigl(F^{-1}_{\theta_l^\top X}(q) - F^{-1}_{\theta_l^\top Y}(q)\bigr)^2 dq$$
 
-    For equal batches the integral is the mean squared difference of the sorted projections. For unequal ones both
-    quantile functions are read at every level where either steps, which is the exact 1-D transport; interpolating
-    them linearly on a grid, as often done, is not. The sum over the d coordinates is not divided by d. Draw fresh
-    directions at each step. Not the discrepancy of Lee et al. (arXiv:1903.04064), which compares two classifiers.
+    For batches of equal size, the integral is the mean squared difference of the sorted projections. For unequal
+    sizes, both quantile functions are evaluated at all levels where one of them steps. This is the exact 1-D
+    transport; the common linear interpolation on a grid is only an approximation. The sum over the d coordinates is
+    not divided by d. Draw new directions at each training step. This is not the discrepancy of Lee et al.
+    (arXiv:1903.04064), which compares two classifiers.
 
     Args:
         source: (n, d).
         target: (m, d).
-        directions: (L, d), rows of length 1, such as from `random_directions`.
+        directions: (L, d), rows of length 1, for example from `random_directions`.
 
     Returns:
-        A scalar >= 0; a shift by v gives $|v|^2 / d$ in expectation.
+        A scalar >= 0; for two samples that differ by a shift v, it is $|v|^2 / d$ in expectation.
     """
     x, y = _project(source, directions), _project(target, directions)
     if len(source) == len(target):
         return (x.sort(dim=-1).values - y.sort(dim=-1).values).square().mean()
-    everyone = [torch.ones(1, len(z), dtype=torch.bool, device=z.device) for z in (source, target)]
-    return _transport(x, everyone[0], y, everyone[1]).mean()
+    all_members = [torch.ones(1, len(z), dtype=torch.bool, device=z.device) for z in (source, target)]
+    return _transport(x, all_members[0], y, all_members[1]).mean()
 
 
 def class_conditional_sliced_wasserstein2(
@@ -63,20 +64,20 @@ def class_conditional_sliced_wasserstein2(
     classes: int,
     directions: Tensor,
 ) -> Tensor:
-    r"""Class-conditional sliced Wasserstein term (Gabourie et al., 2019), arXiv:1907.02271.
+    r"""Compute the class-conditional sliced Wasserstein term (Gabourie et al., 2019), arXiv:1907.02271.
 
     $$\sum_k \mathrm{SW}_2^2\bigl(f_s \mid y = k,\; f_t \mid \hat y = k,\ \text{confidence} > \tau\bigr)$$
 
-    A class that either side lacks adds nothing. Pseudo-labels of an untrained classifier are noise: use it after a
-    warm-up.
+    A class that is missing in one of the domains contributes 0. Pseudo-labels of an untrained classifier are noise:
+    use this term only after a warm-up.
 
     Args:
         source: (n, d).
         source_y: class indices, (n,).
         target: (m, d).
         target_pseudo: predicted class indices, (m,).
-        target_confidence: their probabilities, (m,).
-        threshold: tau; targets of at most this confidence are left out.
+        target_confidence: probabilities of the predicted classes, (m,).
+        threshold: $\tau$; target samples with at most this confidence are left out.
         classes: K.
         directions: (L, d), rows of length 1.
 
@@ -95,19 +96,19 @@ def _project(x: Tensor, directions: Tensor) -> Tensor:
 
 
 def _transport(x: Tensor, x_members: Tensor, y: Tensor, y_members: Tensor) -> Tensor:
-    """Exact 1-D squared transport between the members of two samples, for every class and direction at once.
+    """Compute the exact squared 1-D transport between the members of two samples, for all classes and directions.
 
-    Shapes stay fixed whatever the number of members, so that nothing waits for the device. Quantile levels are
-    integers, in units of 1 / (members of x times members of y): equal levels are exactly equal.
+    Shapes do not depend on the number of members, so that the CPU does not wait for the device. Quantile levels are
+    integers, in units of 1 / (members of x times members of y). Therefore equal levels compare as exactly equal.
 
     Args:
         x: projections, (L, n).
-        x_members: which of them count, (K, n).
+        x_members: for each class, which samples are members, (K, n).
         y: projections, (L, m).
-        y_members: which of them count, (K, m).
+        y_members: for each class, which samples are members, (K, m).
 
     Returns:
-        (K, L); 0 where either side has no member.
+        (K, L); 0 for a class that has no member in one of the samples.
     """
     x, x_order = x.sort(dim=-1)
     y, y_order = y.sort(dim=-1)
@@ -122,6 +123,6 @@ def _transport(x: Tensor, x_members: Tensor, y: Tensor, y_members: Tensor) -> Te
 
 
 def _quantile(ordered: Tensor, own_level: Tensor, level: Tensor) -> Tensor:
-    """The first of the `ordered` values (L, n) whose level (K, L, n) reaches the asked one (K, L, q)."""
+    """Return the first of the `ordered` values (L, n) whose `own_level` (K, L, n) reaches `level` (K, L, q)."""
     first = torch.searchsorted(own_level, level)
     return ordered.expand_as(own_level).gather(-1, first)

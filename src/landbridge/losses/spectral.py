@@ -5,40 +5,42 @@ from torch import Tensor
 
 
 def bsp(source: Tensor, target: Tensor, k: int = 1) -> Tensor:
-    r"""Batch spectral penalisation (Chen et al., "Transferability vs. Discriminability", ICML 2019).
+    r"""Compute batch spectral penalisation (Chen et al., "Transferability vs. Discriminability", ICML 2019).
 
     $$\sum_{i=1}^k \bigl(\sigma_i(F_s)^2 + \sigma_i(F_t)^2\bigr)$$
 
-    Largest singular values first, separately per domain. Used beside an adversary, with a weight near 2e-4.
+    The $\sigma_i$ are in descending order and are computed separately for each domain. Use this penalty together
+    with an adversarial loss, with a weight near 2e-4.
 
     Args:
         source: (n, d).
         target: (m, d).
-        k: how many singular values of each domain.
+        k: number of singular values of each domain.
 
     Returns:
-        A scalar >= 0; rotating the features changes nothing.
+        A scalar >= 0; it does not change when the features are rotated.
     """
     return _singular_values(source)[:k].square().sum() + _singular_values(target)[:k].square().sum()
 
 
 def bss(features: Tensor, k: int = 1) -> Tensor:
-    r"""Batch spectral shrinkage (Chen et al., "Catastrophic Forgetting Meets Negative Transfer", NeurIPS 2019).
+    r"""Compute batch spectral shrinkage (Chen et al., "Catastrophic Forgetting Meets Negative Transfer", NeurIPS 2019).
 
     $$\sum_{i=1}^k \sigma_{-i}(F)^2$$
 
-    The smallest of the min(n, d) singular values; with n < d these are not the smallest directions of the space.
+    The $\sigma_{-i}$ are the smallest of the min(n, d) singular values. With n < d, the directions that are
+    orthogonal to all samples have no singular value here.
 
     Args:
         features: (n, d).
-        k: how many singular values.
+        k: number of singular values.
 
     Returns:
-        A scalar >= 0; 0 for a batch that lacks k ranks.
+        A scalar >= 0; 0 if the rank of the batch is at most min(n, d) - k.
     """
     return _singular_values(features)[-k:].square().sum()
 
 
 def _singular_values(features: Tensor) -> Tensor:
-    # The decomposition does not exist in half precision.
+    # The singular value decomposition is not available in half precision.
     return torch.linalg.svdvals(features.to(torch.promote_types(features.dtype, torch.float32)))

@@ -1,1 +1,1 @@
-"""Networks: backbones with a head, the weights that they start from, and which of their parameters may train."""
+"""Networks: backbones with a head, their initial weights, and the choice of parameters that may train."""

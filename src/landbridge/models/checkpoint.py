@@ -1,4 +1,4 @@
-"""What a checkpoint of a landbridge run holds: the one reader for all that starts from such files."""
+"""The reader for checkpoints of landbridge runs. All code that starts from such files uses it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ class CheckpointWeights:
     """The weights in a checkpoint.
 
     Attributes:
-        network: of backbone and head, by name, with low-rank paths merged into the weights beside them.
-        auxiliary: what the strategy kept beside its network, by name, such as the Gaussians of its features.
+        network: weights of backbone and head, by name. Low-rank matrices are merged into the weights of their layers.
+        auxiliary: state that the strategy keeps in addition to its network, by name, such as Gaussians of features.
     """
 
     network: dict[str, Tensor]
@@ -28,10 +28,10 @@ class CheckpointWeights:
         """Read a checkpoint.
 
         Args:
-            path: such as `outputs/.../selected.ckpt`.
+            path: the checkpoint, such as `outputs/.../selected.ckpt`.
 
         Raises:
-            LandbridgeError: there is no such file, or it holds no weights.
+            LandbridgeError: the file does not exist, or it holds no weights.
         """
         state = read_weights(path)
         network = {name.removeprefix(NETWORK): value for name, value in state.items() if name.startswith(NETWORK)}

@@ -1,4 +1,4 @@
-"""A backbone with its head: what a strategy trains and what a checkpoint keeps."""
+"""A backbone with a head: the module that a strategy trains and a checkpoint stores."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from landbridge.data.activations import Activation
 from landbridge.heads import Linear
 from landbridge.models.backbones.backbone import Backbone
 
-#: The prefix of the names under which a start passes on the classifier of its weights, whatever the classes.
+#: Name prefix of the classifier that the loaded weights were trained with. Its classes may differ from the target's.
 SOURCE_HEAD = "source_head."
 
 
@@ -67,7 +67,7 @@ class Network(nn.Module):
         self.units = Units(outputs) if has_units else None
 
     def forward(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
-        """Return features (b, d) and outputs (b, k) of inputs (b, ...), or of their activations after some stages."""
+        """Return features (b, d) and outputs (b, k) of inputs (b, ...), or of an activation."""
         features = self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
         return features, self.outputs_of(features)
 

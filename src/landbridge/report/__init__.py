@@ -1,1 +1,1 @@
-"""Records read together: what was compared, whether transfer helped, and one HTML page that says so."""
+"""Reports: read many run records, compare methods with their references, and write one HTML page."""

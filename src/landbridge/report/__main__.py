@@ -1,4 +1,4 @@
-"""`landbridge-report DIR...`: records in, one HTML page, Markdown and CSV out."""
+"""The command `landbridge-report DIR...`: read records and write an HTML page, a Markdown file and two CSV files."""
 
 import argparse
 import os
@@ -9,18 +9,27 @@ from landbridge.errors import LandbridgeError
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `landbridge-report` and of `python -m landbridge.report`."""
+    """Run `landbridge-report` or `python -m landbridge.report`.
+
+    Args:
+        arguments: command-line arguments; by default those of the process.
+    """
     parser = argparse.ArgumentParser(prog="landbridge-report", description=(
-        "Read all records below the given folders, and write report.html, report.md, report.csv (a row per method and "
-        "pair) and runs.csv (a row per run)."
+        "Read all records below the given folders. Write report.html, report.md, report.csv (one row "
+        "per method and pair) and runs.csv (one row per run)."
     ))  # fmt: skip
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a finished or partial sweep, or a run")
-    parser.add_argument("--out", type=Path, help="where the files go; by default the first folder")
-    parser.add_argument("--metric", choices=("accuracy", "macro_f1"), default="accuracy", help="what is compared")
     parser.add_argument(
-        "--embedding", choices=("pca", "tsne"), default="pca", help="of test samples; t-SNE takes seconds for every run"
+        "folders", nargs="+", type=Path, metavar="DIR", help="the folder of a finished or partial sweep, or of a run"
     )
-    parser.add_argument("--title", help="of the page; by default the first folder's name")
+    parser.add_argument("--out", type=Path, help="folder for the written files (default: the first DIR)")
+    parser.add_argument("--metric", choices=("accuracy", "macro_f1"), default="accuracy", help="metric to compare")
+    parser.add_argument(
+        "--embedding",
+        choices=("pca", "tsne"),
+        default="pca",
+        help="projection of test samples to the plane; t-SNE takes seconds per run",
+    )
+    parser.add_argument("--title", help="title of the page (default: the name of the first DIR)")
     options = parser.parse_args(arguments)
     try:
         _write(options)
@@ -50,7 +59,9 @@ def _write(options: argparse.Namespace) -> None:
             draft.write_text(content, encoding="utf-8")
             draft.replace(out / name)
     except OSError as error:
-        raise LandbridgeError(f"cannot write the report to {out}: {error.strerror}") from error
+        raise LandbridgeError(
+            f"cannot write the report to {out}: {error.strerror}; choose another folder with --out"
+        ) from error
     print(report.answer.headline)
     print(f"report     {(out / 'report.html').resolve()}")
 

@@ -1,7 +1,7 @@
-"""What to try next: simple rules over what the records say, the most pressing first.
+"""Advice on what to try next, by simple rules over the records, the most important advice first.
 
-First comes what spoils the comparison, then how to be surer, then what may do better. Hidden labels recommend no method
-and no setting; they judge selection rules alone, and that advice says ORACLE.
+The first rules find problems of the comparison. The next rule recommends more seeds, and the last rules recommend
+better alternatives. Hidden labels are used only to compare selection rules, and that advice is marked ORACLE.
 """
 
 from collections import Counter, defaultdict
@@ -16,20 +16,20 @@ from landbridge.report.rules import RuleRow
 from landbridge.statistics import seeds_needed, seeds_to_exclude_zero
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
-#: Sentences on the first screen.
+#: Most pieces of advice on the first screen.
 MOST = 5
-#: More seeds than this are not advised: what they would show is small beside its spread.
+#: Most seeds to recommend. Gains that need more seeds are small compared with their standard deviation.
 MOST_SEEDS = 30
-#: The share of curves that must be highest at one end before an axis is called too short.
+#: An axis is called too short if more than this share of its curves is highest at the same end.
 CHANCE = 0.1
 
 
 class Advice(NamedTuple):
-    """One thing to try.
+    """One piece of advice.
 
     Attributes:
-        says: the evidence, and what follows from it.
-        override: what to add to the command, where there is such a thing.
+        says: the evidence and the recommendation.
+        override: overrides to add to the command; empty if there are none.
     """
 
     says: str
@@ -37,12 +37,12 @@ class Advice(NamedTuple):
 
 
 def advise(found: Collection, comparison: Comparison, rules: Sequence[RuleRow]) -> list[Advice]:
-    """Return what to try next, at most `MOST` things.
+    """Return at most `MOST` pieces of advice on what to try next.
 
     Args:
-        found: the runs, for those without a result.
-        comparison: of the runs.
-        rules: how selection rules did on them.
+        found: the collected runs, including those without results.
+        comparison: comparison of the runs.
+        rules: results of the selection rules on the runs.
     """
     cells = [cell for cell in comparison.cells if not cell.oracle]
     every = (
@@ -67,7 +67,7 @@ def _finish(found: Collection) -> Advice | None:
     if failed:
         ((reason, _),) = Counter(each.partition("\n")[0] for each in failed).most_common(1)
         says += f"; {len(failed)} failed, most often with “{reason}”"
-    says += ". The same sweep command runs what is missing and leaves the rest alone."
+    says += ". Repeat the same sweep command; it runs only the missing runs."
     return Advice(says, "hydra.launcher.retry_failed=true" if failed else "")
 
 
@@ -75,11 +75,11 @@ def _add_a_reference(comparison: Comparison) -> Advice | None:
     without = [cell for cell in comparison.cells if cell.why_none]
     if not without:
         alone = comparison.cells and not comparison.judged
-        return Advice("Run a method that transfers beside these, with the same seeds and settings.") if alone else None
+        return Advice("Run a method that transfers from a source, with the same seeds and settings.") if alone else None
     ((reason, times),) = Counter(cell.why_none for cell in without).most_common(1)
-    says = f"{plural(times, 'cell')} without a verdict: {reason}."
+    says = f"{plural(times, 'comparison')} without a verdict: {reason}."
     if reason.startswith("several"):
-        return Advice(f"{says} Report on fewer folders.")
+        return Advice(f"{says} Make a report on fewer folders.")
     blind = any(cell.why_none == reason and cell.first.target_labels == 0 for cell in without)
     reference = "strategy=source_only" if blind else "source=null strategy=target_only"
     return Advice(f"{says} Run a reference with the same seeds and settings.", reference)
@@ -92,8 +92,8 @@ def _equal_budgets(comparison: Comparison) -> Advice | None:
     (cell, other), *_ = [(cell, cell.reference) for cell in unequal if cell.reference]
     one, two = (f"{each.budget.trials} × {each.budget.steps}" for each in (cell, other))
     says = (
-        f"{len(unequal)} of {plural(len(comparison.judged), 'comparison')} are of unequal tuning budgets, such as "
-        f"{cell.method} with {one} against {other.method} with {two} (settings × steps). Give both the same."
+        f"{len(unequal)} of {plural(len(comparison.judged), 'comparison')} have unequal tuning budgets, such as "
+        f"{cell.method} with {one} against {other.method} with {two} (settings × steps). Use the same budget for both."
     )
     longer = max(cell, other, key=lambda each: each.first.steps)
     epochs = longer.first.settings["trainer.max_epochs"]
@@ -110,22 +110,26 @@ def _more_seeds(comparison: Comparison) -> Advice | None:
         says += f", {len(few)} with fewer than the {seeds_needed(pairs)} seeds needed over {plural(pairs, 'pair')}"
     wanted = sorted(seeds for cell in undecided if (seeds := seeds_to_decide(cell, pairs)))
     if not wanted:
-        return Advice(f"{says}. Not even {MOST_SEEDS} seeds decide any: gains are small beside their spread.")
-    # As many as decide half of what can be decided: the rest would cost the most.
+        return Advice(f"{says}. Not even {MOST_SEEDS} seeds decide one: gains are small for their standard deviation.")
+    # This number of seeds decides half of the decidable comparisons. The other half needs the most seeds.
     enough = wanted[(len(wanted) - 1) // 2]
     decided = sum(seeds <= enough for seeds in wanted)
-    says += f". If true gains and spreads are as seen, {enough} seeds decide {decided} of them at about even odds"
+    says += (
+        f". If true means and standard deviations equal the observed ones, {enough} seeds decide {decided} of them, "
+        f"each with a probability of about one half"
+    )
     if beyond := len(undecided) - len(wanted):
-        says += f"; {beyond} stay undecided with {MOST_SEEDS}"
+        says += f"; {beyond} stay undecided even with {MOST_SEEDS} seeds"
     first = min(seed for cell in undecided for seed in cell.paired)
     return Advice(f"{says}.", f"seed=range({first},{first + enough})" if first else f"seed=range({enough})")
 
 
 def seeds_to_decide(cell: Cell, pairs: int) -> int | None:
-    """Return how many seeds would decide an undecided cell if mean and spread of its gains stayed.
+    """Return how many seeds would decide an undecided cell if mean and standard deviation of its gains stayed equal.
 
-    No fewer than Holm's correction needs over so many pairs, and more than it has; None beyond `MOST_SEEDS`. With
-    fewer than `LEAST_SEEDS` the spread is unknown, and this minimum is all that can be said.
+    The number is larger than the cell's number of paired seeds, and at least the number that Holm's correction needs
+    over `pairs` pairs. With fewer than `LEAST_SEEDS` paired seeds the standard deviation is unknown, and the function
+    returns this minimum. If the standard deviation requires more than `MOST_SEEDS`, the function returns None.
     """
     least = max(seeds_needed(pairs), len(cell.gains) + 1)
     if len(cell.gains) < LEAST_SEEDS:
@@ -142,26 +146,28 @@ def _undo_harm(comparison: Comparison) -> Advice | None:
     says = f"{worst.method} harms on {worst.pair}: {gain_text(worst)} points over {worst.reference_name}."
     reference = worst.judgement.reference if worst.judgement else ""
     if reference not in WITHOUT_SOURCE:
-        return Advice(f"{says} Keep the source model as it is there.", "strategy=source_only")
+        return Advice(f"{says} Use the source model without adaptation on this pair.", "strategy=source_only")
     alike = [cell for cell in comparison.judged if cell.pair.target == worst.pair.target]
     helpful = [cell for cell in alike if cell.method == worst.method and cell.verdict == "helps"]
     if helpful:
         other = max(helpful, key=lambda cell: cell.gain)
-        return Advice(f"{says} From {other.pair.source} it helps, {gain_text(other)}.", _typed(other, "source"))
+        return Advice(
+            f"{says} From {other.pair.source} the same method helps: {gain_text(other)}.", _typed(other, "source")
+        )
     unfrozen = worst.method.without("freeze.depth")
     whole = [cell for cell in alike if cell.pair == worst.pair and cell.method.without("freeze.depth") == unfrozen]
     tried = any(cell.first.settings.get("freeze.depth") == "0" for cell in whole)
     if "freeze.depth" in worst.first.settings and not tried:
-        return Advice(f"{says} Let all stages train, so that they can leave what the source taught.", "freeze.depth=0")
+        return Advice(f"{says} Train all stages, so that harmful source weights can change.", "freeze.depth=0")
     alone = "start=scratch" if reference == "scratch" else "source=null strategy=target_only"
-    return Advice(f"{says} Train on the target alone, or take another source.", alone)
+    return Advice(f"{says} Train on the target alone, or use another source.", alone)
 
 
 def _widen_an_axis(cells: Sequence[Cell]) -> Advice | None:
     by_side: dict[tuple[str, bool], list[End]] = defaultdict(list)
     for end in open_ends(cells):
         by_side[end.key, end.upwards].append(end)
-    # Chance alone would raise one curve in forty at either end.
+    # A t interval at 95 % lies above 0 by chance in 1 of 40 curves at each end.
     by_side = {side: ends for side, ends in by_side.items() if len(ends) > CHANCE * ends[0].curves}
     if not by_side:
         return None
@@ -170,9 +176,9 @@ def _widen_an_axis(cells: Sequence[Cell]) -> Advice | None:
     here, beside = (dict(cell.method.variant)[key] for cell in (end.cell, end.inner))
     side = "highest" if upwards else "lowest"
     return Advice(
-        f"The {side} {key} tried is the best on {len(found)} of {plural(end.curves, 'curve')}, such as "
+        f"The {side} tried value of {key} is the best on {len(found)} of {plural(end.curves, 'curve')}, such as "
         f"{end.cell.method.without(key)} on {end.cell.pair}: {key}={here} is {points(end.step)} points "
-        f"{interval_text(end.interval, points)} above {beside}. Widen the axis.",
+        f"{interval_text(end.interval, points)} above {beside}. Widen the range of values.",
         f"{key}={end.beyond}",
     )
 
@@ -182,9 +188,10 @@ def _take_another_rule(cells: Sequence[Cell], rows: Sequence[RuleRow]) -> Advice
     if not found:
         return None
     return Advice(
-        f"ORACLE: {found.used} picks epochs {percent(found.regret)} points below the best ones, {found.name} "
-        f"{percent(found.saved)} less (Spearman {found.correlation:+.2f}). Select by it, and judge it again on pairs "
-        f"that did not choose it.",
+        f"ORACLE: {found.used} picks epochs that are on average {percent(found.regret)} points below the best ones; "
+        f"{found.name} reduces this by {percent(found.saved)} points (Spearman correlation with the oracle "
+        f"{found.correlation:+.2f}). Select by {found.name}, and confirm it on other pairs, because hidden labels of "
+        f"these pairs chose it.",
         f"selection={found.name}",
     )
 
@@ -197,8 +204,8 @@ def _take_the_cheaper(comparison: Comparison) -> Advice | None:
     best = max(found, key=lambda each: each.times)
     one, two = best.dear.method, best.cell.method
     return Advice(
-        f"On {best.cell.pair}, {one} takes {best.times:.1f} times the seconds of {two} and gains "
-        f"{points(best.gap)} points {interval_text(best.interval, points)} over it. Take the cheaper.",
+        f"On {best.cell.pair}, {one} takes {best.times:.1f} times the seconds of {two}. Its mean gain "
+        f"over {two} is {points(best.gap)} points {interval_text(best.interval, points)}. Use the cheaper method.",
         f"strategy={two.strategy}" if one.strategy != two.strategy else "",
     )
 
@@ -208,11 +215,14 @@ def _other_direction(comparison: Comparison) -> Advice | None:
         return None
     record = comparison.judged[0].first.record
     source, target = (record.choices.get(role) if role in record.data else None for role in ("source", "target"))
-    says = "One pair tells nothing of the next: rankings turn round even between the two directions of one. Run others."
+    says = (
+        "There is only one pair. Its results may not hold for others: rankings can differ even between the two "
+        "directions of a pair. Run other pairs."
+    )
     return Advice(says, f"source={target} target={source}" if source and target else "")
 
 
 def _typed(cell: Cell, part: str) -> str:
-    """Return what was typed to choose and set a part of a cell's runs."""
+    """Return the overrides in the command of a cell's run that choose or configure a part, joined by spaces."""
     typed = [each for each in cell.first.record.overrides if each.partition("=")[0].partition(".")[0] == part]
     return " ".join(typed)

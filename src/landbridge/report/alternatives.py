@@ -1,6 +1,6 @@
-"""What may do better than what was run: beyond the end of an axis, by another selection rule, or for less.
+"""Search the results for better alternatives: values beyond the end of an axis, other selection rules, cheaper methods.
 
-Each is found by differences that are paired by seed, over `LEAST_SEEDS` seeds or more, and their t interval at 95 %.
+Each search uses differences that are paired by seed, over at least `LEAST_SEEDS` seeds, and their t interval at 95 %.
 """
 
 from collections import Counter, defaultdict
@@ -16,15 +16,15 @@ from landbridge.report.rules import RuleRow
 from landbridge.report.runs import Method, Pair
 from landbridge.statistics import Interval, t_interval
 
-#: From fewer seeds nobody knows a spread.
+#: Least number of seeds. With fewer seeds the standard deviation is too uncertain.
 LEAST_SEEDS = 3
-#: A share of 1, one point: less is no reason to take another selection rule, or a dearer method.
+#: One point, as a share of 1. Smaller differences do not justify another selection rule or a more expensive method.
 SMALL = 0.01
-#: How many times the seconds of another method make one dear.
+#: A method is expensive if it takes at least this many times the seconds of another method.
 DEAR = 3
-#: The least mean Spearman correlation with the oracle of a selection rule that is advised.
+#: Least mean Spearman correlation with the oracle for a selection rule to be recommended.
 CORRELATED = 0.5
-#: Settings whose axis can be widened.
+#: Settings that advice may extend to further values.
 AXES = ("optimizer.lr", "freeze.depth")
 
 
@@ -32,14 +32,14 @@ class End(NamedTuple):
     """A curve that is highest at one of its ends.
 
     Attributes:
-        step: by how much on the average the end is above the value beside it, a share of 1.
-        interval: of `step`.
+        step: mean difference between the score at the end and the score at the neighbouring value, a share of 1.
+        interval: interval of `step`.
         key: the setting.
-        upwards: whether it is the axis' highest value.
-        cell: at the end.
-        inner: the cell beside it.
-        beyond: the next value outwards, as it is typed.
-        curves: how many curves there are over the setting.
+        upwards: whether the end is the highest value of the axis.
+        cell: the cell at the end.
+        inner: the cell at the neighbouring value.
+        beyond: the next value outwards, as text for an override.
+        curves: number of curves over the setting.
     """
 
     step: float
@@ -53,7 +53,7 @@ class End(NamedTuple):
 
 
 def open_ends(cells: Iterable[Cell]) -> list[End]:
-    """Return curves whose end is surely above the value beside it, where the axis can go on."""
+    """Return the curves whose end is significantly above the neighbouring value, if the axis can be extended there."""
     curves: dict[tuple[str, Pair, Method], dict[float, Cell]] = defaultdict(dict)
     for cell in cells:
         for key, value in cell.method.variant:
@@ -77,7 +77,13 @@ def open_ends(cells: Iterable[Cell]) -> list[End]:
 
 
 def _beyond(key: str, best: float, inner: float) -> str:
-    """Return a learning rate as many times further, or the furthest depth; nothing where there is no further."""
+    """Return the next value outwards as text; return "" if there is none.
+
+    Learning rates continue with the same ratio. Freezing depths continue with `0` or `all`.
+
+    Example:
+        `_beyond("optimizer.lr", 0.01, 0.001)` returns `"0.1"`.
+    """
     if key == "freeze.depth":
         ends = (0.0, float("inf"))
         return "" if best in ends else "all" if best > inner else "0"
@@ -85,14 +91,14 @@ def _beyond(key: str, best: float, inner: float) -> str:
 
 
 class BetterRule(NamedTuple):
-    """A selection rule that would have picked better epochs than the one in use. The ORACLE judges.
+    """A selection rule that would have picked better epochs than the current rule, measured by the oracle score.
 
     Attributes:
-        saved: by how much its mean regret is smaller, a share of 1.
-        name: of the rule.
-        correlation: mean Spearman correlation with the oracle within a run.
-        used: the rule in use.
-        regret: mean regret of that one.
+        saved: mean regret of the current rule minus mean regret of this rule, a share of 1.
+        name: name of the better rule.
+        correlation: mean Spearman correlation of the better rule with the oracle within a run.
+        used: name of the current rule.
+        regret: mean regret of the current rule.
     """
 
     saved: float
@@ -103,7 +109,10 @@ class BetterRule(NamedTuple):
 
 
 def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | None:
-    """Return the rule that saves most regret, where that is sure; intervals are Bonferroni's over all other rules."""
+    """Return the rule that reduces the regret most, if the reduction is significant; else None.
+
+    The t intervals are corrected by Bonferroni for the number of other rules.
+    """
     used = Counter(cell.first.record.selection.get("rule") for cell in cells if cell.pair.source)
     by_rule: dict[str, dict[Pair, RuleRow]] = defaultdict(dict)
     for row in rows:
@@ -115,7 +124,7 @@ def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | 
     regret = float(np.mean([row.regret for row in mine.values()]))
     better = []
     for name, own in by_rule.items():
-        # A rule that was judged on other runs cannot be compared.
+        # Rules with scores from different sets of runs cannot be compared.
         if {pair: row.runs for pair, row in own.items()} != {pair: row.runs for pair, row in mine.items()}:
             continue
         seeds = sorted(set.intersection(*(set(row.regrets) for row in own.values())))
@@ -129,14 +138,14 @@ def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | 
 
 
 class Cheaper(NamedTuple):
-    """A cell that takes a fraction of the time of the one with the highest mean, which is hardly above it.
+    """A cheap cell that is almost as good as the best cell of the pair.
 
     Attributes:
-        times: how many times more seconds the dear one takes.
-        cell: the cheap one.
-        dear: the one with the highest mean on the pair.
-        gap: mean score of the dear one minus the cheap one's.
-        interval: of `gap`.
+        times: seconds of the best cell divided by seconds of the cheap cell.
+        cell: the cheap cell.
+        dear: the best cell, with the highest mean score on the pair.
+        gap: mean score of the best cell minus mean score of the cheap cell.
+        interval: interval of `gap`.
     """
 
     times: float
@@ -147,7 +156,10 @@ class Cheaper(NamedTuple):
 
 
 def cheaper(row: Sequence[Cell]) -> Cheaper | None:
-    """Return the cheapest cell of a pair that the highest one is surely less than `SMALL` above, if that is dear."""
+    """Return the cheapest cell that is almost as good as the best cell of a pair; None if there is none.
+
+    The best cell must take at least `DEAR` times the seconds. The interval of its lead must lie below `SMALL`.
+    """
     dear = max(row, key=lambda cell: cell.mean)
     found = []
     for cell in row:
@@ -161,7 +173,7 @@ def cheaper(row: Sequence[Cell]) -> Cheaper | None:
 
 
 def _ahead(one: Cell, other: Cell) -> tuple[float, Interval | None]:
-    """Return how far one cell is ahead of another by shared seed, and the interval; None with too few seeds."""
+    """Return the mean difference of two cells over shared seeds, and its interval; nan and None with too few seeds."""
     seeds = sorted(one.runs.keys() & other.runs.keys())
     if len(seeds) < LEAST_SEEDS:
         return np.nan, None

@@ -1,4 +1,4 @@
-"""The answer in words: what was compared, whether transfer helped, and how sure that is."""
+"""The answer in sentences: what was compared, whether transfer helped, and how certain the result is."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
 @dataclass
 class Answer:
-    """What the first screen says.
+    """The answer on the first screen of the page.
 
     Attributes:
         headline: one sentence.
-        sentences: what holds it up.
+        sentences: the results that support the headline.
     """
 
     headline: str
@@ -25,7 +25,7 @@ class Answer:
 
 
 def answer(comparison: Comparison) -> Answer:
-    """Put the verdicts into words."""
+    """Summarise the verdicts in sentences."""
     judged = comparison.judged
     if not judged:
         return Answer("Nothing can be compared yet.", _why_nothing(comparison))
@@ -76,8 +76,8 @@ def _ratio(judged: Sequence[Cell]) -> list[str]:
     ratio = negative_transfer_ratio(alone)
     low, high = 100 * ratio.interval.low, 100 * ratio.interval.high
     return [
-        f"Negative transfer ratio, uncorrected: {ratio.harmed} of {ratio.pairs} comparisons with training on the "
-        f"target alone have an interval below 0 ({100 * ratio.share:.0f} % [{low:.0f}, {high:.0f}])."
+        f"Negative transfer ratio, uncorrected: in {ratio.harmed} of {ratio.pairs} comparisons with training on the "
+        f"target alone, the interval is below 0 ({100 * ratio.share:.0f} % [{low:.0f}, {high:.0f}])."
     ]
 
 
@@ -91,7 +91,7 @@ def _with_gain(cell: Cell) -> str:
 
 
 def compared(found: Collection, comparison: Comparison) -> list[tuple[str, str]]:
-    """Return what was compared, as names and values."""
+    """Return the compared pairs, strategies, seeds and settings, as names and values."""
     runs = [run for cell in comparison.cells if not cell.oracle for run in cell.runs.values()]
     strategies = sorted({run.strategy for run in found.runs})
     seeds = sorted({run.seed for run in runs})
@@ -107,5 +107,5 @@ def compared(found: Collection, comparison: Comparison) -> list[tuple[str, str]]
         *((key, ", ".join(sorted(values))) for key, values in steady.items()),
     ]
     if len(revisions) > 1:
-        facts.append(("code", f"{len(revisions)} revisions of landbridge, see runs.csv"))
+        facts.append(("code", f"{len(revisions)} revisions of landbridge (column git of runs.csv)"))
     return [(name, value) for name, value in facts if value]

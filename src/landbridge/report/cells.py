@@ -1,4 +1,4 @@
-"""A method on a pair over seeds, and all such cells of a report."""
+"""Cells of a report (all seeds of one method on one pair), and the comparison of all cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class Cell:
     Attributes:
         method: strategy and varying settings.
         pair: source and target.
-        runs: by seed.
-        oracle: it saw what the methods that it stands beside cannot see.
-        reference: what it is compared with, None where there is nothing to compare it with.
-        why_none: in words, where there is no reference.
-        judgement: the verdict over the seeds that both have.
-        items: interval of the gain over seeds and then test items.
-        trials: in how many settings its strategy was run on the pair.
+        runs: runs by seed.
+        oracle: whether the cell used target labels that the transferring methods cannot use.
+        reference: the cell it is compared with; None if there is none.
+        why_none: the reason if there is no reference.
+        judgement: the verdict over the seeds that the cell and its reference share.
+        items: interval of the gain from resampling seeds and then test items.
+        trials: number of settings in which its strategy was run on the pair.
     """
 
     method: Method
@@ -48,43 +48,43 @@ class Cell:
 
     @cached_property
     def interval(self) -> Interval | None:
-        """Student's t interval of the mean score, None for a single seed."""
+        """Student's t interval of the mean score; None for a single seed."""
         return t_interval(self.scores) if len(self.runs) > 1 else None
 
     @property
     def first(self) -> Run:
-        """The run of the lowest seed."""
+        """The run with the lowest seed."""
         return self.runs[min(self.runs)]
 
     @property
     def paired(self) -> dict[int, tuple[Run, Run]]:
-        """Its run and its reference's, by seed that both have."""
+        """The run and the reference's run, by seed, for the seeds that both have."""
         others = self.reference.runs if self.reference else {}
         return {seed: (self.runs[seed], others[seed]) for seed in sorted(self.runs.keys() & others.keys())}
 
     @property
     def gains(self) -> list[float]:
-        """Score minus the reference's, by shared seed."""
+        """Score minus the reference's score, for each shared seed."""
         return [run.score - other.score for run, other in self.paired.values()]
 
     @property
     def gain(self) -> float:
-        """Mean gain over the shared seeds; nan where it has no verdict."""
+        """Mean gain over the shared seeds; nan if there is no verdict."""
         return self.judgement.gain if self.judgement else np.nan
 
     @property
     def verdict(self) -> str:
-        """The word of the verdict; empty where it has none."""
+        """`helps`, `harms` or `undecided`; empty if there is no verdict."""
         return self.judgement.verdict if self.judgement else ""
 
     @property
     def budget(self) -> Budget:
-        """What its tuning may have used."""
+        """The tuning budget: number of settings tried and planned steps."""
         return Budget(self.trials, self.first.steps)
 
     @property
     def reference_name(self) -> str:
-        """The reference, with those settings of its own that are not the cell's."""
+        """The name of the reference, with those of its settings that differ from the cell's settings."""
         if not self.reference:
             return ""
         own = tuple(each for each in self.reference.method.variant if each not in self.method.variant)
@@ -93,7 +93,7 @@ class Cell:
 
     @property
     def flags(self) -> list[str]:
-        """What a reader must know beside the verdict."""
+        """Warnings that belong to the verdict, or the reason why there is no verdict."""
         judgement = self.judgement
         flags = ["transductive: adapts to the test inputs"] if self.first.transductive else []
         if judgement is None:
@@ -102,10 +102,10 @@ class Cell:
         if judgement.budget_mismatch:
             flags.append("tuning budgets differ")
         unpaired = len(self.runs) - judgement.seeds
-        return [*flags, f"{unpaired} seeds without a partner"] if unpaired else flags
+        return [*flags, f"{unpaired} seeds missing in the reference"] if unpaired else flags
 
     def median_cost(self, name: str) -> float | None:
-        """The median over seeds of a cost in the record."""
+        """Return the median over seeds of a cost in the record; None if no run recorded it."""
         values = [run.record.cost[name] for run in self.runs.values() if run.record.cost.get(name) is not None]
         return float(np.median(values)) if values else None
 
@@ -115,9 +115,9 @@ class Comparison:
     """All cells of a report.
 
     Attributes:
-        cells: in the order of pairs and methods, source-only first.
-        pairs: declared source-target pairs, those without a finished run included.
-        draws: resamples behind each interval over test items.
+        cells: sorted by pair and method, source-only first on each pair.
+        pairs: declared source-target pairs, including pairs without a finished run.
+        draws: number of resamples for each interval over seeds and test items.
     """
 
     cells: Sequence[Cell]
@@ -131,9 +131,9 @@ class Comparison:
 
     @property
     def methods(self) -> list[Method]:
-        """Methods that transfer, in the order in which they occur."""
+        """Methods that transfer from a source, in the order of the cells."""
         return list(dict.fromkeys(cell.method for cell in self.cells if cell.pair.source and not cell.oracle))
 
     def at(self, method: Method, pair: Pair) -> Cell | None:
-        """Return a method's cell on a pair."""
+        """Return the cell of a method on a pair; None if there is none."""
         return next((cell for cell in self.cells if cell.method == method and cell.pair == pair), None)

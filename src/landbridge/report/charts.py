@@ -1,4 +1,4 @@
-"""The report's plots, each a function of what it shows."""
+"""The plots of the report. Each function draws one kind of plot from its data."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,26 +9,26 @@ from landbridge.report.curves import Axis, Curve, Trade
 from landbridge.report.numbers import interval_text, points, score_text, share
 from landbridge.report.svg import Plot, Scale, colour, dash, padded
 
-#: Shapes beside colours, for verdicts.
+#: Shapes of the marks by verdict, in addition to colours.
 VERDICT_SHAPES = {"helps": 2, "harms": 4, "undecided": 0}
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 14, 12, 46
 ROW = 19
 #: Width of an average letter.
 LETTER = 7.2
-#: Curves up to which a plot has bands and a legend; beyond that, names show on hover.
+#: Plots with at most this many curves have bands and a legend. Plots with more show the names only on hover.
 NAMED = 16
 
 
 def forest(cells: Sequence[Cell], name: str) -> Plot:
-    """Gains of the methods on one pair, with intervals, largest first."""
+    """Draw the gains of the methods on one pair with their intervals, largest gain first."""
     rows = sorted(cells, key=lambda cell: -cell.gain)
     limits = [0.0]
     for cell in rows:
         judgement = cell.judgement
         assert judgement
         limits += [judgement.gain, *([judgement.interval.low, judgement.interval.high] if judgement.interval else [])]
-    # Two or three seeds give intervals that would press all else together; they are cut, and say so.
+    # Intervals of two or three seeds can be so wide that all other gains would be unreadable. Such intervals are cut.
     reach = 2.5 * max(abs(cell.gain) for cell in rows) + 0.02
     low, high = padded([max(-reach, min(limits)), min(reach, max(limits))], 0.04)
     left = 12 + LETTER * max(len(str(cell.method)) for cell in rows)
@@ -52,7 +52,7 @@ def forest(cells: Sequence[Cell], name: str) -> Plot:
 
 
 def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: Axis | None = None) -> Plot:
-    """Curves with bands over seeds, and a legend below as long as it can be read."""
+    """Draw curves. Up to `NAMED` curves also get bands over seeds and a legend."""
     everything = [point for curve in curves for point in curve.points]
     xs = [point.x for point in everything]
     means = [point.mean for point in everything]
@@ -97,7 +97,7 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
 
 
 def trades(row: Sequence[Trade], label: str) -> Plot:
-    """Target against source score; methods that no other exceeds in both are joined by a line and named."""
+    """Draw target scores against source scores. A line joins the Pareto-optimal methods; up to four are named."""
     plot = Plot(WIDTH, HEIGHT, label)
     x = Scale(*padded([trade.source for trade in row], 0.1), LEFT, WIDTH - RIGHT - 40)
     y = Scale(*padded([trade.target for trade in row], 0.1), HEIGHT - BOTTOM, TOP)
@@ -116,7 +116,7 @@ def trades(row: Sequence[Trade], label: str) -> Plot:
 
 
 def costs(cells: Sequence[Cell], label: str) -> Plot:
-    """Score against the median seconds of a run."""
+    """Draw the scores of methods against the median seconds of a run."""
     timed = [(cell, seconds) for cell in cells if (seconds := cell.median_cost("seconds"))]
     plot = Plot(WIDTH, HEIGHT, label)
     x = Scale(*padded([seconds for _, seconds in timed], 0.08, True), LEFT, WIDTH - RIGHT - 30, True)
@@ -133,7 +133,7 @@ def costs(cells: Sequence[Cell], label: str) -> Plot:
 
 
 def rank_line(ranks: Mapping[str, float], difference: float) -> Plot:
-    """Average ranks on a line, the best at the left, with Nemenyi's critical difference."""
+    """Draw average ranks on a line, the best at the left, with Nemenyi's critical difference."""
     order = sorted(ranks, key=lambda name: ranks[name])
     half = -(-len(order) // 2)
     left = 20 + LETTER * max(map(len, order))
@@ -157,7 +157,7 @@ def rank_line(ranks: Mapping[str, float], difference: float) -> Plot:
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Plot:
-    """A confusion matrix: rows are labels, columns predictions; shades are shares of a row."""
+    """Draw a confusion matrix: rows are labels, columns are predictions, and shades are shares of a row."""
     n = len(classes)
     size = max(12.0, min(24.0, 260 / n))
     left = 30 + min(90, 6.5 * max(map(len, classes)))
@@ -183,7 +183,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Plot:
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> Plot:
-    """Accuracy over confidence in equally wide bins, open to the left as in the calibration error."""
+    """Draw accuracy over confidence in equally wide bins, open to the left as in the calibration error."""
     plot = Plot(320, 300, "calibration curve")
     x, y = Scale(0, 1, LEFT, 300), Scale(0, 1, 300 - BOTTOM, TOP)
     plot.axes(x, y, "confidence, %", "accuracy, %", {value: f"{100 * value:g}" for value in x.ticks()})
@@ -199,12 +199,12 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> 
 
 
 def embedding(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str], name: str) -> Plot:
-    """Points of each domain in the plane: filled dots and open rings, coloured by class.
+    """Draw the samples of each domain in the plane, coloured by class.
 
     Args:
-        groups: by role, coordinates (n, 2) and labels (n,); the first role is drawn as dots, the second as rings.
+        groups: by role, coordinates (n, 2) and labels (n,); the first role is drawn as dots, the second as crosses.
         classes: class names.
-        name: what is shown.
+        name: description of the plot for screen readers.
     """
     side = 300
     plot = Plot(side, side + 18, name)
@@ -218,7 +218,7 @@ def embedding(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequ
             chosen = coordinates[labels == number]
             if not len(chosen):
                 continue
-            # One path a class: dots are lines of no length with round ends, which keeps hundreds of points small.
+            # One path for each class keeps the file small. Dots are lines of length 0 with round ends.
             if ring:
                 steps = "".join(f"M{x(px) - 2.5:g} {y(py):g}h5m-2.5-2.5v5" for px, py in chosen)
             else:

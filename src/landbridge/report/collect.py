@@ -1,4 +1,4 @@
-"""Every record below some folders, each run once, and what could not be used."""
+"""Collect the records below some folders: each run once, and a list of the records that cannot be used."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,13 @@ from landbridge.report.runs import Run, name_apart
 
 @dataclass
 class Collection:
-    """What was found.
+    """The collected runs.
 
     Attributes:
-        folders: that were searched.
-        runs: with test results, in the order of their folders.
+        folders: searched folders.
+        runs: runs with test results, in the order of their folders.
         unfinished: runs that failed or have not ended.
-        duplicates: folders of runs that are counted already under another folder.
+        duplicates: folders of runs that are already counted from another folder.
         damaged: one line for each record that cannot be read.
     """
 
@@ -30,28 +30,28 @@ class Collection:
 
     @property
     def partial(self) -> bool:
-        """Whether something is missing that was meant to be there."""
+        """Whether results are missing, because of unfinished runs or damaged records."""
         return bool(self.unfinished or self.damaged)
 
 
 def collect(folders: Sequence[Path], metric: str = "accuracy") -> Collection:
     """Read all records below some folders.
 
-    A run whose fingerprint occurs twice is counted once, a finished one before one that is not.
+    Runs with the same fingerprint count as one run. A finished run is preferred to one that is not finished.
 
     Args:
-        folders: of finished or partial sweeps, or of single runs.
-        metric: by which runs are compared, `accuracy` or `macro_f1`.
+        folders: folders of finished or partial sweeps, or of single runs.
+        metric: the metric to compare runs by, `accuracy` or `macro_f1`.
 
     Raises:
-        LandbridgeError: a folder does not exist, or no record can be read below any.
+        LandbridgeError: a folder does not exist, or none of the folders contains a readable record.
     """
     found = Collection(folders)
     seen: dict[str, Run] = {}
     for path in record_files(folders):
         try:
             run = Run(path.parent, Record.read(path), metric)
-            # What a report reads of every record; one that lacks it is as useless as half a file.
+            # A report reads these values of every record. A record without them is treated as damaged.
             _ = run.seed, run.steps, run.settings, run.done and (run.score, run.source_score)
         except LandbridgeError as error:
             found.damaged.append(str(error))
@@ -61,18 +61,18 @@ def collect(folders: Sequence[Path], metric: str = "accuracy") -> Collection:
             _add(found, seen, run)
     if not found.runs and not found.unfinished:
         where = ", ".join(map(str, folders))
-        problem = f"; {found.damaged[0]}" if found.damaged else ""
-        raise LandbridgeError(f"no record that can be read lies below {where}{problem}")
+        problem = found.damaged[0] if found.damaged else "give the folder of a run or of a sweep"
+        raise LandbridgeError(f"no readable record below {where}; {problem}")
     name_apart([*found.runs, *found.unfinished])
     return found
 
 
 def record_files(folders: Iterable[Path]) -> list[Path]:
-    """Return the paths of all records below some folders, sorted, each once."""
+    """Return the paths of all records below some folders, each path once, sorted within each folder."""
     paths: dict[Path, None] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise LandbridgeError(f"there is no folder {folder}")
+            raise LandbridgeError(f"there is no folder {folder}; give the folder of a run or of a sweep")
         inside = sorted(Path(where) / RECORD for where, _, files in os.walk(folder) if RECORD in files)
         paths |= dict.fromkeys(path.resolve() for path in inside)
     return list(paths)

@@ -1,4 +1,4 @@
-"""Methods on pairs over seeds: each against its reference, paired by seed, with a verdict."""
+"""Comparison of each method with its reference on each pair, paired by seed, with a verdict."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,17 +9,17 @@ from landbridge.report.cells import Cell, Comparison
 from landbridge.report.runs import METHOD, Method, Pair, Run
 from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
 
-#: Settings that may differ between a method and its reference and are flagged instead: the length of training.
+#: The length of training. It may differ between a method and its reference, but the verdict is then flagged.
 LENGTH = ("trainer.max_epochs", "data.steps_per_epoch")
-# Resampling test items of one cell takes 0.06 s with 1,000 draws; all cells together may take a few seconds.
+# Resampling the test items of one cell takes 0.06 s with 1,000 draws. These limits keep all cells within a few seconds.
 DRAWS_IN_ALL, MOST_DRAWS, LEAST_DRAWS = 50_000, 1_000, 200
 
 
 def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
-    """Group runs by method and pair, find each group's reference, and judge.
+    """Group runs by method and pair, find the reference of each group, and judge the gains.
 
     Args:
-        runs: with test results.
+        runs: runs with test results.
         declared: runs without results; their pairs count in Holm's correction.
     """
     groups: dict[tuple[Method, Pair], dict[int, Run]] = {}
@@ -43,11 +43,20 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
 
 
 def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]:
-    """Return what a cell is compared with, or why there is nothing.
+    """Return the reference of a cell and "", or None and the reason why there is no reference.
 
-    A method that saw target labels is compared with training on as many of them alone; one that saw none, or that has
-    no such partner, with `source_only`. Everything but the method itself must be equal. Among several partners the one
-    that agrees in most of strategy, start, freezing, terms and length of training is taken.
+    A method that used target labels is compared with training on the same number of target labels alone. If there is
+    no such cell, it is compared with `source_only`. A method that used no target labels is compared with `source_only`.
+    All settings outside `METHOD` and `LENGTH` must be equal. Among several possible references the function takes the
+    one that agrees with the cell in most parts of `METHOD` and settings of `LENGTH`. An equal strategy has more weight.
+
+    Cells that need no reference get None and "": those without a source, those that used hidden labels, and
+    `source_only` itself.
+
+    Example:
+        The cells are `dann` and `source_only` on `mnist → usps`. For `dann`, which used no target labels, the result
+        is `(<cell of source_only>, "")`. If `source_only` was run with another learning rate, the result is
+        `(None, "no source_only with equal optimizer.lr")`.
     """
     if cell.pair.source is None or cell.oracle or cell.first.is_source_only:
         return None, ""
@@ -78,9 +87,9 @@ def _is_reference(other: Cell, cell: Cell, kind: str) -> bool:
 
 
 def differences(cell: Cell, other: Cell) -> list[str]:
-    """Name the settings in which a cell and its reference differ though they should not."""
+    """Return the settings that differ between two cells, except those of the method and the length of training."""
     one, two = cell.first.settings, other.first.settings
-    # Source-only trains on no target label, however many there are.
+    # Source-only training uses no target labels, so their number may differ.
     free = {*LENGTH, *(["target_labels"] if other.first.is_source_only else [])}
     keys = [key for key in {**one, **two} if key.partition(".")[0] not in METHOD and key not in free]
     return [key for key in keys if one.get(key) != two.get(key)]
@@ -90,13 +99,13 @@ def _agreement(cell: Cell, other: Cell) -> int:
     def node(run: Run, part: str) -> dict[str, str]:
         return {key: value for key, value in run.settings.items() if key == part or key.startswith(f"{part}.")}
 
-    # The same algorithm without the source counts for more than another one.
+    # The same strategy without the source is a better reference than another strategy.
     same = 2 * (cell.method.strategy == other.method.strategy)
     return same + sum(node(cell.first, part) == node(other.first, part) for part in (*METHOD, *LENGTH))
 
 
 def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
-    """Whether a cell's epoch was chosen by hidden labels, or it saw more labels than any method that transfers."""
+    """Return whether hidden labels chose the cell's epoch, or it used more labels than every transferring method."""
     if cell.first.record.selection.get("oracle"):
         return True
     beside = [each for each in cells if each.pair.source and each.pair.target == cell.pair.target]
@@ -106,7 +115,7 @@ def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
 
 
 def _judge(cells: Sequence[Cell], pairs: int) -> None:
-    """Judge every method against every reference that it has, with Holm's correction over all declared pairs."""
+    """Judge each method against each of its references, with Holm's correction over all declared pairs."""
     families: dict[tuple[Method, str], list[Cell]] = {}
     for cell in cells:
         if cell.reference:

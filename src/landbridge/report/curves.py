@@ -1,4 +1,4 @@
-"""Curves over every setting that was varied, over training time, and the frontier between target and source."""
+"""Curves over each varied setting and over training time, and the frontier between target and source scores."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from landbridge.report.runs import Pair
 from landbridge.statistics import t_interval
 
 TITLES = {
-    "freeze.depth": "Freezing depth: stages that do not train, counted from the input",
+    "freeze.depth": "Freezing depth: number of frozen stages, counted from the input",
     "optimizer.lr": "Learning rate",
     "target_labels": "Label efficiency: target labels per class",
 }
-#: Settings in which "all" stands for more than any number.
+#: Settings in which "all" means a value above every number.
 WITH_ALL = ("freeze.depth", "target_labels")
-# From this ratio of its largest to its smallest value on, a setting is drawn on a logarithmic axis.
+# An axis is logarithmic if the ratio of the largest to the smallest value is at least this number.
 LOGARITHMIC = 20
 
 
 @dataclass
 class Point:
-    """Mean and interval over seeds at one place of a curve."""
+    """A point of a curve: mean and interval over seeds."""
 
     x: float
     mean: float
@@ -41,14 +41,14 @@ class Curve:
 
 @dataclass
 class Axis:
-    """A setting that was varied, and how the score depends on it, pair by pair.
+    """A varied setting, and the scores as a function of it for each pair.
 
     Attributes:
-        key: the setting, as it is typed.
-        title: what it is.
-        ticks: its values, by their place on the axis.
-        logarithmic: whether the axis is.
-        curves: by pair.
+        key: name of the setting.
+        title: description of the setting.
+        ticks: texts of the values by their positions on the axis.
+        logarithmic: whether the axis is logarithmic.
+        curves: curves by pair.
     """
 
     key: str
@@ -59,17 +59,17 @@ class Axis:
 
 
 def axes(cells: Sequence[Cell]) -> list[Axis]:
-    """Return every numerical setting that varies within a strategy, the well-known ones first."""
+    """Return an axis for each numerical setting that varies within a strategy, those in `TITLES` first."""
     keys = dict.fromkeys([*TITLES, *(key for cell in cells for key, _ in cell.method.variant)])
     return [axis for key in keys if (axis := _axis(key, cells))]
 
 
 def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
-    """Return the curves over one setting; None unless it has at least two values and all of them are numbers.
+    """Return the curves over one setting; None unless it has at least two values and all are numbers.
 
     Example:
-        Cells of dann with `strategy.weight` 0.1 and 1 give an axis with two places and one curve for each pair. A cell
-        in which the setting has its default has no place on it, because a record does not say what the default is.
+        Cells of dann with `strategy.weight` 0.1 and 1 give an axis with two positions and one curve for each pair.
+        A cell with the default of the setting is left out, because its record does not contain the default value.
     """
     having = [cell for cell in cells if dict(cell.method.variant).get(key, "default") != "default"]
     values = {dict(cell.method.variant)[key] for cell in having}
@@ -79,7 +79,7 @@ def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
     order = sorted(numbers, key=lambda value: numbers[value])
     finite = [number for number in numbers.values() if number != np.inf]
     logarithmic = min(finite) > 0 and max(finite) / min(finite) >= LOGARITHMIC and len(finite) == len(order)
-    # With "all" among them, values are places in a row, evenly apart.
+    # "all" has no finite position, so that the values are then spaced evenly.
     even = len(finite) < len(order) or key == "target_labels"
     place = {value: float(i) if even else numbers[value] for i, value in enumerate(order)}
     curves: dict[Pair, dict[str, Curve]] = {}
@@ -104,14 +104,14 @@ def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
 
 
 def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
-    """Return accuracy on the target's validation split over seconds of training, mean over seeds, pair by pair.
+    """Return curves of accuracy on the target's validation split over seconds of training, mean over seeds, by pair.
 
-    The labels of that split were opened after training: what these curves show is the oracle's knowledge. Seconds are
-    the run's own epochs; a source model that it continues was trained before.
+    The labels of that split were read only after training, so that these curves are ORACLE results. Seconds count the
+    epochs of the run itself, not the training of the source model that it continues.
     """
     curves: dict[Pair, list[Curve]] = {}
     for cell in cells:
-        # Epochs that take no step show versions of what was trained, and not how training went on.
+        # Epochs without a training step evaluate other versions of the trained model. They do not belong to the curve.
         rows = [[row for row in run.record.epochs if row["losses"]] for run in cell.runs.values()]
         rows = [each for each in rows if len(each) > 1 and all("oracle" in row["scores"] for row in each)]
         if not rows or not cell.pair.source:
@@ -126,7 +126,7 @@ def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
 
 @dataclass
 class Trade:
-    """A cell on the frontier plot: mean score on the source's and on the target's test split."""
+    """A cell on the frontier plot: mean scores on the test splits of source and target."""
 
     cell: Cell
     source: float
@@ -135,7 +135,7 @@ class Trade:
 
 
 def frontier(cells: Iterable[Cell]) -> dict[Pair, list[Trade]]:
-    """Return target against source score of every method, pair by pair; none exceeds those that are `best` in both."""
+    """Return the source and target scores of every method, by pair; `best` marks the Pareto-optimal methods."""
     trades: dict[Pair, list[Trade]] = {}
     for cell in cells:
         sources = [run.source_score for run in cell.runs.values() if run.source_score is not None]
@@ -159,7 +159,10 @@ def _point(x: float, scores: list[float]) -> Point:
 
 
 def number(key: str, value: str) -> float | None:
-    """Return a setting's value as a number, "all" as infinity where it stands for more than any; None for a word."""
+    """Return the value of a setting as a number; None if it is not a finite number.
+
+    For settings in `WITH_ALL` the value "all" gives infinity.
+    """
     if value == "all" and key in WITH_ALL:
         return float("inf")
     try:

@@ -1,4 +1,4 @@
-"""One run in pictures: confusion, calibration, embeddings before and after, and its most confident mistakes."""
+"""Plots of single runs: confusion, calibration, embeddings before and after training, most confident mistakes."""
 
 import base64
 import io
@@ -15,15 +15,15 @@ from landbridge.report.numbers import percent
 from landbridge.report.runs import Run
 from landbridge.report.svg import Plot
 
-#: A class with more names than this has no confusion matrix on the page.
+#: With more classes than this, the page shows no confusion matrix.
 MOST_CLASSES = 60
-#: How test samples can be laid out in the plane.
+#: Projections of test samples to the plane, with their names on the page.
 LAYOUTS = {"pca": "principal components", "tsne": "t-SNE"}
 
 
 @dataclass
 class Mistake:
-    """A wrong prediction with its picture, as the content of a PNG file."""
+    """A wrong prediction with its picture, a PNG file as base64 text."""
 
     png: str
     label: str
@@ -33,13 +33,13 @@ class Mistake:
 
 @dataclass
 class Detail:
-    """What is shown of one run.
+    """The plots and pictures of one run.
 
     Attributes:
         run: the run.
-        plots: with their captions.
-        mistakes: of the target's test split, the most confident first.
-        missing: what cannot be shown, and why.
+        plots: captions and plots.
+        mistakes: wrong predictions on the target's test split, the most confident first.
+        missing: descriptions of missing plots, each with the reason.
     """
 
     run: Run
@@ -49,11 +49,11 @@ class Detail:
 
 
 def detail(run: Run, embedding: str = "pca") -> Detail:
-    """Read what lies beside a record, and draw it. Files that are missing or damaged are named on the page.
+    """Read the test outputs and test samples of a run and draw them. Missing or damaged files are listed in `missing`.
 
     Args:
         run: the run.
-        embedding: how test samples are laid out in the plane: `pca` or `tsne`.
+        embedding: projection of test samples to the plane, `pca` or `tsne`.
     """
     found = Detail(run)
     outputs = _load(run, OUTPUTS, found)
@@ -70,7 +70,7 @@ def detail(run: Run, embedding: str = "pca") -> Detail:
 
 
 def _predictions(found: Detail, outputs: dict[str, np.ndarray], classes: Sequence[str]) -> None:
-    """Draw confusion and calibration on the target's test split."""
+    """Draw the confusion matrix and the calibration curve on the target's test split."""
     labels, probabilities = outputs["target_labels"], softmax(outputs["target_logits"].astype(float), axis=1)
     predicted = probabilities.argmax(1)
     if len(classes) <= MOST_CLASSES:
@@ -91,7 +91,7 @@ def _samples(
     classes: Sequence[str],
     embedding: str,
 ) -> None:
-    """Draw embeddings before and after training, and collect pictures of mistakes."""
+    """Draw the embeddings before and after training, and collect the pictures of mistakes."""
     roles = [role for role in ("source", "target") if f"{role}_after" in samples]
     for moment in ("before", "after"):
         plane = _plane([samples[f"{role}_{moment}"].astype(float) for role in roles], embedding)
@@ -104,9 +104,9 @@ def _samples(
 
 
 def _plane(coordinates: list[np.ndarray], embedding: str) -> list[np.ndarray]:
-    """Lay out the samples of all domains together in the plane, from their principal components (n, k)."""
+    """Project the samples of all domains jointly to the plane, from their principal components (n, k)."""
     if embedding == "pca":
-        # The first two components; a network of one feature has only one.
+        # Features of dimension 1 have only one principal component, so that the second is padded with 0.
         return [np.pad(each, ((0, 0), (0, max(0, 2 - each.shape[1]))))[:, :2] for each in coordinates]
     from sklearn.manifold import TSNE
 
@@ -134,7 +134,7 @@ def _load(run: Run, name: str, found: Detail) -> dict[str, np.ndarray] | None:
         with np.load(path, allow_pickle=False) as archive:
             return dict(archive)
     except FileNotFoundError:
-        found.missing.append(f"{name} is not in the run's folder")
-    except Exception as error:  # a cut-off archive raises whatever its reader stumbles over
+        found.missing.append(f"{name} is missing in the folder of the run")
+    except Exception as error:  # the reader of a truncated archive can raise any exception
         found.missing.append(f"{name} cannot be read ({type(error).__name__})")
     return None

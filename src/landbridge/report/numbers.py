@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them; a number without an interval says n=1 beside it."""
+"""Numbers as text. A number without an interval is followed by the number of seeds, such as (n=1)."""
 
 from collections.abc import Callable
 
@@ -7,25 +7,25 @@ from landbridge.statistics import Interval
 
 
 def share(value: float) -> str:
-    """Write a share of 1 in %."""
+    """Write a share of 1 in percent with the % sign, such as `12.3 %`."""
     return f"{100 * value:.1f} %"
 
 
 def percent(value: float) -> str:
-    """Write a share of 1 in %, without the sign."""
+    """Write a share of 1 in percent without the % sign, such as `12.3`."""
     return f"{100 * value:.1f}"
 
 
 def points(value: float) -> str:
-    """Write a difference of shares in percentage points."""
-    # No "-0.0": it reads as if there were a loss.
+    """Write a difference of shares in percentage points with its sign, such as `+1.2`."""
+    # Adding 0 turns "-0.0" into "+0.0", because "-0.0" looks like a loss.
     return f"{round(100 * value, 1) + 0:+.1f}"
 
 
 def interval_text(
     interval: Interval | tuple[float, float] | None, write: Callable[[float], str] = percent, n: int = 1
 ) -> str:
-    """Write an interval in brackets, or say how few seeds there are."""
+    """Write an interval in brackets, such as `[1.0, 2.0]`; without an interval write the number of seeds `(n=1)`."""
     if interval is None:
         return f"(n={n})"
     low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
@@ -33,12 +33,12 @@ def interval_text(
 
 
 def score_text(cell: Cell) -> str:
-    """Write a cell's mean with its interval."""
+    """Write the mean score of a cell with its interval."""
     return f"{percent(cell.mean)} {interval_text(cell.interval, percent, len(cell.runs))}"
 
 
 def gain_text(cell: Cell) -> str:
-    """Write a cell's gain over its reference with its interval; nothing where it has none."""
+    """Write the gain of a cell over its reference with its interval; return "" if there is no verdict."""
     judgement = cell.judgement
     if not judgement:
         return ""
@@ -46,20 +46,20 @@ def gain_text(cell: Cell) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """Write a number of things that take an s."""
+    """Write a number and a noun, with a plural s unless the number is 1."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def count(value: float | None) -> str:
-    """Write a number of things with thousands apart."""
+    """Write a number with commas between thousands."""
     return "" if value is None else f"{value:,.0f}"
 
 
 def megabytes(value: float | None) -> str:
-    """Write bytes in MB."""
+    """Write a number of bytes in MB."""
     return "" if value is None else f"{value / 1e6:,.0f} MB"
 
 
 def seconds(value: float | None) -> str:
-    """Write a duration."""
+    """Write a number of seconds with one decimal."""
     return "" if value is None else f"{value:,.1f}"

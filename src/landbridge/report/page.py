@@ -1,4 +1,4 @@
-"""From a collection of runs to the page: everything that HTML, Markdown and CSV show."""
+"""Make the report: collect everything that the HTML page, the Markdown file and the CSV files show."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from landbridge.report import charts, curves, tables
+from landbridge.report import charts, curves, run_tables, tables
 from landbridge.report.advice import Advice, advise
 from landbridge.report.answer import Answer, answer, compared
 from landbridge.report.cells import Cell, Comparison
@@ -24,15 +24,15 @@ from landbridge.report.svg import Plot
 from landbridge.report.table import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: Bytes of pictures of single runs that a page holds at most; further runs are named as left out.
+#: Most bytes of plots and pictures of single runs on a page. The page states how many runs were left out.
 DETAIL_BYTES = 8_000_000
-#: Methods up to which every method's own matrix is shown at once; beyond that the page shows one at a time.
+#: With at most this many methods the page shows all matrices at once. With more it shows one at a time.
 MATRICES_AT_ONCE = 3
 
 
 @dataclass
 class Square:
-    """One place of a matrix source x target."""
+    """One cell of a matrix source x target."""
 
     verdict: str
     lines: list[str]
@@ -41,7 +41,7 @@ class Square:
 
 @dataclass
 class Matrix:
-    """Verdicts of one method, or the counts of all, by source (rows) and target (columns)."""
+    """Verdicts by source (rows) and target (columns): those of one method, or the counts over all methods."""
 
     name: str
     sources: list[str]
@@ -51,7 +51,7 @@ class Matrix:
 
 @dataclass
 class Figure:
-    """Plots under one heading, with a sentence on how to read them."""
+    """Plots under one heading, with a note on how to read them."""
 
     title: str
     plots: list[tuple[str, Plot]]
@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass
 class Report:
-    """All that a report shows."""
+    """The content of a report."""
 
     title: str
     metric: str
@@ -86,7 +86,7 @@ class Report:
     one_at_a_time: bool
 
     def html(self) -> str:
-        """Return the page: one file that needs nothing else."""
+        """Return the HTML page. Style, script and pictures are inside, so that the page needs no other file."""
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         template = environment.from_string((TEMPLATES / "page.html.j2").read_text())
         parts = {
@@ -96,19 +96,19 @@ class Report:
         return template.render(report=self, svg=lambda plot: Markup(str(plot)), **parts)
 
     def markdown(self) -> str:
-        """Return the answer and the tables, without plots."""
+        """Return the answer and the tables as Markdown, without plots."""
         environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         return environment.from_string((TEMPLATES / "page.md.j2").read_text()).render(report=self)
 
 
 def make(found: Collection, title: str, metric: str = "accuracy", embedding: str = "pca") -> Report:
-    """Compare, judge and draw what was found.
+    """Compare the collected runs, judge them and draw the plots.
 
     Args:
-        found: the runs.
-        title: of the page.
-        metric: by which they were collected.
-        embedding: how single test samples are laid out, `pca` or `tsne`.
+        found: the collected runs.
+        title: title of the page.
+        metric: the metric that the runs were collected with, `accuracy` or `macro_f1`.
+        embedding: projection of test samples to the plane, `pca` or `tsne`.
     """
     comparison = compare(found.runs, found.unfinished)
     ranks, rules = rank(comparison), rule_rows(comparison.cells)
@@ -131,8 +131,8 @@ def make(found: Collection, title: str, metric: str = "accuracy", embedding: str
         oracle=tables.oracle_table(comparison, metric),
         wide=tables.wide_table(comparison, ranks.ranks if ranks else {}),
         rules=tables.rule_table(rules),
-        runs=tables.run_table(found.runs),
-        unfinished=tables.unfinished_table(found.unfinished),
+        runs=run_tables.run_table(found.runs),
+        unfinished=run_tables.unfinished_table(found.unfinished),
         details=details,
         left_out=left_out,
         one_at_a_time=len(_judged_methods(comparison)) > MATRICES_AT_ONCE,
@@ -167,7 +167,7 @@ def _overview(cells: Sequence[Cell]) -> Square:
     if not cells:
         return Square("", ["no comparison yet"])
     verdicts = Counter(cell.verdict for cell in cells)
-    # The colour says what holds for some method; where some help and others harm, none is right.
+    # Undecided methods do not change the colour. Methods that help next to methods that harm give "mixed".
     decided = [verdict for verdict in ("helps", "harms") if verdicts[verdict]]
     kind = decided[0] if len(decided) == 1 else "mixed" if decided else "undecided"
     counts = " · ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
@@ -197,7 +197,7 @@ def _figures(comparison: Comparison) -> list[Figure]:
             (str(pair), charts.lines(row, axis.key, "target accuracy, %", f"{axis.title}, {pair}", axis))
             for pair, row in axis.curves.items()
         ]
-        note = "Mean over seeds; the band is Student's t interval at 95 %. All else is equal along a line."
+        note = "Mean over seeds; the band is Student's t interval at 95 %. All other settings are equal along a line."
         figures.append(Figure(axis.title, plots, note))
     transferring = [cell for cell in cells if cell.pair.source]
     timed = [
@@ -206,15 +206,15 @@ def _figures(comparison: Comparison) -> list[Figure]:
     ]
     if timed:
         note = (
-            "ORACLE: accuracy on the target's validation split, whose labels were opened after training. Seconds are "
-            "those of the run's own epochs; the source model that start=source continues was trained before."
+            "ORACLE: accuracy on the target's validation split. Its labels were read only after training. Seconds "
+            "count the epochs of the run itself, not the training of the source model that start=source continues."
         )
         figures.append(Figure("Time to accuracy", timed, note))
     fronts = [(str(pair), charts.trades(row, f"frontier, {pair}")) for pair, row in curves.frontier(cells).items()]
     if fronts:
         note = (
-            "What a method keeps on the source against what it reaches on the target. "
-            "No method exceeds those on the line in both."
+            "Accuracy on the target against accuracy on the source. "
+            "The line joins the Pareto-optimal methods: no other is at least equal in both and better in one."
         )
         figures.append(Figure("Generalisation and specialisation", fronts, note))
     priced = [
@@ -227,14 +227,17 @@ def _figures(comparison: Comparison) -> list[Figure]:
             Figure(
                 "Accuracy and cost",
                 priced,
-                "Seconds count reading data, training and testing, as the median over seeds.",
+                "Seconds of a run: reading data, training and testing. Median over seeds.",
             )
         )
     return figures
 
 
 def _details(comparison: Comparison, embedding: str) -> tuple[list[Detail], int]:
-    """Draw the run of the lowest seed of every cell, never the one that did best, until the page is full."""
+    """Draw the run with the lowest seed of every cell, up to `DETAIL_BYTES`; return also how many cells are left out.
+
+    The best run of a cell is not preferred, because its plots would look better than those of a typical run.
+    """
     details, size = [], 0
     chosen: list[Run] = [cell.first for cell in comparison.cells]
     for run in chosen:

@@ -1,4 +1,4 @@
-"""Methods by their ranks over pairs: Friedman's test and Nemenyi's critical difference."""
+"""Average ranks of methods over pairs, with Friedman's test and Nemenyi's critical difference."""
 
 from dataclasses import dataclass
 
@@ -14,9 +14,9 @@ class Ranks:
     """Average ranks of methods over pairs.
 
     Attributes:
-        ranks: by method, 1 is the highest score.
-        pairs: over which they are.
-        friedman: test of "all are equal"; None for two methods.
+        ranks: average rank by method; rank 1 is the highest score.
+        pairs: the pairs that the ranks are averaged over.
+        friedman: test of the hypothesis that all methods are equal; None for two methods.
         difference: Nemenyi's critical difference.
     """
 
@@ -27,7 +27,7 @@ class Ranks:
 
 
 def rank(comparison: Comparison) -> Ranks | None:
-    """Rank the methods that have a score on every pair; None with fewer than two pairs or methods."""
+    """Rank the methods that have a score on every pair; return None for fewer than two pairs or methods."""
     means = {(cell.method, cell.pair): cell.mean for cell in comparison.cells if not cell.oracle}
     pairs = [pair for pair in comparison.pairs if any(key[1] == pair for key in means)]
     complete: list[Method] = [m for m in comparison.methods if all((m, pair) in means for pair in pairs)]

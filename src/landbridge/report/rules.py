@@ -1,7 +1,7 @@
-"""Selection rules side by side: what each would have picked from the scores of every epoch, and what that costs.
+"""Comparison of selection rules: the epoch each rule would have picked from the stored scores, and its regret.
 
-The oracle is accuracy on the target's validation split, whose labels were opened after training. Regret is the
-oracle's best value minus its value at what a rule picks, a share of 1.
+The oracle score is accuracy on the target's validation split. The labels of that split were read only after training.
+Regret is the best oracle score minus the oracle score of the rule's pick, a share of 1.
 """
 
 from collections import Counter, defaultdict
@@ -22,17 +22,19 @@ ORACLE, LAST = "oracle", "last"
 
 @dataclass
 class RuleRow:
-    """How one rule does on one pair.
+    """Results of one selection rule on one pair.
 
     Attributes:
         rule: its name.
         pair: source and target.
-        runs: how many runs stored its scores.
-        regrets: by seed, the mean over runs, of picking an epoch within a run.
-        correlation: mean Spearman correlation with the oracle over the epochs of a run; None where it is constant.
-        pool_regret: mean over seeds, of picking one among all epochs of all runs; None for `last`, which cannot.
-        pool_correlation: mean Spearman correlation over that pool.
-        pool_pick: the method it picks there in most seeds, and in how many.
+        runs: number of runs that stored its scores.
+        regrets: by seed, the regret of picking an epoch within a run, mean over runs.
+        correlation: mean over runs of the Spearman correlation with the oracle over the epochs of a run; None if
+            it is undefined in every run, for example because the scores are constant.
+        pool_regret: regret of picking one epoch from the pool of all epochs of all runs with the same seed, mean over
+            seeds; None for `last`, which cannot compare runs, and None if no seed has two runs.
+        pool_correlation: mean over seeds of the Spearman correlation with the oracle over that pool.
+        pool_pick: the method that it picks from the pool in most seeds, and the number of these seeds.
     """
 
     rule: str
@@ -56,7 +58,7 @@ class RuleRow:
 
 
 def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
-    """Judge every rule on every pair, over the runs of methods that transfer."""
+    """Return the results of every rule on every pair, over the runs of transferring methods."""
     by_pair: dict[Pair, list[Run]] = defaultdict(list)
     for cell in cells:
         if cell.pair.source and not cell.oracle:
@@ -70,7 +72,7 @@ def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
 
 
 def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Return Spearman's rank correlation, None where either side is constant or fewer than three values are finite."""
+    """Return Spearman's rank correlation; None if a side is constant or fewer than three pairs of values are finite."""
     finite = np.isfinite(one) & np.isfinite(other)
     one, other = one[finite], other[finite]
     if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
@@ -79,7 +81,7 @@ def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | No
 
 
 def _scores(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Return the scores (epochs,) of every rule that scored every epoch."""
+    """Return the scores, shape (epochs,), of each rule that scored every epoch of a run."""
     epochs = run.record.epochs
     names = [name for name in epochs[0]["scores"] if all(name in row["scores"] for row in epochs)]
     return {name: np.array([row["scores"][name] for row in epochs], dtype=float) for name in names}

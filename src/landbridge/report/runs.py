@@ -1,4 +1,4 @@
-"""A record as a report sees it: which domains, which method, which seed, and what else was set."""
+"""Runs of a report: a record with its pair of domains, its method, its seed and its other settings."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 from landbridge.record import INCIDENTAL, Record
 
-#: Parts of the configuration that make up a method: what is carried over, and how. All else must be equal in a pair.
+#: Parts of the configuration that define a method. All other settings except the length of training must be equal for a
+#: method and its reference.
 METHOD = ("strategy", "start", "freeze", "tuning", "averaging", "terms", "transductive")
-#: Parts that say where data come from; the domains' fingerprints stand for them.
+#: Parts that configure the domains. Domains are compared by the fingerprints of their content instead.
 DOMAINS = ("source", "target")
 
 
 class Pair(NamedTuple):
-    """A source and a target; without a source, the target alone."""
+    """A source and a target. The source is None for training on the target alone."""
 
     source: str | None
     target: str
@@ -26,7 +27,7 @@ class Pair(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A strategy with those settings in which its runs differ."""
+    """A strategy with the settings that differ between its runs."""
 
     strategy: str
     variant: tuple[tuple[str, str], ...] = ()
@@ -35,20 +36,20 @@ class Method(NamedTuple):
         return " ".join([self.strategy, *(f"{key}={value}" for key, value in self.variant)])
 
     def without(self, key: str) -> "Method":
-        """Return the method without one of its settings."""
+        """Return the method without the given setting."""
         return Method(self.strategy, tuple((name, value) for name, value in self.variant if name != key))
 
 
 @dataclass
 class Run:
-    """One record, and the folder it was read from.
+    """One record and the folder it was read from.
 
     Attributes:
-        folder: of the run.
-        record: of the run.
-        metric: of the test split by which runs are compared: `accuracy` or `macro_f1`.
-        pair: its domains, by names that are unique in the report.
-        method: its strategy and those settings that vary.
+        folder: folder of the run.
+        record: record of the run.
+        metric: the metric on the test split to compare runs by, `accuracy` or `macro_f1`.
+        pair: source and target, by names that are unique in the report.
+        method: strategy and the settings that vary.
     """
 
     folder: Path
@@ -63,12 +64,12 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether it has test results."""
+        """Whether the run has test results."""
         return self.record.status == "done" and self.metric in self.record.results.get("target", {})
 
     @property
     def seed(self) -> int:
-        """Its seed."""
+        """The seed of the run."""
         return self.record.config["seed"]
 
     @property
@@ -78,40 +79,40 @@ class Run:
 
     @property
     def source_score(self) -> float | None:
-        """The same on the source's test split, where the run has a source domain."""
+        """The metric on the source's test split; None if the run has no source domain."""
         return self.record.results.get("source", {}).get(self.metric)
 
     @cached_property
     def strategy(self) -> str:
-        """The strategy by the name that was typed; by its class, where it was not."""
+        """The name of the strategy: as chosen in the command, else the class name in snake case."""
         typed = [each.partition("=")[2] for each in self.record.overrides if each.startswith("strategy=")]
         return self.record.choices.get("strategy") or (typed or [_snake(self.settings["strategy"])])[-1]
 
     @property
     def has_terms(self) -> bool:
-        """Whether auxiliary losses are added, by the strategy's own file or by the user."""
+        """Whether the run has auxiliary losses, from the YAML file of the strategy or from the user."""
         own = any(key.startswith("strategy.terms") for key in self.settings)
         return own or bool(self.record.config.get("terms"))
 
     @property
     def is_source_only(self) -> bool:
-        """Whether it trains on the labelled source and on nothing else."""
+        """Whether the run trains on the labelled source only."""
         return self.settings["strategy"] == "SourceOnly" and not self.has_terms
 
     @property
     def is_target_only(self) -> bool:
-        """Whether it trains on the labelled target alone, and nothing comes from elsewhere: `A(none, T)`."""
+        """Whether the run trains on the labelled target only, without pretrained weights: `A(none, T)`."""
         alone = self.pair.source is None and not self.has_terms
         return alone and self.settings["strategy"] == "TargetOnly"
 
     @property
     def as_reference(self) -> str:
-        """What it is called where others are compared with it."""
+        """The name of the run as a reference: `scratch` for another strategy that trains on the target only."""
         return "scratch" if self.is_target_only and self.strategy != "target_only" else self.strategy
 
     @cached_property
     def settings(self) -> dict[str, str]:
-        """All that was configured, as `part.setting: value`, without what is incidental, the seed and the domains."""
+        """The configuration as `part.setting: value`, without incidental settings, the seed and the domains."""
         flat: dict[str, str] = {}
         for part, node in self.record.config.items():
             if part in INCIDENTAL[""] or part in DOMAINS or part == "seed":
@@ -119,7 +120,7 @@ class Run:
             hidden = INCIDENTAL.get(part, ())
             values = {part: node} if not isinstance(node, dict) else _flat(part, node)
             for key, value in values.items():
-                # A seed that follows the run's own, such as `strategy.order_seed`, is no setting.
+                # A seed equal to the run's seed, such as `strategy.order_seed`, varies with it and is not a setting.
                 if key.endswith("seed") and value == self.seed:
                     continue
                 if key.removeprefix(f"{part}.").partition(".")[0] not in hidden:
@@ -127,24 +128,24 @@ class Run:
         return flat
 
     def domain_settings(self, role: str) -> dict[str, str]:
-        """What was configured of a domain, without where its files lie."""
+        """Return the configuration of a domain, without incidental settings such as the paths of its files."""
         node = self.record.config.get(role) or {}
         return {
             k: _plain(v, False) for k, v in _flat("", node).items() if k not in INCIDENTAL[role] and k != "_target_"
         }
 
     def domain_fingerprint(self, role: str) -> str | None:
-        """The fingerprint of a domain's content, None before it was read."""
+        """Return the fingerprint of a domain's content; None if the run stopped before it read the domain."""
         return self.record.data.get(role, {}).get("fingerprint")
 
     @property
     def transductive(self) -> bool:
-        """Whether it adapted to the very inputs that it was tested on."""
+        """Whether the run adapted to the test inputs."""
         return self.settings.get("transductive") == "true"
 
     @property
     def steps(self) -> int:
-        """Optimizer steps that were planned."""
+        """Number of planned optimizer steps."""
         epochs = int(self.record.config["trainer"]["max_epochs"])
         per_epoch = self.record.config["data"].get("steps_per_epoch")
         if per_epoch is None:
@@ -154,7 +155,7 @@ class Run:
 
     @property
     def target_labels(self) -> float:
-        """How many target labels per class training saw: 0, a number, or infinity for all."""
+        """Number of target labels per class for training: 0, a number, or infinity for all."""
         budget = self.record.config.get("target_labels", 0)
         return float("inf") if budget == "all" else float(budget)
 
@@ -162,7 +163,7 @@ class Run:
         if role in self.record.data:
             return self.record.data[role]["name"]
         if role == "source" and self.record.data:
-            # No source domain was read; weights may have been brought from elsewhere.
+            # The run read no source domain, but it may have started from trained weights.
             start = self.settings["start"]
             return {"Pretrained": "pretrained weights", "Checkpoint": "a checkpoint"}.get(start)
         node = self.record.config.get(role)
@@ -171,7 +172,11 @@ class Run:
 
 
 def name_apart(runs: Iterable[Run]) -> None:
-    """Give every run a pair and a method by which it differs from the others in the report."""
+    """Make the names of pairs and methods unique in the report, by adding the settings that differ.
+
+    Example:
+        Runs of `fine_tune` with depths 0 and 2 become `fine_tune freeze.depth=0` and `fine_tune freeze.depth=2`.
+    """
     runs = list(runs)
     for role in DOMAINS:
         alike: dict[str | None, set[str | None]] = {}
@@ -194,14 +199,14 @@ def name_apart(runs: Iterable[Run]) -> None:
 
 
 def varying(settings: Iterable[Mapping[str, str]]) -> list[str]:
-    """Return the settings whose values differ, the plain ones before those of a part that differs as a whole."""
+    """Return the settings whose values differ, in the order of their first occurrence."""
     settings = list(settings)
     keys = dict.fromkeys(key for each in settings for key in each)
     return [key for key in keys if len({each.get(key) for each in settings}) > 1]
 
 
 def _telling(keys: list[str], settings: list[dict[str, str]]) -> list[str]:
-    """Leave out a part's settings that follow from which part was chosen, such as `start.before` from `start`."""
+    """Drop the settings that the choice of their part determines, such as `start.before` if `start` determines it."""
 
     def follows(key: str) -> bool:
         part = key.partition(".")[0]
@@ -217,7 +222,7 @@ def _flat(prefix: str, node: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in node.items():
         name = f"{prefix}.{key}".lstrip(".")
-        # An empty mapping stands too: `strategy.terms.bss: {}` is a term with its defaults.
+        # An empty mapping is a setting too: `strategy.terms.bss: {}` is a term with default settings.
         flat |= _flat(name, value) if isinstance(value, dict) and value else {name: value}
     return flat
 

@@ -1,8 +1,8 @@
-"""Drawing primitives: scales with round ticks, and a plot area that is written as inline SVG.
+"""Drawing primitives: scales with round ticks, and a plot that is written as inline SVG.
 
-Colours are classes (`s0` to `s7`, `helps`, `harms`, `undecided`) that the page's style sheet fills, so that one drawing
-serves light, dark and print. Every mark carries its values in a `<title>`, which browsers show on hover and the page's
-script shows on keyboard focus too.
+Colours are CSS classes (`s0` to `s7`, `helps`, `harms`, `undecided`). The style sheet of the page defines them, so that
+one drawing works in light mode, in dark mode and in print. Every mark has its values in a `<title>` element. Browsers
+show this text on hover, and the script of the page also shows it on keyboard focus.
 """
 
 import math
@@ -10,20 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-#: How many colours there are; further series repeat them with another dash.
+#: Number of colours. Further series repeat the colours with another dash.
 COLOURS = 8
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps values to pixels.
+    """Map from values to pixels.
 
     Args:
         low: smallest value.
         high: largest value.
-        start: pixel of the smallest.
-        end: pixel of the largest.
+        start: pixel of the smallest value.
+        end: pixel of the largest value.
         logarithmic: whether equal ratios are equal distances.
     """
 
@@ -40,7 +40,7 @@ class Scale:
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Return about so many round values."""
+        """Return round values between `low` and `high`, about as many as `about` on a linear scale."""
         if self.logarithmic:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             found: list[float] = []
@@ -60,7 +60,7 @@ class Scale:
 
 
 def padded(values: Sequence[float], share: float = 0.06, logarithmic: bool = False) -> tuple[float, float]:
-    """Return limits a little wider than the values."""
+    """Return limits that are a little wider than the range of the values."""
     low, high = min(values), max(values)
     if logarithmic:
         factor = (high / low) ** share if high > low else 2.0
@@ -70,12 +70,12 @@ def padded(values: Sequence[float], share: float = 0.06, logarithmic: bool = Fal
 
 
 class Plot:
-    """A drawing of a fixed size that grows with its page.
+    """A drawing that scales with the width of the page.
 
     Args:
-        width: in pixels at natural size.
-        height: the same.
-        label: what it shows, for screen readers.
+        width: width in pixels before scaling.
+        height: height in pixels before scaling.
+        label: description of the plot for screen readers.
     """
 
     def __init__(self, width: float, height: float, label: str) -> None:
@@ -110,7 +110,7 @@ class Plot:
         self.parts.append(f'<polygon class="band {kind}" points="{steps}"/>')
 
     def mark(self, x: float, y: float, kind: str, tip: str, shape: int = 0, size: float = 4.5) -> None:
-        """Draw a mark that shows values on hover; shapes differ, so that colour is never all."""
+        """Draw a mark that shows its values on hover. The shape helps readers who cannot tell colours apart."""
         corners: Mapping[int, str] = {
             1: f"M{x - size:g} {y - size:g}h{2 * size:g}v{2 * size:g}h{-2 * size:g}z",
             2: f"M{x:g} {y - 1.3 * size:g}l{1.2 * size:g} {2.2 * size:g}h{-2.4 * size:g}z",
@@ -132,7 +132,7 @@ class Plot:
         self.parts.append(f'<rect class="{kind}" {size}{see}>{title(tip)}</rect>')
 
     def axes(self, x: Scale, y: Scale, x_title: str, y_title: str, x_ticks: Mapping[float, str] | None = None) -> None:
-        """Draw grid, ticks and titles; values on the y axis are shares, written in %."""
+        """Draw grid, ticks and titles. Values on the y axis are shares of 1, written in %."""
         for value in y.ticks():
             self.line(x.start, y(value), x.end, y(value), "grid")
             self.text(x.start - 6, y(value) + 4, f"{100 * value:g}", "end")
@@ -145,15 +145,15 @@ class Plot:
 
 
 def title(tip: str) -> str:
-    """Return the element that browsers show on hover."""
+    """Return the `<title>` element that browsers show on hover; empty for an empty text."""
     return f"<title>{escape(tip)}</title>" if tip else ""
 
 
 def colour(number: int) -> str:
-    """Return the class of a series' colour."""
+    """Return the CSS class for the colour of a series."""
     return f"s{number % COLOURS}"
 
 
 def dash(number: int) -> str:
-    """Return the dash of a series, another one whenever colours repeat."""
+    """Return the dash pattern of a series. It changes each time the colours repeat."""
     return DASHES[number // COLOURS % len(DASHES)]

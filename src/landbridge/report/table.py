@@ -1,4 +1,4 @@
-"""A table: one description of columns serves HTML, Markdown and CSV, so that their numbers are equal."""
+"""Tables. HTML, Markdown and CSV are written from the same columns, so that their numbers are equal."""
 
 import csv
 import io
@@ -11,15 +11,15 @@ Value = str | float | int | bool | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its raw values, and how a reader sees them.
+    """A column: its raw values and their text on the page.
 
     Attributes:
-        key: its name in the CSV.
-        title: its head on the page; empty for a column that only the CSV has.
-        value: the raw value of a row.
-        text: what is shown of a row; by default the raw value.
-        style: the class of a shown value.
-        number: whether it is right-aligned, and sorts with its largest value first.
+        key: name in the CSV.
+        title: heading on the page; empty for a column that only the CSV has.
+        value: function from a row to its raw value.
+        text: function from a row to the shown text; by default the raw value.
+        style: function from a row to the CSS class of the shown value.
+        number: whether the column is right-aligned and sorted with the largest value first.
     """
 
     key: str
@@ -31,7 +31,7 @@ class Column:
 
 
 class Shown(NamedTuple):
-    """A cell of a table on the page."""
+    """A shown cell of a table: raw value, text and CSS class."""
 
     raw: str
     text: str
@@ -40,12 +40,12 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Rows and their columns.
+    """Rows and columns.
 
     Attributes:
-        name: identifies it on the page.
-        columns: in order.
-        rows: whatever the columns understand.
+        name: identifier on the page.
+        columns: in order from left to right.
+        rows: objects that the functions of the columns accept.
     """
 
     name: str
@@ -54,16 +54,16 @@ class Table:
 
     @property
     def shown(self) -> list[Column]:
-        """Columns that the page has: those with a title, and a value in some row."""
+        """Columns on the page: those with a title and with a value in at least one row."""
         columns = [column for column in self.columns if column.title]
         return [column for column in columns if any(column.value(row) not in (None, "") for row in self.rows)]
 
     def body(self) -> list[list[Shown]]:
-        """Return what the page shows, row by row."""
+        """Return the shown cells, row by row."""
         return [[_shown(column, row) for column in self.shown] for row in self.rows]
 
     def csv(self) -> str:
-        """Return all columns with their raw values."""
+        """Return all columns with their raw values as CSV."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([column.key for column in self.columns])
@@ -71,7 +71,7 @@ class Table:
         return file.getvalue()
 
     def markdown(self) -> str:
-        """Return the shown columns."""
+        """Return the shown columns as a Markdown table."""
         heads = [column.title for column in self.shown]
         rule = ["---:" if column.number else "---" for column in self.shown]
         lines = [heads, rule, *([cell.text for cell in row] for row in self.body())]
@@ -79,7 +79,7 @@ class Table:
 
 
 def raw(value: Value) -> str:
-    """Write a value so that nothing of it is lost, the same on the page and in the CSV."""
+    """Write a raw value as text, the same for the page and the CSV; floats have six significant digits."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""The columns of the report's tables."""
+"""The tables of methods, pairs and selection rules, with their columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,6 @@ import numpy as np
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.numbers import count, gain_text, interval_text, megabytes, percent, points, score_text, seconds
 from landbridge.report.rules import RuleRow
-from landbridge.report.runs import Run
 from landbridge.report.table import Column, Table, Value
 
 
@@ -29,12 +28,12 @@ def _gain_interval(cell: Cell) -> Any:
 
 
 def cell_table(comparison: Comparison, metric: str) -> Table:
-    """Every method on every pair: score, gain, verdict and cost. ORACLE rows are apart, in `oracle_table`."""
+    """Return one row for each method and pair: score, gain, verdict and cost. `oracle_table` has the ORACLE rows."""
     return Table("cells", _cell_columns(metric), [cell for cell in comparison.cells if not cell.oracle])
 
 
 def oracle_table(comparison: Comparison, metric: str) -> Table:
-    """Rows that saw what the others cannot see, stamped."""
+    """Return the rows that used labels which the other rows cannot use, stamped ORACLE."""
     return Table("oracle", _cell_columns(metric), [cell for cell in comparison.cells if cell.oracle])
 
 
@@ -84,7 +83,7 @@ def _p(cell: Cell) -> str:
 
 
 def cost_columns() -> list[Column]:
-    """Return what a run of a cell costs, as the median over its seeds."""
+    """Return the columns for the cost of a run, as the median over the seeds of a cell."""
 
     def column(key: str, title: str, write: Callable[[float | None], str]) -> Column:
         return Column(key, title, lambda c: c.median_cost(key), lambda c: write(c.median_cost(key)))
@@ -98,7 +97,22 @@ def cost_columns() -> list[Column]:
 
 
 def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
-    """One row a method, one column a pair: for reading across, in the order of average ranks."""
+    """Return the table with one row for each method and one column for each pair, sorted by average rank.
+
+    Further columns hold the average rank, if there are ranks, and the cost of a run as the median over all pairs.
+
+    Args:
+        comparison: the cells.
+        ranks: average rank by the name of the method; methods without a rank come last.
+
+    Example:
+        Two methods on two pairs give:
+
+        | strategy | mnist → usps | usps → mnist | average rank | seconds | ... |
+        | --- | ---: | ---: | ---: | ---: | --- |
+        | dann | 93.0 [91.8, 94.2] | 81.5 [79.0, 84.0] | 1.0 | 41.2 | ... |
+        | source_only | 80.1 [78.4, 81.8] | 60.3 [57.7, 62.9] | 2.0 | 20.7 | ... |
+    """
     methods = comparison.methods
     cells = {(cell.method, cell.pair): cell for cell in comparison.cells}
 
@@ -145,7 +159,7 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
 
 
 def rule_table(rows: Sequence[RuleRow]) -> Table:
-    """How each selection rule does on each pair."""
+    """Return one row for each selection rule and pair: regret and correlation with the oracle."""
 
     def optional(value: float | None, write: Callable[[float], str]) -> str:
         return "" if value is None else write(value)
@@ -183,73 +197,4 @@ def rule_table(rows: Sequence[RuleRow]) -> Table:
             Column("pool_pick", "picked over all (seeds)", lambda r: r.pool_pick, number=False),
         ],
         rows,
-    )
-
-
-def run_table(runs: Sequence[Run]) -> Table:
-    """One row a run, so that nothing is hidden behind a mean."""
-
-    def result(run: Run, role: str, name: str) -> Value:
-        return run.record.results.get(role, {}).get(name)
-
-    def shown(role: str, name: str) -> Callable[[Run], str]:
-        return lambda run: "" if (value := result(run, role, name)) is None else percent(float(value))
-
-    return Table(
-        "runs",
-        [
-            Column("source", "source", lambda r: r.pair.source, lambda r: r.pair.source or "—", number=False),
-            Column("target", "target", lambda r: r.pair.target, number=False),
-            Column("method", "strategy", lambda r: str(r.method), number=False),
-            Column("seed", "seed", lambda r: r.seed),
-            Column("target_labels", "target labels", lambda r: str(r.record.config.get("target_labels", 0))),
-            Column(
-                "selection",
-                "selection",
-                _rule,
-                style=lambda r: "oracle" if r.record.selection.get("oracle") else "",
-                number=False,
-            ),
-            Column("epoch", "epoch", lambda r: r.record.selection.get("epoch")),
-            Column("accuracy", "accuracy", lambda r: result(r, "target", "accuracy"), shown("target", "accuracy")),
-            Column("macro_f1", "macro F1", lambda r: result(r, "target", "macro_f1"), shown("target", "macro_f1")),
-            Column("ece", "calibration error", lambda r: result(r, "target", "ece"), shown("target", "ece")),
-            Column("nll", "", lambda r: result(r, "target", "nll")),
-            Column(
-                "source_accuracy", "on source", lambda r: result(r, "source", "accuracy"), shown("source", "accuracy")
-            ),
-            Column(
-                "seconds",
-                "seconds",
-                lambda r: r.record.cost.get("seconds"),
-                lambda r: seconds(r.record.cost.get("seconds")),
-            ),
-            Column("trainable_parameters", "", lambda r: r.record.cost.get("trainable_parameters")),
-            Column("peak_memory_bytes", "", lambda r: r.record.cost.get("peak_memory_bytes")),
-            Column("git", "", lambda r: r.record.environment.get("git")),
-            Column("fingerprint", "", lambda r: r.record.fingerprint),
-            Column("folder", "folder", lambda r: str(r.folder), lambda r: "/".join(r.folder.parts[-3:]), number=False),
-        ],
-        runs,
-    )
-
-
-def _rule(run: Run) -> str:
-    name = run.record.selection.get("rule", "")
-    return "ORACLE" if run.record.selection.get("oracle") else name
-
-
-def unfinished_table(runs: Sequence[Run]) -> Table:
-    """Runs without results, and why."""
-    return Table(
-        "unfinished",
-        [
-            Column("status", "status", lambda r: r.record.status, number=False),
-            Column("pair", "pair", lambda r: str(r.pair), number=False),
-            Column("method", "strategy", lambda r: str(r.method), number=False),
-            Column("seed", "seed", lambda r: r.seed),
-            Column("reason", "reason", lambda r: (r.record.reason or "").partition("\n")[0], number=False),
-            Column("folder", "folder", lambda r: str(r.folder), lambda r: "/".join(r.folder.parts[-3:]), number=False),
-        ],
-        runs,
     )

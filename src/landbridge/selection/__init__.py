@@ -1,4 +1,4 @@
-"""Selection rules, and what the setting allows them to see."""
+"""Selection rules: they choose the epoch of a run whose model is kept."""
 
 from landbridge.selection.rule import Judge, Rule, ValidationOutputs
 from landbridge.selection.rules import Last, Oracle, SourceVal, TargetVal
@@ -14,7 +14,7 @@ from landbridge.selection.unlabelled import (
     RankMe,
 )
 
-#: Every rule, with its default settings: all that the setting allows are computed at every epoch.
+#: All rules, with their default settings. Every rule that the setting allows is computed at every epoch.
 RULES: tuple[type[Rule], ...] = (
     Last,
     SourceVal,

@@ -1,4 +1,4 @@
-"""What depends on features alone is computed once, as long as they stay what they are."""
+"""A cache for functions of features: a result is computed again only if the features have changed."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,15 +13,16 @@ R = TypeVar("R")
 
 
 def of_features(compute: Callable[Concatenate[Tensor, P], R]) -> Callable[Concatenate[Tensor, P], R]:
-    """Remember the last result of a function of features (n, d) and of other arguments that have a clear `repr`.
+    """Cache the last result of a function of features (n, d).
 
-    Behind stages that are all frozen, validation features are the same in every epoch, and in every run of a sweep
-    that shares a process. Telling that they are costs a hash of their bytes, a thousandth of a clustering.
+    All other arguments of the function must have an unambiguous `repr`. If all stages are frozen, validation features
+    are the same in every epoch, and also in every run of a sweep in the same process. The features are compared by a
+    hash of their bytes, which takes a thousandth of the time of a clustering.
     """
     last: dict[tuple[Any, ...], R] = {}
 
     @wraps(compute)
-    def remembered(features: Tensor, *args: P.args, **kwargs: P.kwargs) -> R:
+    def cached(features: Tensor, *args: P.args, **kwargs: P.kwargs) -> R:
         content = features.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         key = (digest, tuple(features.shape), str(features.dtype), repr(args), repr(kwargs))
@@ -31,4 +32,4 @@ def of_features(compute: Callable[Concatenate[Tensor, P], R]) -> Callable[Concat
             last[key] = result
         return last[key]
 
-    return remembered
+    return cached

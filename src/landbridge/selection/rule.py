@@ -1,4 +1,4 @@
-"""A selection rule: what picks the epoch to keep, from what the setting allows to be seen."""
+"""The interface of a selection rule, which scores epochs from the outputs and labels that the setting allows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -22,16 +22,16 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class ValidationOutputs:
-    """What may be seen at the end of an epoch.
+    """The outputs and labels that a rule may read at the end of an epoch.
 
     Attributes:
-        epoch: from 0 on.
-        logits: by domain (`source`, `target`), of its validation samples (n, classes).
-        features: by domain, of the same samples (n, d).
-        labels: by domain, of those samples whose labels the setting shows; -1 where it hides them (n,).
-        task: judges outputs by labels.
-        inputs: reads the target's validation samples at given positions, as floating-point tensors (m, ...).
-        predict: returns the model's logits (m, classes) of such samples.
+        epoch: number of the epoch, from 0 on.
+        logits: by domain (`source`, `target`), logits of the validation samples (n, classes).
+        features: by domain, features of the same samples (n, d).
+        labels: by domain, labels of the same samples (n,); -1 for a label that the setting hides.
+        inputs: function that returns the target's validation samples at given positions, as floating-point tensors
+            (m, ...).
+        predict: function that returns the model's logits (m, classes) for such samples.
     """
 
     epoch: int
@@ -44,7 +44,7 @@ class ValidationOutputs:
 
     @cached_property
     def finite(self) -> dict[str, bool]:
-        """Whether all outputs for a domain are finite, asked once for all rules."""
+        """By domain, whether all outputs are finite; computed once for all rules."""
         finite: dict[str, bool] = {}
         for outputs in (self.logits, self.features):
             for role, each in outputs.items():
@@ -53,26 +53,24 @@ class ValidationOutputs:
 
 
 class Rule(ABC):
-    """Scores an epoch; the epoch with the highest score is kept, the later one where scores are equal.
+    """Scores an epoch. The epoch with the highest score is kept; among equal scores, the latest epoch.
 
-    A rule is judged beside all others: every run stores every rule's score of every epoch.
+    Every run records the scores of all allowed rules at every epoch, so that rules can be compared.
     """
 
-    #: The rule's name in records and tables, equal to its file in `conf/selection/`.
+    #: The rule's name in records and tables, equal to the name of its file in `conf/selection/`.
     name: ClassVar[str]
-    #: What it looks at: `source_labels`, `target_labels`, or nothing but unlabelled outputs.
+    #: The labels that the rule reads: `source_labels`, `target_labels`; empty if it reads only unlabelled outputs.
     required_labels: ClassVar[frozenset[str]] = frozenset()
-    #: Whether it looks at labels that the setting hides. What it touches is stamped.
+    #: Whether the rule reads labels that the setting hides. Results that depend on such a rule are marked ORACLE.
     oracle: ClassVar[bool] = False
-    #: Whether it runs the model on further inputs. Such a rule is computed only where it is the configured one.
+    #: Whether the rule runs the model on further inputs. Such a rule is computed only if it is the configured one.
     predicts: ClassVar[bool] = False
-    #: Kinds of tasks whose outputs it can score; None: all.
-    tasks: ClassVar[frozenset[str] | None] = None
-    #: The fewest validation samples of a domain that it can score.
+    #: The smallest number of validation samples per domain for which the rule has a score.
     least: ClassVar[int] = 1
-    #: How it is known to fail, said where it is the configured rule; empty where nothing goes wrong by design.
+    #: A known failure of the rule. It is logged as a warning if the rule is configured; empty if there is none.
     caution: ClassVar[str] = ""
 
     @abstractmethod
     def score(self, evidence: ValidationOutputs) -> float:
-        """Score an epoch, higher is better; nan where the model's outputs are not finite."""
+        """Score an epoch; higher is better. The score is nan if outputs of the model are not finite."""

@@ -1,4 +1,4 @@
-"""The first selection rules: the last epoch, the validation score on either side, and the oracle."""
+"""Selection rules without unlabelled scores: last epoch, source and target validation accuracy, and the oracle."""
 
 import math
 from typing import ClassVar
@@ -12,24 +12,24 @@ def _score(outputs: ValidationOutputs, role: str) -> float:
 
 
 class Last(Rule):
-    """Keep the last epoch: nothing is selected."""
+    """Selects the last epoch of every run."""
 
     name: ClassVar = "last"
     least: ClassVar = 0
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """The number of the epoch."""
+        """Return the number of the epoch."""
         return float(evidence.epoch)
 
 
 class SourceVal(Rule):
-    """The task's leading metric, such as accuracy, on the source's validation split. No target sample is read."""
+    """Accuracy on the source's validation split. It does not use the target."""
 
     name: ClassVar = "source_val"
     required_labels: ClassVar = frozenset({"source_labels"})
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """For accuracy in [0, 1]; nan where an output is not finite."""
+        """Return the leading metric; nan if an output is not finite."""
         return _score(evidence, "source")
 
 
@@ -40,15 +40,15 @@ class TargetVal(Rule):
     required_labels: ClassVar = frozenset({"target_labels"})
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """For accuracy in [0, 1]; nan where an output is not finite."""
+        """Return the leading metric; nan if an output is not finite."""
         return _score(evidence, "target")
 
 
 class Oracle(Rule):
-    """The task's leading metric on all target validation labels, hidden ones included: what no honest rule can see.
+    """The task's leading metric on all target validation labels, including hidden ones. No other rule may read them.
 
-    It is computed after training, by the final evaluation, from predictions that were kept. All that it touches is
-    stamped ORACLE.
+    The final evaluation computes this accuracy after training, from stored predictions. All results that depend on
+    the oracle are marked ORACLE.
     """
 
     name: ClassVar = "oracle"
@@ -56,5 +56,5 @@ class Oracle(Rule):
     oracle: ClassVar = True
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """For accuracy in [0, 1], once the final evaluation has opened the labels."""
+        """Return the leading metric; call this only after the final evaluation has opened the labels."""
         return _score(evidence, "target")

@@ -1,4 +1,4 @@
-"""Scores of a model that need no target label. Higher is better for all of them; each has its own way to fail."""
+"""Scores of a model that need no target labels. For all scores, higher is better. Each score has a known failure."""
 
 import warnings
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from landbridge.selection.features_only import of_features
 
 
 def entropy(logits: Tensor) -> float:
-    r"""Negated mean entropy of the predictions, $-\frac1n \sum_i H(p_i)$.
+    r"""Compute the negated mean entropy of the predictions, $-\frac1n \sum_i H(p_i)$.
 
-    Best of all for a collapsed model that is sure of one class: read it beside `diversity` or the source accuracy.
+    The score is highest for a collapsed model that predicts one class with high confidence. Read it together with
+    `diversity` or the source accuracy.
 
     Args:
-        logits: of the target, (n, K).
+        logits: target logits, (n, K).
 
     Returns:
         In [-log K, 0].
@@ -28,10 +29,12 @@ def entropy(logits: Tensor) -> float:
 
 
 def diversity(logits: Tensor) -> float:
-    r"""Entropy of the mean prediction, $H(\frac1n \sum_i p_i)$. Blind to how sure each prediction is.
+    r"""Compute the entropy of the mean prediction, $H(\frac1n \sum_i p_i)$.
+
+    The score does not depend on how confident each prediction is.
 
     Args:
-        logits: of the target, (n, K).
+        logits: target logits, (n, K).
 
     Returns:
         In [0, log K].
@@ -40,10 +43,10 @@ def diversity(logits: Tensor) -> float:
 
 
 def information_maximisation(logits: Tensor) -> float:
-    r"""Diversity minus mean entropy, as pytorch-adapt scores it. Assumes near-uniform classes.
+    r"""Compute diversity minus mean entropy, as in pytorch-adapt. The score assumes classes of nearly equal size.
 
     Args:
-        logits: of the target, (n, K).
+        logits: target logits, (n, K).
 
     Returns:
         In [0, log K].
@@ -52,12 +55,12 @@ def information_maximisation(logits: Tensor) -> float:
 
 
 def bnm(logits: Tensor) -> float:
-    r"""Nuclear norm of the predictions over their number, $|P|_* / n$ (Musgrave et al., 2022), arXiv:2208.07360.
+    r"""Compute the predictions' nuclear norm over their number, $|P|_* / n$ (Musgrave et al., 2022), arXiv:2208.07360.
 
-    Prefers models that were trained for it: BNM and MCC.
+    The score prefers models that were trained for a high score, with the losses BNM or MCC.
 
     Args:
-        logits: of the target, (n, K).
+        logits: target logits, (n, K).
 
     Returns:
         In (0, 1].
@@ -67,17 +70,18 @@ def bnm(logits: Tensor) -> float:
 
 @torch.no_grad()
 def snd(logits: Tensor, temperature: float = 0.05, chunk: int = 1024) -> float:
-    r"""Soft neighbourhood density (Saito et al., 2021), arXiv:2108.10860.
+    r"""Compute the soft neighbourhood density (Saito et al., 2021), arXiv:2108.10860.
 
     $$\frac1n \sum_i H\Bigl(\operatorname{softmax}_{j \ne i}\bigl(\cos(p_i, p_j) / T\bigr)\Bigr)$$
 
-    A row's similarity to itself is left out; the authors set it to -1/T, which agrees to about 1e-12. Largest for a
-    collapsed model, whose predictions are all neighbours: never use it without `diversity`.
+    A row's similarity to itself is left out. The authors set this similarity to -1/T; both values agree to about
+    1e-12. The score is largest for a collapsed model, because all its predictions are neighbours. Never use it
+    without `diversity`.
 
     Args:
-        logits: of the target, (n, K), n >= 2.
-        temperature: T.
-        chunk: rows handled at once; memory is chunk times n.
+        logits: target logits, (n, K), n >= 2.
+        temperature: $T$.
+        chunk: number of rows that are processed at once; memory is chunk times n.
 
     Returns:
         In [0, log(n - 1)].
@@ -98,13 +102,13 @@ def snd(logits: Tensor, temperature: float = 0.05, chunk: int = 1024) -> float:
 
 
 def dev(weights: Tensor, losses: Tensor) -> float:
-    r"""Negated deep embedded validation risk (You et al., ICML 2019), arXiv:2606.04665.
+    r"""Compute the negated deep embedded validation risk (You et al., ICML 2019), arXiv:2606.04665.
 
     $$-\Bigl[\overline{w \ell} + \eta \bar w - \eta\Bigr], \qquad
     \eta = -\frac{\operatorname{cov}(w \ell, w)}{\operatorname{var}(w)}$$
 
-    The control variate $\eta$ uses moments divided by n - 1; it is 0 where the weights do not vary. Weights of a
-    sharp domain classifier make it unstable.
+    The coefficient $\eta$ of the control variate uses moments divided by n - 1. It is 0 if all weights are equal. The
+    score is unstable if the domain classifier behind the weights separates the domains well.
 
     Args:
         weights: density ratios target / source of held-out source samples, (n,), n >= 2; see `density_ratios`.
@@ -120,7 +124,7 @@ def dev(weights: Tensor, losses: Tensor) -> float:
         raise ValueError(f"dev: needs at least two held-out source samples, got {len(weights)}.")
     w, loss = (x.detach().to("cpu", torch.float64) for x in (weights, losses))
     covariance = torch.cov(torch.stack([w * loss, w]))
-    # Below this the variance of the weights is only the rounding of one constant.
+    # A variance below this limit is only the rounding error of equal weights.
     varies = covariance[1, 1] > torch.finfo(weights.dtype).eps ** 2 * w.mean() ** 2
     eta = -covariance[0, 1] / covariance[1, 1] if varies else 0.0
     return -float((w * loss).mean() + eta * w.mean() - eta)
@@ -129,15 +133,15 @@ def dev(weights: Tensor, losses: Tensor) -> float:
 @of_features
 @torch.no_grad()
 def rankme(features: Tensor) -> float:
-    r"""Effective rank of the features (Garrido et al., 2023), arXiv:2210.02885.
+    r"""Compute the effective rank of the features (Garrido et al., 2023), arXiv:2210.02885.
 
     $$\exp H\Bigl(\frac{\sigma}{\sum_i \sigma_i}\Bigr)$$
 
-    The paper adds 1e-7 to each share; here a zero share simply adds nothing. Needs many more rows than dimensions.
-    It reads features alone, and can rank models against their accuracy.
+    The paper adds 1e-7 to each share; here a share of 0 contributes 0. There should be many more rows than
+    dimensions. The score reads only features, and it can be higher for models with lower accuracy.
 
     Args:
-        features: of the target, (n, d).
+        features: target features, (n, d).
 
     Returns:
         In [1, min(n, d)].
@@ -148,21 +152,22 @@ def rankme(features: Tensor) -> float:
 
 
 def class_ami(features: Tensor, logits: Tensor, seed: int = 0) -> float:
-    """Adjusted mutual information of predictions and k-means clusters (Musgrave et al., 2022), arXiv:2208.07360.
+    """Compute the adjusted mutual information of predictions and clusters (Musgrave et al., 2022), arXiv:2208.07360.
 
-    As many clusters as classes, or as samples where these are fewer. A model that predicts one class only gets 0, the
-    level of chance, also where its features have collapsed to one cluster, for which the bare formula gives 1. It asks
-    whether predictions follow the clusters, not whether the clusters have the right names.
+    The clusters are found by k-means. Their number is the number of classes, or the number of samples if that is
+    smaller. A model that predicts only one class gets 0, the value at chance. It also gets 0 if its features have
+    collapsed to one cluster, for which the formula gives 1. The score measures whether predictions agree with the
+    clusters. It does not measure whether each cluster has the correct class.
 
     Args:
-        features: of the target, (n, d).
-        logits: of the same samples, (n, K).
-        seed: of k-means.
+        features: target features, (n, d).
+        logits: logits of the same samples, (n, K).
+        seed: seed of k-means.
 
     Returns:
         At most 1; near 0 for independent labellings.
     """
-    # Half a second, which commands that score nothing should not wait for.
+    # This import takes half a second; commands that compute no score should not wait for it.
     from sklearn.metrics import adjusted_mutual_info_score
 
     predictions = logits.argmax(dim=1).cpu().numpy()
@@ -179,28 +184,36 @@ def _clusters(features: Tensor, count: int, seed: int) -> NDArray[np.int32]:
 
     kmeans = KMeans(n_clusters=count, n_init=10, random_state=seed)  # pyright: ignore[reportArgumentType]
     with warnings.catch_warnings():
-        # Fewer distinct points than classes: a collapsed model, which the score itself punishes.
+        # The warning means fewer distinct points than clusters: the model has collapsed, and its score is low anyway.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return kmeans.fit_predict(features.detach().float().cpu().numpy())
 
 
 @torch.no_grad()
 def mixval(inputs: Tensor, predict: Callable[[Tensor], Tensor], seed: int = 0, share: float = 0.55) -> float:
-    r"""Agreement on mixed inputs, after MixVal (Hu et al., NeurIPS 2023).
+    r"""Measure how often predictions for mixed inputs agree with those for the inputs (Hu et al., NeurIPS 2023).
 
-    Each input is mixed, $\lambda x_i + (1 - \lambda) x_j$, once with another one of its predicted class (intra) and
-    once with one of another class (inter). The score is the mean over both kinds of the share of mixtures that are
-    predicted as $x_i$ was. The authors rank models by each kind and average the ranks; a mean of shares needs no
-    pool of models. Where one kind has no pair at all, as with a single predicted class, the score is 0, the worst.
+    A mixture is $\lambda x_i + (1 - \lambda) x_j$. Each input $x_i$ is mixed with two random partners $x_j$. The first
+    partner has the same predicted class as $x_i$ (intra), the second one has another predicted class (inter). A mixture
+    agrees if its predicted class is that of $x_i$. The score is the mean of two shares: the share of intra mixtures
+    that agree, and the share of inter mixtures that agree. If there is no intra pair or no inter pair, for example
+    because all predictions are equal, the score is 0, the worst value.
+
+    The authors rank several models by each share and average the ranks. The mean of the shares needs only one model.
 
     Args:
-        inputs: of the target, (n, ...), floating point.
-        predict: logits (m, K) of inputs (m, ...), in eval mode.
-        seed: of the pairing.
+        inputs: target inputs, (n, ...), floating point.
+        predict: function that returns logits (m, K) of inputs (m, ...), in eval mode.
+        seed: seed of the random partners.
         share: $\lambda$, in (0.5, 1).
 
     Returns:
         In [0, 1].
+
+    Example:
+        The inputs are -1, -1, 1, 1. The model predicts class 1 for inputs above 0.5, and class 0 otherwise. With
+        `share` 0.55, all four intra mixtures agree: they are -1, -1, 1, 1. The inter mixtures are -0.1, -0.1, 0.1,
+        0.1, and all are predicted as class 0. Two of the four agree. The score is (1 + 0.5) / 2 = 0.75.
     """
     labels = predict(inputs).argmax(dim=1).cpu()
     order = labels.argsort(stable=True)
@@ -209,7 +222,8 @@ def mixval(inputs: Tensor, predict: Callable[[Tensor], Tensor], seed: int = 0, s
     first = (counts.cumsum(0) - counts)[labels[order]]
     position = torch.arange(len(order))
     uniform = torch.rand(2, len(order), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    # Sorted by class, a class is one run: partners lie inside the run (but not oneself), or anywhere outside it.
+    # `order` sorts the samples by predicted class, so that each class is one block of positions. Intra partners are at
+    # other positions of the same block, inter partners at positions outside the block.
     inside = first + (position - first + 1 + (uniform[0] * (size - 1)).long()) % size
     outside = (first + size + (uniform[1] * (len(order) - size)).long()) % len(order)
     has_inside, has_outside = size > 1, size < len(order)

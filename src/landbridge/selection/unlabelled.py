@@ -1,4 +1,4 @@
-"""Selection rules that need no target label. Each is known to fail in its own way; its docstring says how."""
+"""Selection rules that need no target labels. Each docstring describes a known failure of the rule."""
 
 import math
 from abc import abstractmethod
@@ -15,13 +15,14 @@ from landbridge.selection.rule import Rule, ValidationOutputs
 
 
 class Unlabelled(Rule):
-    """A score of the network's outputs for the target's validation samples."""
+    """Base class of scores of the network's outputs for the target's validation samples."""
 
-    #: The most samples that it looks at, where its cost grows faster than their number; the same in every epoch.
+    #: The largest number of samples that the rule reads, for rules with a high cost per sample; None means all samples.
+    #: The chosen samples are the same in every epoch.
     most: ClassVar[int | None] = None
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """The rule's value; nan where an output is not finite."""
+        """Return the rule's value; nan if an output for the target is not finite."""
         if not evidence.finite["target"]:
             return math.nan
         logits, features = evidence.logits["target"], evidence.features["target"]
@@ -32,93 +33,112 @@ class Unlabelled(Rule):
 
     @abstractmethod
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """Score logits (n, classes) and features (n, d) of the same samples."""
+        """Compute the score from logits (n, classes) and features (n, d) of the same samples."""
 
 
 class Entropy(Unlabelled):
-    """Negated mean entropy: how sure the predictions are. A model that is sure of one class for all is the best."""
+    """Negated mean entropy: how confident the predictions are.
+
+    The score is highest for a model that predicts one class with high confidence for all samples.
+    """
 
     name: ClassVar = "entropy"
-    tasks: ClassVar = frozenset({"classification"})
-    caution: ClassVar = "it is highest for a model that is sure of one and the same class everywhere"
+    caution: ClassVar = "it is highest for a model that predicts one class with high confidence for all samples"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """In [-log K, 0]."""
+        """Return the score, in [-log K, 0]."""
         return scores.entropy(logits)
 
 
 class Diversity(Unlabelled):
-    """Entropy of the mean prediction: whether all classes occur. A model that knows nothing and says so is the best."""
+    """Entropy of the mean prediction: whether all classes occur.
+
+    The score is highest for a model that predicts uniform probabilities for all samples.
+    """
 
     name: ClassVar = "diversity"
-    tasks: ClassVar = frozenset({"classification"})
-    caution: ClassVar = "it is blind to how sure predictions are, and highest for a model that knows nothing"
+    caution: ClassVar = "it ignores confidence, and is highest for a model that predicts uniform probabilities"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """In [0, log K]."""
+        """Return the score, in [0, log K]."""
         return scores.diversity(logits)
 
 
 class InformationMaximisation(Unlabelled):
-    """Diversity minus mean entropy. Where classes are unequal, it prefers a model that makes them equal."""
+    """Diversity minus mean entropy.
+
+    If the true classes have unequal sizes, the score prefers a model that predicts classes of equal size.
+    """
 
     name: ClassVar = "im"
     tasks: ClassVar = frozenset({"classification"})
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """In [0, log K]."""
+        """Return the score, in [0, log K]."""
         return scores.information_maximisation(logits)
 
 
 class BNM(Unlabelled):
-    """Nuclear norm of the predictions, high for sure and varied ones: it prefers what was trained for that."""
+    """Nuclear norm of the predictions, high for confident and diverse predictions.
+
+    The score prefers models that were trained for confident and diverse predictions.
+    """
 
     name: ClassVar = "bnm"
     tasks: ClassVar = frozenset({"classification"})
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """In (0, 1]."""
+        """Return the score, in (0, 1]."""
         return scores.bnm(logits)
 
 
 class SND(Unlabelled):
-    """Soft neighbourhood density: how alike predictions are. Collapsed models, and hardly trained ones, are the best.
+    """Soft neighbourhood density: how similar the predictions are to each other.
+
+    The score is highest for a model that predicts one class for all samples. It is high after very little training.
 
     Args:
-        temperature: of the similarities.
+        temperature: temperature of the similarities.
     """
 
     name: ClassVar = "snd"
     tasks: ClassVar = frozenset({"classification"})
     most: ClassVar = 500
     least: ClassVar = 2
-    caution: ClassVar = "it is highest for a model that predicts one class everywhere, high for a hardly trained one"
+    caution: ClassVar = (
+        "it is highest for a model that predicts one class for all samples, and high after very little training"
+    )
 
     def __init__(self, temperature: Annotated[float, Gt(0)] = 0.05) -> None:
         self.temperature = temperature
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """In [0, log(n - 1)]."""
+        """Return the score, in [0, log(n - 1)]."""
         return scores.snd(logits, self.temperature)
 
 
 class RankMe(Unlabelled):
-    """Effective rank of the features. It never looks at predictions: noise in many dimensions is the best."""
+    """Effective rank of the features.
+
+    The score does not use predictions. It is highest for features that are noise in many dimensions.
+    """
 
     name: ClassVar = "rankme"
     most: ClassVar = 500
-    caution: ClassVar = "it never looks at predictions, and can rank models against their accuracy"
+    caution: ClassVar = "it does not use predictions, and can be higher for models with lower accuracy"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """In [1, min(n, d)]."""
+        """Return the score, in [1, min(n, d)]."""
         return scores.rankme(features)
 
 
 class ClassAMI(Unlabelled):
-    """Agreement of predictions with k-means clusters. Clusters with each other's names agree as well as right ones.
+    """Agreement of predictions with k-means clusters.
+
+    A model that predicts a wrong class for each cluster gets the same score as a correct model.
 
     Args:
-        seed: of k-means.
+        seed: seed of k-means.
     """
 
     name: ClassVar = "class_ami"
@@ -129,18 +149,19 @@ class ClassAMI(Unlabelled):
         self.seed = seed
 
     def value(self, logits: Tensor, features: Tensor) -> float:
-        """At most 1, near 0 at chance."""
+        """Return the score, at most 1 and near 0 at chance."""
         return scores.class_ami(features, logits, self.seed)
 
 
 class MixVal(Rule):
-    """Agreement of predictions on mixtures of samples. A model with one predicted class has no mixtures and gets 0.
+    """Agreement of predictions on mixtures of samples; see `scores.mixval`.
 
-    It runs the network on three times as many inputs as it looks at, 500 at most.
+    A model that predicts one class for all samples gets 0. The rule reads at most 500 samples, and it runs the network
+    on three times as many inputs.
 
     Args:
-        share: of the sample that a mixture must be predicted as.
-        seed: of the pairs.
+        share: weight of the sample whose predicted class the mixture should have.
+        seed: seed of the random pairs.
     """
 
     name: ClassVar = "mixval"
@@ -153,7 +174,7 @@ class MixVal(Rule):
         self.seed = seed
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """In [0, 1]; nan where an output is not finite."""
+        """Return the score, in [0, 1]; nan if an output for the target is not finite."""
         assert evidence.inputs is not None, "the evidence lacks inputs"
         assert evidence.predict is not None, "the evidence lacks a way to predict"
         logits = evidence.logits["target"]
@@ -163,13 +184,14 @@ class MixVal(Rule):
 
 
 class DEV(Rule):
-    """Deep embedded validation: the source's validation loss, weighted by how much like the target each sample is.
+    """Deep embedded validation: the source's validation loss, weighted by density ratios of target to source.
 
-    Half of the source's validation samples and the target's teach a domain classifier; the other half is weighted and
-    judged. Where the domains are told apart with ease, the weights of a few samples decide, and the score is noise.
+    Half of the source's validation samples, together with the target's, train a domain classifier. The risk is
+    computed on the other half, with weights from this classifier. If the domains are easy to separate, a few samples
+    have most of the weight, and the score is noise.
 
     Args:
-        seed: of the halves.
+        seed: seed of the split into halves.
     """
 
     name: ClassVar = "dev"
@@ -182,7 +204,7 @@ class DEV(Rule):
         self.seed = seed
 
     def score(self, evidence: ValidationOutputs) -> float:
-        """Negated risk, unbounded; nan where an output is not finite."""
+        """Return the negated risk, unbounded; nan if an output is not finite."""
         logits, features, labels = (each["source"] for each in (evidence.logits, evidence.features, evidence.labels))
         target = evidence.features["target"]
         if not all(evidence.finite.values()):
@@ -195,7 +217,7 @@ class DEV(Rule):
 
 
 def sample(n: int, most: int | None) -> Tensor:
-    """Return positions of at most so many of n samples, in ascending order; always the same ones."""
+    """Return positions of at most `most` of n samples, in ascending order; equal arguments give equal positions."""
     if most is None or n <= most:
         return torch.arange(n)
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values

@@ -1,4 +1,4 @@
-"""Whether transfer helped: intervals over few seeds, paired exact tests, ranks, and the verdict. Pure functions."""
+"""Statistics of transfer gains: intervals over few seeds, paired exact tests, ranks, and verdicts. Pure functions."""
 
 from landbridge.statistics.intervals import (
     Interval,

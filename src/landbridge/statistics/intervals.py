@@ -1,7 +1,7 @@
 """Confidence intervals for paired differences over few seeds, and for a share.
 
-Percentile intervals of six seeds cover about 86 % where they promise 95 %, so a verdict uses `t_interval` (or
-`studentised_bootstrap`), and `hierarchical_bootstrap` is shown beside it.
+Percentile intervals over six seeds at a nominal level of 95 % cover only about 86 %. Therefore a verdict uses
+`t_interval` (or `studentised_bootstrap`). `hierarchical_bootstrap` is shown in addition.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-_BLOCK = 2_000_000  # multinomial counts held in memory at a time, about 16 MB
+_BLOCK = 2_000_000  # number of multinomial counts in memory at a time, about 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Interval:
         low: Lower limit.
         high: Upper limit.
         level: Nominal coverage, in (0, 1).
-        method: How it was computed, in words.
+        method: Name of the method that computed the interval.
     """
 
     low: float
@@ -31,31 +31,31 @@ class Interval:
     method: str
 
     def contains(self, value: float) -> bool:
-        """Whether `value` lies inside, limits included."""
+        """Return whether `value` is inside the interval, limits included."""
         return self.low <= value <= self.high
 
 
 def as_sample(values: ArrayLike, least: int = 1, name: str = "differences") -> NDArray[np.float64]:
-    """The values as a one-dimensional array of finite floats.
+    """Return the values as a one-dimensional array of finite floats.
 
     Args:
         values: Numbers, shape (n,).
-        least: Smallest n that makes sense for the caller.
-        name: What the numbers are, for the message.
+        least: Smallest n that is valid for the caller.
+        name: Name of the numbers in error messages.
 
     Raises:
         ValueError: If there are fewer than `least` values, another shape, or a value that is not finite.
     """
     sample = np.asarray(values, dtype=float)
     if sample.ndim != 1 or sample.size < least:
-        raise ValueError(f"{name}: shape {sample.shape} is not one list of at least {least} number(s).")
+        raise ValueError(f"{name}: shape {sample.shape} is invalid; give one list of at least {least} number(s).")
     if not np.isfinite(sample).all():
-        raise ValueError(f"{name}: {sample[~np.isfinite(sample)][0]} is not a finite number.")
+        raise ValueError(f"{name}: {sample[~np.isfinite(sample)][0]} is not a finite number; all values must be.")
     return sample
 
 
 def t_interval(differences: ArrayLike, level: float = 0.95) -> Interval:
-    """Student's t interval for the mean.
+    """Compute Student's t interval for the mean.
 
     Args:
         differences: One paired difference per seed, shape (n,), n >= 2.
@@ -70,15 +70,16 @@ def t_interval(differences: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def seeds_to_exclude_zero(differences: ArrayLike, level: float = 0.95, most: int = 100) -> int | None:
-    """The smallest number of seeds whose `t_interval` excludes 0 if mean and standard deviation stay as they are.
+    """Return the smallest number of seeds whose `t_interval` excludes 0, for the given mean and standard deviation.
 
-    They will not stay exactly: with as many new seeds the odds of excluding 0 are about even, and odds of four to one
-    ask for about twice as many.
+    Mean and standard deviation are those of `differences`. New seeds will have slightly different ones. With the
+    returned number of new seeds, the probability of excluding 0 is about one half. For a probability of four fifths,
+    about twice as many seeds are needed.
 
     Args:
         differences: One paired difference per seed, shape (n,), n >= 2.
         level: Nominal coverage, in (0, 1).
-        most: The largest number to consider, at least 2.
+        most: The largest number of seeds to consider, at least 2.
 
     Returns:
         A number in [2, most], or None if `most` seeds are not enough.
@@ -94,10 +95,10 @@ def seeds_to_exclude_zero(differences: ArrayLike, level: float = 0.95, most: int
 
 
 def studentised_bootstrap(differences: ArrayLike, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Interval:
-    """Bootstrap-t interval for the mean (Efron & Tibshirani 1993, chapter 12.5).
+    """Compute the bootstrap-t interval for the mean (Efron & Tibshirani 1993, chapter 12.5).
 
-    A resample without spread has an infinite t, so that with two or three seeds the limits are infinite: so few say
-    nothing about their own spread.
+    A resample of equal values has an infinite t. With two or three seeds, such resamples are frequent and the limits
+    are infinite: so few seeds do not determine their spread.
 
     Args:
         differences: One paired difference per seed, shape (n,), n >= 2.
@@ -113,11 +114,11 @@ def studentised_bootstrap(differences: ArrayLike, level: float = 0.95, draws: in
     if np.ptp(sample) == 0:
         return Interval(centre, centre, level, method)
     resamples = np.random.default_rng(seed).choice(sample, size=(draws, sample.size))
-    # Rounding leaves a tiny spread where there is none: ask the range, which is exact.
+    # The standard error of equal values can be a tiny positive number by rounding. The range of equal values is 0.
     errors = np.where(np.ptp(resamples, axis=1) > 0, stats.sem(resamples, axis=1), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         pivots = np.nan_to_num((resamples.mean(axis=1) - centre) / errors, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    # No interpolation: between an infinite and a finite pivot it would give nan.
+    # Interpolation between an infinite and a finite pivot would give nan; "inverted_cdf" does not interpolate.
     low, high = np.quantile(pivots, [tail, 1 - tail], method="inverted_cdf") * stats.sem(sample)
     return Interval(float(centre - high), float(centre - low), level, method)
 
@@ -129,20 +130,21 @@ def hierarchical_bootstrap(
     seed: int = 0,
     shared_items: bool = False,
 ) -> Interval:
-    """Percentile interval of the mean over seeds of the mean over test items: seeds are resampled, then items.
+    """Compute the percentile interval of the mean over seeds and test items; seeds are resampled first, then items.
 
-    Drawing m items with replacement is drawing how often each *distinct* value occurs, a multinomial. Differences of
-    correctness have three values, which makes this independent of the size of the test set.
+    The mean is the mean over seeds of the mean over test items. A draw of m items with replacement is equivalent to a
+    multinomial draw of the count of each *distinct* value. Differences of correctness have three distinct values.
+    Therefore the cost does not depend on the size of the test set.
 
     Args:
-        differences: For each seed, the difference of every test item, such as correct with the source minus correct
-            without it, in {-1, 0, 1}: shape (seeds, items), or a list of arrays of unequal lengths.
+        differences: For each seed, the difference of every test item, for example correct with the source minus
+            correct without it, in {-1, 0, 1}: shape (seeds, items), or a list of arrays of unequal lengths.
         level: Nominal coverage, in (0, 1).
         draws: Number of resamples.
         seed: Seed of the resampling.
-        shared_items: Every seed was tested on the same items, in the same order. One draw of items then serves all
-            seeds of a resample, and items that are hard for every seed widen the interval. Otherwise each seed draws
-            its own items.
+        shared_items: Whether every seed was tested on the same items, in the same order. If so, one draw of items is
+            used for all seeds of a resample, and items that are hard for every seed widen the interval. Otherwise
+            the items are drawn separately for each seed.
 
     Raises:
         ValueError: If there is no seed, a seed without items, unequal lengths with `shared_items`, or `level` is out of
@@ -151,11 +153,13 @@ def hierarchical_bootstrap(
     tail, generator = _tail(level), np.random.default_rng(seed)
     samples = [as_sample(items, name=f"differences of seed {i}") for i, items in enumerate(differences)]
     if not samples:
-        raise ValueError("differences: no seed was given; at least one is needed.")
+        raise ValueError("differences: there is no seed; give the differences of at least one seed.")
     chosen = generator.integers(len(samples), size=(draws, len(samples)))
     if shared_items:
         if len({sample.size for sample in samples}) > 1:
-            raise ValueError("differences: seeds with unequal numbers of items cannot share their items.")
+            raise ValueError(
+                "differences: seeds with unequal numbers of items cannot share their items; set shared_items=False."
+            )
         means = np.take_along_axis(_resampled_means(np.array(samples), draws, generator), chosen, axis=1)
     else:
         means = np.empty(chosen.shape)
@@ -167,7 +171,7 @@ def hierarchical_bootstrap(
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval for a share (Wilson 1927).
+    """Compute Wilson's score interval for a share (Wilson 1927).
 
     Args:
         successes: Number of successes, 0 to n.
@@ -179,19 +183,22 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """
     _tail(level)
     if not 0 <= successes <= n or n < 1:
-        raise ValueError(f"successes: {successes} of {n} is not a share; 0 <= successes <= n and n >= 1 are needed.")
+        raise ValueError(f"successes: {successes} of {n} is invalid; 0 <= successes <= n and n >= 1 are needed.")
     limits = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
     return Interval(float(limits.low), float(limits.high), level, "Wilson score")
 
 
 def _tail(level: float) -> float:
     if not 0 < level < 1:
-        raise ValueError(f"level: {level} is not a confidence level between 0 and 1.")
+        raise ValueError(f"level: {level} is not a confidence level; give a number between 0 and 1.")
     return (1 - level) / 2
 
 
 def _resampled_means(rows: NDArray[np.float64], draws: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Means, shape (draws, rows), of `rows` (rows, items) under resampled items, the same ones for every row."""
+    """Return the means of `rows` (rows, items) over resampled items, shape (draws, rows).
+
+    Each draw uses the same items for all rows.
+    """
     items = rows.shape[1]
     distinct, counts = np.unique(rows, axis=1, return_counts=True)
     means = np.empty((draws, len(rows)))

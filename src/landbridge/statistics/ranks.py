@@ -1,4 +1,4 @@
-"""Several methods over several data sets by their ranks: Friedman's test and Nemenyi's comparison of all pairs.
+"""Comparison of several methods over several data sets by their ranks: Friedman's test and Nemenyi's test.
 
 Follows Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7 (2006).
 """
@@ -12,11 +12,11 @@ from scipy import stats
 
 @dataclass(frozen=True, slots=True)
 class Friedman:
-    """Friedman's test.
+    """Result of Friedman's test.
 
     Attributes:
         statistic: Chi-square with k - 1 degrees of freedom, corrected for ties.
-        p: Its p, an approximation that is rough below about ten data sets.
+        p: The p of the statistic. It is only a rough approximation for fewer than about ten data sets.
     """
 
     statistic: float
@@ -24,7 +24,7 @@ class Friedman:
 
 
 def average_ranks(scores: ArrayLike) -> NDArray[np.float64]:
-    """Average rank of every method; 1 is the best, and tied methods share the mean of their ranks.
+    """Return the average rank of every method; 1 is the best, and tied methods get the mean of their ranks.
 
     Args:
         scores: Shape (N data sets, k methods), higher is better.
@@ -39,7 +39,7 @@ def average_ranks(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def friedman_test(scores: ArrayLike) -> Friedman:
-    """Friedman's test of "all methods are equal" (Friedman 1937).
+    """Test the hypothesis that all methods are equal, by Friedman's test (Friedman 1937).
 
     Args:
         scores: Shape (N data sets, k methods), k >= 3, higher is better.
@@ -49,13 +49,15 @@ def friedman_test(scores: ArrayLike) -> Friedman:
     """
     table = _table(scores, least=3)
     if (np.ptp(table, axis=1) == 0).all():
-        return Friedman(0.0, 1.0)  # scipy divides by zero when every data set is one tie
+        return Friedman(0.0, 1.0)  # scipy divides by zero if all methods tie on every data set
     result = stats.friedmanchisquare(*table.T)
     return Friedman(float(result.statistic), float(result.pvalue))
 
 
 def nemenyi_critical_difference(methods: int, datasets: int, level: float = 0.05) -> float:
-    """Difference of average ranks from which two methods differ, `q sqrt(k (k + 1) / 6 N)` (Demšar, section 3.2.2).
+    """Return the critical difference of average ranks, `q sqrt(k (k + 1) / 6 N)` (Demšar, section 3.2.2).
+
+    Two methods differ significantly if their average ranks differ by at least this value.
 
     Args:
         methods: Number of methods k, at least 2.
@@ -67,13 +69,14 @@ def nemenyi_critical_difference(methods: int, datasets: int, level: float = 0.05
     """
     if methods < 2 or datasets < 1 or not 0 < level < 1:
         raise ValueError(
-            f"methods, datasets, level: {methods}, {datasets}, {level}; at least 2, at least 1 and (0, 1) are needed."
+            f"methods, datasets, level: {methods}, {datasets}, {level} is invalid; methods >= 2, datasets >= 1 and "
+            "0 < level < 1 are needed."
         )
     return float(stats.studentized_range.ppf(1 - level, methods, np.inf) * _range_scale(methods, datasets))
 
 
 def nemenyi_p_values(scores: ArrayLike) -> NDArray[np.float64]:
-    """Nemenyi's p for every pair of methods, already corrected for the number of pairs (Nemenyi 1963).
+    """Return Nemenyi's p for every pair of methods, corrected for the number of pairs (Nemenyi 1963).
 
     Args:
         scores: Shape (N data sets, k methods), k >= 2, higher is better.
@@ -95,14 +98,16 @@ def nemenyi_p_values(scores: ArrayLike) -> NDArray[np.float64]:
 
 
 def _range_scale(methods: int, datasets: int) -> float:
-    """Standard error of an average rank, in the unit of the studentised range."""
+    """Return the standard error of an average rank, in the unit of the studentised range."""
     return (methods * (methods + 1) / (12 * datasets)) ** 0.5
 
 
 def _table(scores: ArrayLike, least: int = 2) -> NDArray[np.float64]:
     table = np.asarray(scores, dtype=float)
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < least:
-        raise ValueError(f"scores: shape {table.shape} is not (data sets, methods) with at least {least} methods.")
+        raise ValueError(
+            f"scores: shape {table.shape} is invalid; (data sets, methods) with at least {least} methods is needed."
+        )
     if not np.isfinite(table).all():
-        raise ValueError(f"scores: {table[~np.isfinite(table)][0]} is not a finite number.")
+        raise ValueError(f"scores: {table[~np.isfinite(table)][0]} is not a finite number; all scores must be.")
     return table

@@ -1,4 +1,4 @@
-"""The verdict per source-target pair: the source helps, harms (negative transfer), or the runs leave it undecided."""
+"""The verdict per source-target pair: the source helps, the source harms (negative transfer), or undecided."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Pair = TypeVar("Pair", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a method may spend on its tuning: random trials, and training steps in each."""
+    """Tuning budget of a method: the number of random trials, and the number of training steps of each trial."""
 
     trials: int
     steps: int
@@ -24,20 +24,20 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the paired runs of one source-target pair say.
+    """Verdict on one source-target pair from its paired runs.
 
     Attributes:
-        reference: What the gain is over, such as `scratch` or `source_only`.
+        reference: Method that the gain is measured against, for example `scratch` or `source_only`.
         seeds: Number of paired seeds.
-        gain: Mean gain over the seeds, in the unit of the gains; positive helps.
+        gain: Mean gain over the seeds, in the unit of the gains; a positive gain means that the source helps.
         interval: Interval of the mean gain; None with one seed.
         p: Two-sided sign-flip p.
-        adjusted_p: The same after Holm's correction over `pairs`.
-        pairs: Number of declared pairs that were corrected for.
-        too_few_seeds: No outcome of so few seeds could have been significant.
-        budget_mismatch: Method and reference were tuned with unequal budgets; None if either budget is not stated.
+        adjusted_p: The p after Holm's correction over `pairs`.
+        pairs: Number of declared pairs that the p was corrected for.
+        too_few_seeds: Whether no outcome with this number of seeds could be significant.
+        budget_mismatch: Whether method and reference had unequal tuning budgets; None if one budget is not given.
         verdict: `helps`, `harms` or `undecided`.
-        reason: Why, in words.
+        reason: Text that explains the verdict.
     """
 
     reference: str
@@ -65,8 +65,8 @@ def judge(
 ) -> Judgement:
     """Judge one source-target pair; see `judge_all`.
 
-    The p is corrected as if it were the smallest of `pairs`, which is strict: where the other pairs are known, use
-    `judge_all`.
+    The p is corrected as if it were the smallest of `pairs` p values. This is strict. If runs of the other pairs
+    exist, use `judge_all`.
     """
     return judge_all(
         {"this pair": gains},
@@ -91,38 +91,45 @@ def judge_all(
 ) -> dict[Pair, Judgement]:
     """Judge every declared source-target pair of one method against one reference.
 
-    A pair `helps` or `harms` only if two things agree: the interval of its mean gain excludes 0, **and** its sign-flip
-    p, after Holm's correction over all declared pairs, is at most 1 - level. The interval says how large the gain is,
-    but leans on normal gains and is wrong once in twenty for every pair. The p asks only that a gain without effect is
-    as likely to carry either sign, and keeps the chance of *any* false verdict at or below 1 - level. Everything else
-    is `undecided`, with the reason.
+    The verdict is `helps` or `harms` only if two conditions hold: the interval of the mean gain excludes 0, **and** the
+    sign-flip p, after Holm's correction over all declared pairs, is at most 1 - level. Otherwise the verdict is
+    `undecided`, with a reason.
+
+    The interval shows how large the gain is. It assumes normally distributed gains, and at level 0.95 it is wrong for
+    one pair in twenty. The p only assumes that without an effect both signs of a gain are equally likely. It keeps the
+    probability of *any* false verdict at or below 1 - level.
 
     Args:
         gains: For each pair, score minus the reference's score per paired seed, shape (n,), n >= 1; higher is better.
-        reference: What the gain is over: `scratch`, `target_only`, `source_only` or a strategy's name.
-        pairs: Number of declared pairs, if some of them have no runs yet: those count as p = 1. Default: all are given.
+        reference: Method that the gain is measured against: `scratch`, `target_only`, `source_only` or a strategy's
+            name.
+        pairs: Number of declared pairs, including pairs without runs, which count as p = 1. None means that all
+            declared pairs are in `gains`.
         level: Confidence level of interval and verdict, in (0, 1).
         interval: `t_interval` or `studentised_bootstrap`; percentile intervals are too narrow below 20 seeds.
-        budget: What the method spent on tuning.
-        reference_budget: What the reference spent on tuning. Inequality is flagged, and changes no verdict.
+        budget: Tuning budget of the method.
+        reference_budget: Tuning budget of the reference. Unequal budgets are flagged, but do not change the verdict.
 
     Raises:
         ValueError: If a pair has no gains or one that is not finite, `pairs` is smaller than the number of pairs given,
             or `level` is out of range.
     """
     if not 0 < level < 1:
-        raise ValueError(f"level: {level} is not a confidence level between 0 and 1.")
+        raise ValueError(f"level: {level} is not a confidence level; give a number between 0 and 1.")
     samples = {pair: as_sample(values, name=f"gains of {pair}") for pair, values in gains.items()}
     declared = len(samples) if pairs is None else pairs
     if declared < len(samples):
-        raise ValueError(f"pairs: {declared} declared, but gains of {len(samples)} were given.")
+        raise ValueError(
+            f"pairs: {declared} declared, but gains of {len(samples)} were given; declare at least {len(samples)}."
+        )
     p_values = np.ones(declared)
     p_values[: len(samples)] = [sign_flip_test(sample) for sample in samples.values()]
     adjusted = holm(p_values)
     judgements = {}
     for i, (pair, sample) in enumerate(samples.items()):
         limits = interval(sample, level=level) if sample.size > 1 else None
-        # With unequal numbers of seeds, Holm's step depends on the other pairs: ask what the best case would give.
+        # With unequal numbers of seeds, Holm's factor for this pair depends on the p of the other pairs. Therefore
+        # adjust the smallest possible p of this pair together with the actual p of the others.
         best_case = p_values.copy()
         best_case[i] = smallest_possible_p(sample.size)
         too_few_seeds = bool(holm(best_case)[i] > 1 - level)

@@ -1,1 +1,1 @@
-"""Sweeps: many runs, each in a process of its own, that survive whatever ends them."""
+"""Sweeps of many runs: each run has its own process, and an interrupted sweep can go on later."""

@@ -1,4 +1,4 @@
-"""The grid of all values: what `-m` sweeps over."""
+"""The grid of jobs that `-m` runs: every combination of the listed values."""
 
 import itertools
 import logging
@@ -24,21 +24,21 @@ def sweep(
     arguments: Sequence[str],
     distinct: Sequence[str],
 ) -> Sequence[JobReturn]:
-    """Launch every job of the grid, all in one batch, and leave with 1 if any has failed.
+    """Launch every job of the grid in one batch, and exit with code 1 if a job has failed.
 
     Args:
-        loader: knows the options of config groups, for globs.
+        loader: lists the options of config groups; `glob(...)` needs it.
         launcher: runs the jobs.
-        params: axes of an experiment file; in words as they are typed, without Hydra's `++`.
-        arguments: of the command line. They replace axes of the same name.
-        distinct: names of axes; jobs in which they have the same value are left out.
+        params: axes of an experiment file, by name. They are written as on the command line, without Hydra's `++`.
+        arguments: overrides of the command line. They replace axes of the same name.
+        distinct: names of axes. Jobs that have the same value on all of these axes are left out.
     """
     _, *typed = as_additions(["-m", *(f"{name}={values}" for name, values in params.items())])
     parsed = OverridesParser.create(config_loader=loader).parse_overrides([*typed, *arguments])
     jobs = grid(parsed)
     kept = [job for job in jobs if not _alike(job, distinct)]
     if dropped := len(jobs) - len(kept):
-        log.info("%d of %d jobs left out: %s are the same there", dropped, len(jobs), " and ".join(distinct))
+        log.info("left out %d of %d jobs, where %s are equal", dropped, len(jobs), " and ".join(distinct))
     results = launcher.launch(kept, initial_job_idx=0) if kept else []
     if any(result.status != JobStatus.COMPLETED for result in results):
         sys.exit(1)
@@ -46,7 +46,12 @@ def sweep(
 
 
 def grid(overrides: Sequence[Override]) -> list[list[str]]:
-    """Return the overrides of every job: one value of each axis, the last axis varying fastest."""
+    """Return the overrides of every job: one value of each axis, where the last axis varies fastest.
+
+    Example:
+        `seed=1,2 name=x lr=0.1,0.2` gives four jobs. The first two are `[seed=1, name=x, lr=0.1]` and
+        `[seed=1, name=x, lr=0.2]`.
+    """
     axes: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()
@@ -56,7 +61,7 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise LandbridgeError(
-                f"{override.input_line}: an interval has no end of values; list some, or take a range"
+                f"{override.input_line}: an interval has infinitely many values; list the values, or use range(...)"
             )
     return [list(job) for job in itertools.product(*axes.values())]
 

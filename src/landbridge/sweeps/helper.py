@@ -1,4 +1,4 @@
-"""The sweep's end of the helper process: start it, talk with it, end it."""
+"""The sweep's connection to its helper process: start the helper, send commands, read answers, end the helper."""
 
 import json
 import os
@@ -14,31 +14,31 @@ from typing import Any
 
 from landbridge.sweeps.slots import THREADS
 
-# What a process of a distributed run leaves in its environment would make a job believe it were one of its ranks.
+# A distributed run sets these variables. A job that inherited them would start as one of the ranks of that run.
 RANKS = ("LOCAL_RANK", "GLOBAL_RANK", "RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PL_GLOBAL_SEED")
 
 
 class HelperGoneError(Exception):
-    """The helper has ended, and nobody watches its jobs."""
+    """The helper process has ended, so its jobs are no longer watched."""
 
 
 class Helper:
     """A running helper process.
 
     Args:
-        lock: file descriptor that the helper and every job hold open.
-        warm: whether jobs are forked where that is safe.
+        lock: file descriptor of the folder's lock. The helper and every job keep it open.
+        warm: whether the helper forks jobs where forking is safe.
     """
 
     def __init__(self, lock: int, warm: bool) -> None:
         command = [sys.executable, "-m", "landbridge.sweeps.server", str(lock), "warm" if warm else "cold"]
         self.process = subprocess.Popen(
             command,
-            # One thread: a pool of them would not survive a fork.
+            # One thread: the threads of a thread pool would be missing in a forked process.
             env=job_environment({}) | dict.fromkeys(THREADS, "1") | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Ctrl-C is for the sweep, which stops its jobs in order.
+            # In a session of its own, the helper does not receive Ctrl-C. Only the sweep does, and it stops the jobs.
             start_new_session=True,
             pass_fds=[lock],
         )
@@ -48,19 +48,22 @@ class Helper:
         self._answers: list[dict[str, Any]] = []
 
     def identities(self, configs: Sequence[dict[str, Any]]) -> list[tuple[str | None, str | None]]:
-        """Return the identity of each configuration, or its faults."""
+        """Return a pair for each configuration: (identity, None), or (None, faults) if the configuration has faults."""
         self._send(do="identify", configs=configs)
         while True:
             if "identities" in (answer := self._next(None) or {}):
                 return [(identity, faults) for identity, faults in answer["identities"]]
 
     def start(self, job: str, arguments: Sequence[str], environment: dict[str, str], log: str) -> None:
-        """Start a job."""
+        """Send the command that starts a job."""
         self.idle = False
         self._send(do="start", job=job, arguments=arguments, environment=environment, log=log)
 
     def ended(self, seconds: float) -> tuple[str, int] | None:
-        """Wait for a job to end; return its name and exit code (negative: the signal that killed it), or None.
+        """Wait until a job ends, but no longer than a number of seconds.
+
+        Returns:
+            The job's name and exit code (negative: the signal that killed it), or None if no job has ended.
 
         Raises:
             HelperGoneError: the helper has ended.
@@ -75,7 +78,7 @@ class Helper:
         return None
 
     def stop(self) -> None:
-        """Stop all jobs, politely at first."""
+        """Stop all jobs: first with SIGTERM, then with SIGKILL."""
         if self.idle:
             return
         with suppress(HelperGoneError):
@@ -84,10 +87,10 @@ class Helper:
                 pass
 
     def close(self) -> None:
-        """End the helper; jobs that still run are stopped."""
+        """End the helper, and stop the jobs that still run."""
         assert self.process.stdin is not None
         if self.idle:
-            self.process.kill()  # its imports need not be waited for
+            self.process.kill()  # no job has started, so the helper's imports need not finish
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
@@ -95,7 +98,7 @@ class Helper:
             self.process.stdout.close()
 
     def bury(self) -> None:
-        """After the helper's end: kill the jobs that it has left behind, and wait until they are gone."""
+        """Kill the jobs that still run after the helper was killed, and wait until they have ended."""
         self.close()
         for pid in self.pids.values():
             with suppress(ProcessLookupError):
@@ -112,7 +115,7 @@ class Helper:
             raise HelperGoneError from error
 
     def _next(self, deadline: float | None) -> dict[str, Any] | None:
-        """Return the next answer, or None where none has come by then."""
+        """Return the next answer, or None if no answer arrives before the deadline."""
         assert self.process.stdout is not None
         stdout = self.process.stdout.fileno()
         while not self._answers:
@@ -128,9 +131,9 @@ class Helper:
 
 
 def job_environment(slot: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a job in a slot: the sweep's own, without traces of distributed runs.
+    """Return the environment of a job: that of the sweep, without variables of distributed runs, and that of the slot.
 
-    What this process can import, a job can: it gets the same module path.
+    The module search path is that of this process, so that a job can import the same modules.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
     return inherited | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)} | slot

@@ -1,4 +1,4 @@
-"""What makes two jobs one and the same, told from their configurations, before any data is read."""
+"""The identity of a job: a hash of its configuration. Jobs with the same identity give the same result."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from landbridge.run.prepare import strategy_class, streams_of
 
 
 def identity(config: dict[str, Any]) -> str:
-    """Check a configuration, and hash what determines the result of its run.
+    """Check a configuration, and return a hash of what determines the result of its run.
 
-    Data and weights are not opened: where they lie stands for what is in them. The run itself then compares the real
-    fingerprint.
+    Data and weights are not read: in the hash, their paths replace their contents. The run itself compares the
+    fingerprint of the contents later.
 
     Args:
-        config: resolved; `???` stands for a missing value.
+        config: resolved configuration; a missing value is `???`.
 
     Raises:
         LandbridgeError: the configuration has faults.
@@ -37,12 +37,12 @@ def identity(config: dict[str, Any]) -> str:
 
 
 def identities(configs: Sequence[dict[str, Any]]) -> list[tuple[str | None, str | None]]:
-    """Return the identity of each configuration, or the faults that it has."""
+    """Return a pair for each configuration: (identity, None), or (None, faults) if the configuration has faults."""
 
-    def told(config: dict[str, Any]) -> tuple[str | None, str | None]:
+    def checked(config: dict[str, Any]) -> tuple[str | None, str | None]:
         try:
             return identity(config), None
         except LandbridgeError as error:
             return None, str(error)
 
-    return [told(config) for config in configs]
+    return [checked(config) for config in configs]

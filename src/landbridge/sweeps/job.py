@@ -12,9 +12,9 @@ from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record
 
 LOG = "console.log"
-#: What an interrupted or failed attempt has printed.
+#: The log of the previous attempt, which was interrupted or failed.
 BEFORE = "console.before.log"
-#: Hydra's own settings that concern the sweep and not its jobs.
+#: Hydra's own settings that apply to the sweep and not to its jobs.
 OF_THE_SWEEP = ("launcher", "sweeper", "sweep", "mode", "run")
 
 State = Literal["new", "killed", "done", "failed", "unreadable"]
@@ -25,14 +25,14 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        number: in the order of the sweeper.
-        overrides: of this job, as the sweeper gave them.
-        composed: its configuration with Hydra's part.
-        config: its configuration, resolved.
-        faults: why it cannot run.
-        folder: where it runs. Its name tells what the job is, so the same job has the same folder in every sweep.
-        code: its exit code, once it has run; negative is the signal that killed it.
-        seconds: that it took.
+        number: number of the job, in the order of the sweeper.
+        overrides: overrides of this job, as the sweeper passed them.
+        composed: the job's configuration with the `hydra` node.
+        config: the job's configuration without the `hydra` node, resolved.
+        faults: why the job cannot run; None if it can.
+        folder: where the job runs. The name comes from the job's identity: a job has the same folder in every sweep.
+        code: exit code of a job that has ended; a negative code is the signal that killed it.
+        seconds: how long the job took.
     """
 
     number: int
@@ -45,15 +45,15 @@ class Job:
     seconds: float = 0.0
 
     def record(self) -> Record | None:
-        """Return what the job has left behind, if it has left anything.
+        """Return the record in the job's folder, or None if there is none.
 
         Raises:
-            LandbridgeError: it cannot be read.
+            LandbridgeError: the record cannot be read.
         """
         return Record.read(self.folder) if (self.folder / RECORD).exists() else None
 
     def state(self) -> State:
-        """Say how far the job is, read from its folder."""
+        """Return the state of the job, as its folder shows it."""
         try:
             record = self.record()
         except LandbridgeError:
@@ -61,12 +61,12 @@ class Job:
         if record is None:
             return "new"
         if record.status == "failed":
-            # Whoever was stopped from outside has not failed.
+            # A job that was stopped from outside has not failed.
             return "killed" if (record.reason or "").startswith("interrupted") else "failed"
         return "done" if record.status == "done" else "killed"
 
     def reason(self) -> str:
-        """Say in a line why the job is not done."""
+        """Return in one line why the job is not done."""
         if self.faults:
             return self.faults
         try:
@@ -74,7 +74,7 @@ class Job:
         except LandbridgeError as error:
             return f"{error}; delete the file to run the job again"
         if self.code is not None and self.code < 0:
-            return f"killed by signal {-self.code}" + (", as by the system when memory is short" * (self.code == -9))
+            return f"killed by signal {-self.code}" + (" (as the system does when memory is short)" * (self.code == -9))
         if record and record.reason:
             return record.reason.removeprefix("LandbridgeError: ")
         lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
@@ -82,7 +82,7 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """The file with all that the job prints."""
+        """The file with the output of the job."""
         return self.folder / LOG
 
     @property
@@ -91,7 +91,7 @@ class Job:
         return as_typed(self.overrides)
 
     def prepare(self) -> bool:
-        """Make the job's folder, with an earlier log put aside; say whether that was possible."""
+        """Make the job's folder, rename an earlier log, and return whether this succeeded. If not, set `faults`."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self.log.exists():
@@ -101,13 +101,13 @@ class Job:
         return not self.faults
 
     def found(self) -> str:
-        """Say in a few words what the job has found."""
+        """Return the result of the job in a few words."""
         record = self.record()
         result = record.results.get("target", {}) if record else {}
         return f"target accuracy {result['accuracy']:.3f}" if "accuracy" in result else ""
 
     def command(self) -> list[str]:
-        """Return the arguments of the plain command that runs this job alone."""
+        """Return the command-line arguments of a single run that does this job."""
         assert self.composed is not None
         hydra = self.composed.hydra
         flags = []
@@ -127,6 +127,10 @@ def _of_the_sweep(override: str) -> bool:
 
 
 def varying(jobs: Sequence[Job]) -> dict[int, str]:
-    """Return for each job's number the overrides in which it differs from the others; of a single job, all."""
+    """Return, by job number, the overrides in which a job differs from the others; for a single job, all overrides.
+
+    Example:
+        Job 0 with `seed=1 strategy=dann` and job 1 with `seed=2 strategy=dann` give `{0: "seed=1", 1: "seed=2"}`.
+    """
     common = set.intersection(*({*job.typed} for job in jobs)) if len(jobs) > 1 else set()
     return {job.number: " ".join(each for each in job.typed if each not in common) or "(all)" for job in jobs}

@@ -1,4 +1,4 @@
-"""One sweep at a time in a folder."""
+"""A lock that allows one sweep at a time in a folder."""
 
 import fcntl
 import os
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from landbridge.errors import LandbridgeError
 
-#: Seconds that the jobs of a killed sweep may take to end.
+#: Seconds to wait until the jobs of a killed sweep have ended.
 PATIENCE = 20.0
 
 
 def lock(folder: Path) -> int:
-    """Lock a sweep's folder, and return the file descriptor that holds the lock.
+    """Lock a folder, and return the file descriptor that holds the lock.
 
-    The lock lasts for as long as any process holds the descriptor open: the sweep, its helper, a job. So a new sweep
-    cannot start in a folder where a job of an old one still writes.
+    The lock is released when no process has the descriptor open any more. The sweep, its helper and its jobs keep it
+    open. So a new sweep cannot start in a folder while a job of an earlier sweep still writes there.
 
     Raises:
         LandbridgeError: another sweep runs there, or the folder cannot be used.
@@ -35,7 +35,8 @@ def lock(folder: Path) -> int:
             if _lives(owner) or time.monotonic() > deadline:
                 os.close(descriptor)
                 raise LandbridgeError(
-                    f"another sweep runs in {folder} (process {owner}): wait for it, or set another hydra.sweep.dir"
+                    f"another sweep runs in {folder} (process {owner}): "
+                    "wait until it ends, or set another hydra.sweep.dir"
                 ) from None
             time.sleep(0.1)
     os.ftruncate(descriptor, 0)

@@ -1,4 +1,4 @@
-"""What a user may set of a sweep, as `hydra.launcher.x=...`."""
+"""The settings of a sweep, which a user sets as `hydra.launcher.x=...`."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ class Options:
     """Settings of the launcher.
 
     Attributes:
-        n_jobs: how many jobs run at the same time.
-        threads: of each process of a job; None divides the cores among the jobs.
-        gpus_per_job: how many of the visible GPUs each job has to itself; 0 leaves all of them to all.
-        retry_failed: whether jobs that failed in an earlier call run again.
-        dry_run: whether to compose and check all jobs, print their table, and start none.
-        warm: whether jobs are forked from a process that has imported everything already.
+        n_jobs: number of jobs that run at the same time.
+        threads: threads of each process of a job; None divides the cores among the jobs.
+        gpus_per_job: number of visible GPUs that each job has for itself; with 0, every job sees all GPUs.
+        retry_failed: whether jobs that have failed before run again.
+        dry_run: whether to compose and check all jobs, print a table of them, and start none.
+        warm: whether jobs are forked from a helper process that has already imported all modules.
     """
 
     n_jobs: int = 1
@@ -29,4 +29,4 @@ class Options:
         for name, least in (("n_jobs", 1), ("threads", 1), ("gpus_per_job", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise LandbridgeError(f"hydra.launcher.{name}={value}: at least {least}")
+                raise LandbridgeError(f"hydra.launcher.{name}={value}: the value must be at least {least}")

@@ -1,4 +1,4 @@
-"""From the sweeper's overrides to jobs: every one composed and checked before the first starts."""
+"""The plan of a sweep: all jobs are composed and checked before the first one starts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +18,17 @@ from landbridge.sweeps.pool import Pool
 def plan(
     loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]], first: int, pool: Pool
 ) -> list[Job]:
-    """Compose and check all jobs, and give each its folder.
+    """Compose and check all jobs, and set the folder of each job.
 
     Args:
-        loader: of the configuration.
+        loader: composes the configurations.
         master: the sweep's own configuration.
-        overrides: of each job.
+        overrides: the overrides of each job.
         first: the number of the first job.
-        pool: whose helper does the checking.
+        pool: its helper process checks the configurations.
 
     Raises:
-        LandbridgeError: jobs have faults. The message names all of them.
+        LandbridgeError: jobs have faults. The message lists all faults.
     """
     jobs = [_compose(loader, master, list(each), first + place) for place, each in enumerate(overrides)]
     sound = [job for job in jobs if not job.faults]
@@ -42,7 +42,11 @@ def plan(
 
 
 def once(jobs: Sequence[Job]) -> dict[int, Job]:
-    """Return for each job's number the job that stands for it: the first in the same folder, often itself."""
+    """Return, for each job's number, the job that runs for it: the first job with the same folder.
+
+    Example:
+        Jobs 0 and 1 have the same folder, and job 2 has another. The result is `{0: job 0, 1: job 0, 2: job 2}`.
+    """
     first: dict[Path, Job] = {}
     return {job.number: first.setdefault(job.folder, job) for job in jobs}
 
@@ -54,7 +58,7 @@ def _compose(loader: ConfigLoader, master: DictConfig, overrides: list[str], num
         job.composed = loader.load_sweep_config(master, overrides)
         with read_write(job.composed.hydra), open_dict(job.composed.hydra):
             job.composed.hydra.job.num = number
-        HydraConfig.instance().set_config(job.composed)  # interpolations may name Hydra's values
+        HydraConfig.instance().set_config(job.composed)  # interpolations may refer to Hydra's values
         config: Any = OmegaConf.to_container(task_config(job.composed), resolve=True)
         job.config = config
     except (HydraException, OmegaConfBaseException) as error:
@@ -65,7 +69,7 @@ def _compose(loader: ConfigLoader, master: DictConfig, overrides: list[str], num
 
 
 def task_config(composed: DictConfig) -> DictConfig:
-    """Return a composed configuration without Hydra's part."""
+    """Return a composed configuration without the `hydra` node."""
     cfg = composed.copy()
     with read_write(cfg), open_dict(cfg):
         del cfg["hydra"]
@@ -73,7 +77,7 @@ def task_config(composed: DictConfig) -> DictConfig:
 
 
 def _folder(job: Job, identity: str) -> Path:
-    """Return the job's folder: the sweep's, and in it what `hydra.sweep.subdir` says, by default the identity."""
+    """Return the job's folder. It is `hydra.sweep.subdir`, by default the identity, in the folder of the sweep."""
     composed = cast(DictConfig, job.composed)
     with read_write(composed.hydra), open_dict(composed.hydra):
         composed.hydra.job.id = identity
@@ -81,7 +85,7 @@ def _folder(job: Job, identity: str) -> Path:
 
 
 def _faults(jobs: Sequence[Job]) -> str:
-    """Tell all faults, each once, with the jobs that have it."""
+    """Return a message that lists each fault once, with the jobs that have it."""
     names, having = varying(jobs), {}
     for job in jobs:
         if job.faults:

@@ -1,4 +1,4 @@
-"""A pool of slots in which jobs run, each in a process of its own."""
+"""A pool that runs jobs in slots, each job in its own process."""
 
 import logging
 import os
@@ -20,13 +20,13 @@ from landbridge.sweeps.view import View
 
 log = logging.getLogger(__name__)
 
-#: How many helpers a pool uses up before it gives up.
+#: Number of helper processes that a pool starts. When the last one is killed, the sweep ends with an error.
 HELPERS = 5
 
 
 @dataclass(frozen=True)
 class Running:
-    """A job that runs, the environment of its slot, and when it began."""
+    """A running job, the environment of its slot, and its start time."""
 
     job: Job
     slot: dict[str, str]
@@ -34,11 +34,13 @@ class Running:
 
 
 class Pool:
-    """Runs jobs, as many at a time as there are slots. It locks its folder and keeps one helper until it is closed.
+    """Runs jobs, at most as many at the same time as there are slots.
+
+    Until it is closed, the pool locks its folder and keeps a helper process.
 
     Args:
-        folder: of the sweep.
-        options: of the launcher.
+        folder: folder of the sweep.
+        options: settings of the launcher.
 
     Raises:
         LandbridgeError: another sweep runs in the folder, or there are too few GPUs.
@@ -53,18 +55,18 @@ class Pool:
         self.close = weakref.finalize(self, _close, self.helper, self.lock)
 
     def identities(self, configs: Sequence[dict[str, Any]]) -> list[tuple[str | None, str | None]]:
-        """Return the identity of each configuration, or its faults."""
+        """Return a pair for each configuration: (identity, None), or (None, faults) if the configuration has faults."""
         try:
             return self.helper.identities(configs)
         except HelperGoneError:
-            raise LandbridgeError("the helper process ended while it checked the jobs") from None
+            raise LandbridgeError("the helper process ended while it checked the jobs: start the sweep again") from None
 
     def run(self, jobs: Sequence[Job], names: Mapping[int, str]) -> None:
-        """Run jobs until none is left; one that fails stops no other.
+        """Run jobs until all have ended. A job that fails does not stop the others.
 
         Args:
-            jobs: to run.
-            names: by a job's number, how it is called on the terminal.
+            jobs: jobs to run.
+            names: name of each job on the terminal, by the job's number.
         """
         queue, free = deque(jobs), deque(self.slots)
         running: dict[str, Running] = {}
@@ -94,18 +96,19 @@ class Pool:
                     view.ends(names[each.job.number], each.job)
 
     def stop(self) -> None:
-        """Stop all jobs, and close."""
+        """Stop all jobs, and close the pool."""
         self.helper.stop()
         self.close()
 
-    def _start(self, it: Running) -> None:
-        self.helper.start(str(it.job.number), it.job.command(), job_environment(it.slot), str(it.job.log))
+    def _start(self, running: Running) -> None:
+        job = running.job
+        self.helper.start(str(job.number), job.command(), job_environment(running.slot), str(job.log))
 
     def _replace_helper(self) -> None:
         self.helpers += 1
         if self.helpers > HELPERS:
-            raise LandbridgeError("the helper process is killed again and again: is memory short?")
-        log.warning("the helper process was killed; its jobs go on from their last checkpoints")
+            raise LandbridgeError(f"the helper process was killed {HELPERS} times: check whether memory is short")
+        log.warning("the helper process was killed; its jobs start again and go on from their last checkpoints")
         self.close.detach()
         self.helper.bury()
         self.helper = Helper(self.lock, self.warm)

@@ -1,9 +1,10 @@
-"""The helper of a sweep: a process that has imported everything once, checks configurations, and forks jobs.
+"""The helper process of a sweep. It imports all modules once, checks configurations, and forks jobs.
 
-It talks with the sweep in lines of JSON: commands on its standard input, answers on its standard output. It stays
-single-threaded and touches no GPU, so that a fork is safe; where it is not (macOS, an initialised CUDA, other threads)
-a job is a plain process instead. Each job leads a session of its own, so that it can be stopped together with all that
-it has started. When the sweep is gone, however that came about, the helper stops the jobs and ends.
+The helper reads commands from its standard input and writes answers to its standard output. Each is a line of JSON. The
+helper has one thread and does not use a GPU, so that forking is safe. Where forking is unsafe (on macOS, with CUDA
+initialised, or with other threads), the helper starts a job as a new process instead. Each job leads its own session,
+so that the job and all processes that it has started can be stopped together. When the sweep ends for any reason, the
+helper stops the jobs and ends too.
 """
 
 import atexit
@@ -21,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-#: Seconds that a job has to end by itself once it is told to.
+#: Seconds in which a job must end after SIGTERM; then it is killed.
 GRACE = 15.0
 PR_SET_PDEATHSIG = 1
 
@@ -32,7 +33,7 @@ class Server:
     Args:
         commands: file descriptor from which commands are read.
         answers: file descriptor to which answers are written.
-        lock: file descriptor that every job inherits: the sweep's folder is locked for as long as anybody has it.
+        lock: file descriptor that every job inherits. The sweep's folder is locked while any process has it open.
         warm: whether to fork jobs where that is safe.
     """
 
@@ -43,14 +44,14 @@ class Server:
         self.warm = warm
         self.jobs: dict[int, str] = {}
         self.spawned: dict[int, subprocess.Popen[bytes]] = {}
-        # A write for every child that ends wakes the loop up.
+        # When a child ends, SIGCHLD writes to this pipe. So `select` in the loop returns.
         self.bell, bell = os.pipe()
         os.set_blocking(bell, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Answer until the sweep closes its end, then stop what runs."""
+        """Carry out commands until the sweep closes its end of the pipe; then stop all jobs."""
         pending = b""
         while True:
             ready, _, _ = select.select([self.commands, self.bell], [], [])
@@ -68,20 +69,20 @@ class Server:
                     getattr(self, command.pop("do"))(**command)
 
     def answer(self, **content: Any) -> None:
-        """Send one answer; there may be nobody left to hear it."""
+        """Send one answer to the sweep; do nothing if the sweep has ended."""
         with suppress(BrokenPipeError):
             line = json.dumps(content).encode() + b"\n"
             while line:
                 line = line[os.write(self.answers, line) :]
 
     def identify(self, configs: list[dict[str, Any]]) -> None:
-        """Check configurations, and tell their identities."""
+        """Check configurations, and send their identities."""
         from landbridge.sweeps.identity import identities
 
         self.answer(identities=identities(configs))
 
     def start(self, job: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
-        """Start a job: the plain command line, with an environment and a log file of its own."""
+        """Start a job: the command line of a single run, with its own environment and log file."""
         begin = self.fork if self.warm and fork_is_safe() else self.spawn
         pid = begin(arguments, environment, log)
         self.jobs[pid] = job
@@ -93,7 +94,7 @@ class Server:
             return pid
         code = 1
         try:
-            # Only the lock is shared with the sweep: its pipes must close when their owners end.
+            # The job keeps only the lock. It closes the pipes, since they must close when the sweep or the helper ends.
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
@@ -111,7 +112,7 @@ class Server:
             leave(code)
 
     def spawn(self, arguments: list[str], environment: dict[str, str], log: str) -> int:
-        """Start a job as a plain process."""
+        """Start a job as a new process."""
         command = [sys.executable, "-m", "landbridge", *arguments]
         with Path(log).open("ab") as output:
             process = subprocess.Popen(
@@ -127,20 +128,20 @@ class Server:
         return process.pid
 
     def reap(self) -> None:
-        """Tell of the jobs that have ended."""
+        """Collect the jobs that have ended, and send their exit codes."""
         while self.jobs:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
             code = os.waitstatus_to_exitcode(status)
             if process := self.spawned.pop(pid, None):
-                process.returncode = code  # or it would wait for itself
+                process.returncode = code  # otherwise `Popen` would wait for the process again
             if code:
-                self.kill(pid, signal.SIGKILL)  # what it has started and can no longer stop
+                self.kill(pid, signal.SIGKILL)  # a failed job may leave processes that it has started
             self.answer(job=self.jobs.pop(pid), code=code)
 
     def stop(self) -> None:
-        """Ask all jobs to end, and kill those that do not."""
+        """Send SIGTERM to all jobs, and kill those that do not end in time."""
         for pid in self.jobs:
             self.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
@@ -152,30 +153,30 @@ class Server:
         self.answer(stopped=True)
 
     def kill(self, pid: int, number: signal.Signals) -> None:
-        """Send a signal to a job and to all that it has started."""
+        """Send a signal to a job and to the processes that it has started."""
         with suppress(ProcessLookupError):
             os.killpg(pid, number)
 
 
 def fork_is_safe() -> bool:
-    """Say whether a forked job can do all that a fresh process can."""
+    """Return whether a forked job works like a new process."""
     import torch
 
     if sys.platform != "linux" or torch.cuda.is_initialized():
         return False
-    # Threads of compiled libraries count too.
+    # This list includes the threads of compiled libraries, which Python does not list.
     return len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel stop this process when its parent ends (Linux)."""
+    """Make the kernel send SIGTERM to this process when its parent ends (Linux)."""
     import ctypes
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def become(arguments: list[str], environment: dict[str, str], log: str) -> None:
-    """Make this process look as if it had been started with a command line, an environment and a log file."""
+    """Make this process the same as one that was started with a command line, an environment and a log file."""
     import numpy
     import torch
     from threadpoolctl import threadpool_limits
@@ -186,25 +187,28 @@ def become(arguments: list[str], environment: dict[str, str], log: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["landbridge", *arguments]
-    # Libraries read the number of threads when they are imported, which was long ago.
+    # Libraries read the number of threads only when they are imported. The helper has already imported them.
     threads = int(environment["OMP_NUM_THREADS"])
     threadpool_limits(threads)
     torch.set_num_threads(threads)
-    numpy.random.seed()  # Python's own generator does this by itself
+    numpy.random.seed()  # after a fork, Python seeds its own generator anew, but NumPy does not
     forget_exits()
 
 
 def forget_exits() -> None:
-    """Leave what the helper would do at its end to the helper, such as to remove wandb's folder for pictures."""
+    """Remove the exit handlers that a job has inherited from the helper.
+
+    Only the helper may run them. One of them removes wandb's folder for pictures, for example.
+    """
     atexit._clear()
     for finalizer in tuple(weakref.finalize._registry):  # type: ignore[attr-defined]
         finalizer.atexit = False
-    # Or those of the job's own would not be called.
+    # Otherwise, finalizers that the job registers later would not run when it exits.
     weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
 
 
 def leave(code: int) -> NoReturn:
-    """End this process as the interpreter would, but without going back to the helper's loop."""
+    """End this process as the interpreter does, with exit handlers, but without a return to the helper's loop."""
     with suppress(BaseException):
         atexit._run_exitfuncs()
     with suppress(BaseException):
@@ -214,10 +218,10 @@ def leave(code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Import all that a job needs, then serve."""
+    """Import all modules that a job needs, if jobs are forked; then serve."""
     lock, warm = int(sys.argv[1]), sys.argv[2] == "warm"
     commands, answers = os.dup(0), os.dup(1)
-    # Whatever prints must not end up among the answers.
+    # Printed text goes to standard error, so that it does not mix with the answers.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     server = Server(commands, answers, lock, warm)

@@ -1,4 +1,4 @@
-"""Slots: which cores and GPUs each of the jobs that run at the same time has to itself."""
+"""Slots: the cores and GPUs of each of the jobs that run at the same time."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ DEVICES = "CUDA_VISIBLE_DEVICES"
 
 
 def slots(options: Options, environment: Mapping[str, str], cores: int, gpus: Sequence[str]) -> list[dict[str, str]]:
-    """Return what the environment of a job in each slot says beside the sweep's own.
+    """Return the environment variables of each slot. A job gets them in addition to those of the sweep.
 
     Args:
-        options: of the sweep.
-        environment: of the sweep; a number of threads that it sets stands unless the options set another.
-        cores: that the sweep may use.
-        gpus: that the sweep may use, as `CUDA_VISIBLE_DEVICES` names them.
+        options: settings of the sweep.
+        environment: environment of the sweep. Its number of threads is used unless the options set another.
+        cores: number of cores that the sweep may use.
+        gpus: GPUs that the sweep may use, named as in `CUDA_VISIBLE_DEVICES`.
 
     Raises:
         LandbridgeError: there are too few GPUs.
@@ -26,7 +26,7 @@ def slots(options: Options, environment: Mapping[str, str], cores: int, gpus: Se
     if (wanted := options.n_jobs * options.gpus_per_job) > len(gpus):
         raise LandbridgeError(
             f"hydra.launcher: {options.n_jobs} jobs with {options.gpus_per_job} GPUs each need {wanted} GPUs, "
-            f"and {len(gpus)} are visible: lower n_jobs or gpus_per_job"
+            f"but {len(gpus)} are visible: lower n_jobs or gpus_per_job"
         )
     threads = options.threads or environment.get(THREADS[0]) or max(1, cores // options.n_jobs)
     shared = dict.fromkeys(THREADS, str(threads))
@@ -40,7 +40,7 @@ def visible_cores() -> int:
 
 
 def visible_gpus() -> list[str]:
-    """Return the GPUs that this process may use: what `CUDA_VISIBLE_DEVICES` lists, or else all there are."""
+    """Return the GPUs that this process may use: those in `CUDA_VISIBLE_DEVICES`, or all if it is not set."""
     if (listed := os.environ.get(DEVICES)) is not None:
         return [name for name in listed.split(",") if name]
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]

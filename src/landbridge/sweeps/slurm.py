@@ -1,4 +1,4 @@
-"""Jobs on a cluster: each is a Slurm job that runs the plain command of a single run, submitted through submitit."""
+"""Sweeps on a Slurm cluster. Each job is a Slurm job that runs the command of a single run; submitit submits it."""
 
 import logging
 import os
@@ -29,8 +29,9 @@ except ImportError as error:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the queue, and those that a job has to end by itself once it is told to.
+#: Seconds between two checks of the queue, for each cluster.
 LOOK = {"slurm": 10.0, "local": 0.2}
+#: Seconds in which a command must end after SIGTERM; then it is killed.
 GRACE = 20.0
 
 
@@ -39,19 +40,19 @@ class SlurmOptions:
     """Settings of `hydra/launcher=slurm`.
 
     Attributes:
-        n_jobs: how many jobs Slurm may run at the same time.
-        timeout_min: minutes after which Slurm ends a job. It is queued again and goes on from its last checkpoint.
-        requeues: how often that may happen to a job. Being preempted does not count.
-        nodes: of a job.
-        tasks_per_node: processes of a job on each node; as many as `trainer.devices`.
-        cpus_per_task: cores of each process, and its number of threads.
-        gpus_per_node: of a job.
-        mem_gb: memory of a job on each node; None takes the cluster's default.
-        partition: where to queue; None takes the cluster's default.
+        n_jobs: number of jobs that Slurm may run at the same time.
+        timeout_min: minutes after which Slurm ends a job. The job is queued again and goes on from its last checkpoint.
+        requeues: how often a job may reach its time limit and be queued again. Preemptions do not count.
+        nodes: number of nodes of a job.
+        tasks_per_node: number of processes of a job on each node, the same as `trainer.devices`.
+        cpus_per_task: number of cores, and of threads, of each process.
+        gpus_per_node: number of GPUs of a job on each node.
+        mem_gb: memory of a job on each node, in GB; None takes the cluster's default.
+        partition: partition of the jobs; None takes the cluster's default.
         more: further parameters of submitit, such as `{slurm_qos: long}`.
-        retry_failed: whether jobs that failed in an earlier call run again.
-        dry_run: whether to compose and check all jobs, print their table, and start none.
-        cluster: `local` runs the jobs on this machine, to try things out.
+        retry_failed: whether jobs that have failed before run again.
+        dry_run: whether to compose and check all jobs, print a table of them, and start none.
+        cluster: `slurm`, or `local` to try a sweep on this machine.
     """
 
     n_jobs: int = 100
@@ -70,10 +71,10 @@ class SlurmOptions:
 
     def __post_init__(self) -> None:
         if self.cluster not in LOOK:
-            raise LandbridgeError(f"hydra.launcher.cluster={self.cluster}: one of {', '.join(LOOK)}")
+            raise LandbridgeError(f"hydra.launcher.cluster={self.cluster}: the value must be one of {', '.join(LOOK)}")
 
     def parameters(self) -> dict[str, Any]:
-        """Return the settings in submitit's words."""
+        """Return the settings under submitit's names."""
         names = ("timeout_min", "nodes", "tasks_per_node", "cpus_per_task", "gpus_per_node", "mem_gb")
         given = {name: getattr(self, name) for name in names}
         given |= {"slurm_partition": self.partition, "slurm_array_parallelism": self.n_jobs}
@@ -81,14 +82,14 @@ class SlurmOptions:
 
 
 class SlurmPool(Pool):
-    """Submits jobs, and watches them until they have ended.
+    """Submits jobs to Slurm, and watches them until they have ended.
 
     Args:
-        folder: of the sweep.
-        options: of the launcher.
+        folder: folder of the sweep.
+        options: settings of the launcher.
 
     Raises:
-        LandbridgeError: another sweep runs in the folder, or there is no such cluster here.
+        LandbridgeError: another sweep runs in the folder, or the cluster is not available on this machine.
     """
 
     def __init__(self, folder: Path, options: SlurmOptions) -> None:
@@ -99,12 +100,12 @@ class SlurmPool(Pool):
             self.executor.update_parameters(**options.parameters())
         except (RuntimeError, ValueError, NameError, TypeError) as error:
             raise LandbridgeError(f"hydra/launcher=slurm: {error}") from error
-        # The helper checks configurations here; it starts no job.
+        # Here the helper process only checks configurations. It starts no jobs.
         super().__init__(folder, Options(warm=False))
         self.submitted: dict[int, submitit.Job[int]] = {}
 
     def run(self, jobs: Sequence[Job], names: Mapping[int, str]) -> None:
-        """Submit jobs, and wait until none is left."""
+        """Submit jobs, and wait until all have ended."""
         threads: dict[str, str] = {name: str(self.options.cpus_per_task) for name in THREADS}
         with View(len(jobs), self.options.n_jobs) as view:
             ready = []
@@ -129,20 +130,22 @@ class SlurmPool(Pool):
                 time.sleep(LOOK[self.options.cluster])
 
     def stop(self) -> None:
-        """Cancel all jobs, and close."""
+        """Cancel all jobs, and close the pool."""
         for submitted in self.submitted.values():
             submitted.cancel()
         super().stop()
 
 
 class Command:
-    """What a Slurm job does: run a command; when it has to make room, stop the command and be queued again.
+    """The work of a Slurm job: run the command of a single run.
+
+    Before Slurm ends the job, submitit calls `checkpoint`, which stops the command. Then submitit queues the job again.
 
     Args:
-        arguments: of the single run.
+        arguments: command-line arguments of the run.
         threads: environment variables that set the number of threads.
-        folder: of the run.
-        log: where its output goes.
+        folder: folder of the run.
+        log: file for the output of the run.
     """
 
     def __init__(self, arguments: list[str], threads: dict[str, str], folder: Path, log: Path) -> None:
@@ -154,7 +157,7 @@ class Command:
 
     def __call__(self) -> int:
         """Run the command, and return its exit code."""
-        # Jobs that a sweep has left in the queue and those of the next must not meet in one folder.
+        # A killed sweep leaves jobs in the queue. Such a job and one of the next sweep must not use a folder together.
         first = submitit.JobEnvironment().global_rank == 0
         descriptor = lock(self.folder) if first else None
         with self.log.open("ab") as output:
@@ -164,8 +167,8 @@ class Command:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Slurm sends the signal that announces the end to this process and to the command.
-                preexec_fn=_leave_the_announcement_to_submitit,
+                # Before Slurm ends a job, it sends SIGUSR2 to this process and the command. Only submitit handles it.
+                preexec_fn=_ignore_usr2,
             )
             code = self.process.wait()
         if descriptor is not None:
@@ -173,7 +176,7 @@ class Command:
         return code
 
     def checkpoint(self) -> DelayedSubmission:
-        """Stop the command, whose last checkpoint is on disk; submitit queues what is returned."""
+        """Stop the command, and return its work, which submitit queues again. The last checkpoint is on disk."""
         if self.process:
             self.process.terminate()
             deadline = time.monotonic() + GRACE
@@ -183,12 +186,12 @@ class Command:
         return DelayedSubmission(Command(self.arguments, self.threads, self.folder, self.log))
 
 
-def _leave_the_announcement_to_submitit() -> None:
+def _ignore_usr2() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 def _runs(pid: int) -> bool:
-    # `Popen.wait` is what this process is just interrupted in, and it holds a lock.
+    # The signal has interrupted `Popen.wait`, which holds a lock. So `Popen.poll` cannot be used here.
     with suppress(ChildProcessError):
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
     return False

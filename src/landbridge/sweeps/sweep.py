@@ -1,4 +1,4 @@
-"""A sweep, told from top to bottom."""
+"""A sweep: its jobs are composed, checked and run, and their results are returned."""
 
 import logging
 import signal
@@ -29,10 +29,10 @@ class Sweep:
     """Composes, checks and runs jobs.
 
     Args:
-        loader: composes the jobs' configurations.
+        loader: composes the configurations of the jobs.
         master: the sweep's own configuration.
-        options: of the launcher.
-        make_pool: makes the pool in which jobs run, from the sweep's folder and the options.
+        options: settings of the launcher.
+        make_pool: makes the pool that runs the jobs, from the sweep's folder and the options.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class Sweep:
         self.pool: Pool | None = None
 
     def launch(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Run a batch of jobs. A grid comes in one batch, what an adaptive sweeper asks for in several.
+        """Run a batch of jobs. A grid is one batch; an adaptive sweeper runs several batches.
 
         Args:
-            overrides: of each job.
+            overrides: the overrides of each job.
             first: the number of the first job.
 
         Returns:
-            What each job has found. The value of one that failed raises its reason when it is looked at.
+            The result of each job. For a failed job, reading `return_value` raises an error with the reason.
 
         Raises:
             LandbridgeError: jobs have faults, and none was started.
-            SystemExit: the sweep was interrupted, or only a table of its jobs was asked for.
+            SystemExit: the sweep was interrupted, or the option `dry_run` is set.
         """
         setup_globals()
         configure_log(self.master.hydra.hydra_logging, self.master.hydra.verbose)
@@ -82,45 +82,45 @@ class Sweep:
         return [_result(job, stands_for) for job in jobs]
 
     def _waiting(self, unique: Sequence[Job], repeated: int) -> list[Job]:
-        """Choose the jobs that have to run, and say what becomes of the others."""
+        """Return the jobs that have to run, and log how many jobs are in each state."""
         states = [job.state() for job in unique]
         to_run = {"new", "killed"} | ({"failed"} if self.options.retry_failed else set())
         waiting = [job for job, state in zip(unique, states, strict=True) if state in to_run]
-        told = {
+        counts = {
             "finished already": states.count("done"),
             "going on from a checkpoint": states.count("killed"),
-            "equal to another, which runs for them": repeated,
+            "equal to another job, whose result they share": repeated,
             "failed before (hydra.launcher.retry_failed=true runs them again)": states.count("failed")
             * (not self.options.retry_failed),
             "to run": len(waiting),
         }
         log.info("%d jobs in %s", len(unique) + repeated, shown(self.folder))
-        for what, number in told.items():
+        for state, number in counts.items():
             if number:
-                log.info("  %d %s", number, what)
+                log.info("  %d %s", number, state)
         return waiting
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM stop the jobs, say how to go on, and leave."""
+        """On Ctrl-C or SIGTERM, stop the jobs, log how to continue the sweep, and exit."""
         before = signal.getsignal(signal.SIGTERM)
         try:
             signal.signal(signal.SIGTERM, _terminate)
             yield
         except (KeyboardInterrupt, _TerminatedError) as stop:
-            # A second Ctrl-C must not keep the first from being seen through.
+            # A second Ctrl-C must not interrupt the stopping of the jobs.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-            log.warning("stopping the jobs that run ...")
+            log.warning("stopping the running jobs ...")
             if self.pool:
                 self.pool.stop()
-            log.warning("stopped; the same command goes on from here (its folder is %s)", shown(self.folder))
+            log.warning("stopped; run the same command again to continue the sweep (folder: %s)", shown(self.folder))
             sys.exit(130 if isinstance(stop, KeyboardInterrupt) else 143)
         finally:
             signal.signal(signal.SIGTERM, before)
 
 
 class _TerminatedError(BaseException):
-    """The sweep was told to end (SIGTERM)."""
+    """The sweep has received SIGTERM."""
 
 
 def _terminate(*_: object) -> NoReturn:
@@ -128,7 +128,7 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def _result(job: Job, stands_for: Mapping[int, Job]) -> JobReturn:
-    """Tell Hydra of a job as its own launchers do."""
+    """Return the result of a job in the form that Hydra's own launchers use."""
     assert job.composed is not None
     ran = stands_for[job.number]
     result = JobReturn(

@@ -1,4 +1,4 @@
-"""The tables that a sweep prints: its jobs, and those that failed."""
+"""The tables that a sweep prints: all jobs, and the failed jobs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.table import Table
 
 from landbridge.sweeps.job import Job, State, varying
 
-#: What will become of a job in each state, in the words of the table of jobs.
+#: What happens to a job in each state, as written in the table of jobs.
 FATE: Mapping[State, str] = {
     "new": "to run",
     "killed": "goes on from its last checkpoint",
@@ -20,7 +20,7 @@ FATE: Mapping[State, str] = {
 
 
 def print_jobs(jobs: Sequence[Job], stands_for: Mapping[int, Job]) -> None:
-    """Print every job with its settings and what would become of it."""
+    """Print every job with its settings, its folder and what would happen to it."""
     names = varying(jobs)
     table = Table("job", "settings", "folder", "state")
     for job in jobs:
@@ -31,7 +31,7 @@ def print_jobs(jobs: Sequence[Job], stands_for: Mapping[int, Job]) -> None:
 
 
 def print_failures(failures: Sequence[Job], names: Mapping[int, str]) -> None:
-    """Print the jobs that failed, with their reasons and logs."""
+    """Print the failed jobs with their reasons and logs."""
     table = Table("job", "settings", "reason", "log", title="failed", title_justify="left", show_lines=True)
     for job in failures:
         path = job.log if job.log.exists() else job.folder
@@ -40,13 +40,13 @@ def print_failures(failures: Sequence[Job], names: Mapping[int, str]) -> None:
 
 
 def shown(path: Path) -> str:
-    """Return a path as short as it can be from here."""
+    """Return a path as text. A path inside the current folder is given relative to it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _print(table: Table) -> None:
     console = Console()
     if not console.is_terminal:
-        # A path that is cut in two cannot be copied.
+        # The table must be wide: a path that is broken into two lines cannot be copied.
         console = Console(width=max(console.width, 200))
     console.print(table)

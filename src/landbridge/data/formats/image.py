@@ -21,10 +21,10 @@ class ImageFormat(Format):
     Attributes:
         channels: 1 (grey) or 3 (RGB).
         size: height and width in pixels.
-        mean: per channel, on the scale 0 to 1.
-        std: per channel, on the scale 0 to 1.
-        interpolation: how images are resized: `bilinear` or `bicubic`.
-        crop: share of the shorter side that is kept by the centre crop of photographs, in (0, 1].
+        mean: mean of each channel, on the scale 0 to 1.
+        std: standard deviation of each channel, on the scale 0 to 1.
+        interpolation: method of resizing, `bilinear` or `bicubic`.
+        crop: share of the shorter side that the centre crop of photographs keeps, in (0, 1].
     """
 
     kind: ClassVar = "image"
@@ -46,7 +46,7 @@ class ImageFormat(Format):
         return (torch.randn(n, self.channels, *self.size, generator=generator),)
 
     def normalised(self, raw: Tensor) -> Tensor:
-        """Turn raw images into the backbone's input, on the device where they lie.
+        """Turn raw images into the backbone's input, on the device of the images.
 
         Args:
             raw: uint8 images (b, c, h, w) with c 1 or 3.
@@ -67,6 +67,6 @@ class ImageFormat(Format):
 
 @lru_cache(maxsize=64)
 def _constants(image: ImageFormat, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    # Made once a device: copying them for every batch would make a GPU wait.
+    # Stored once per device, because copying these tensors for every batch would make a GPU wait.
     luma, mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (LUMA, image.mean, image.std))
     return luma, 1 / (255 * std), -mean / std

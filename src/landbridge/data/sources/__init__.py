@@ -1,1 +1,1 @@
-"""Functions that return a domain: digits, folders of images, files of vectors, data sets of torchvision."""
+"""Functions that return a domain: digits, folders of images, files of vectors, and data sets of torchvision."""

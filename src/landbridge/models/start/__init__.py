@@ -1,4 +1,4 @@
-"""Where the weights come from before the strategy runs, and a report of what was loaded."""
+"""Starts: they set the initial weights before the strategy runs, and report what was loaded."""
 
 from landbridge.models.start.loading import LoadReport
 from landbridge.models.start.source import Source

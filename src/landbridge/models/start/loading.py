@@ -1,4 +1,4 @@
-"""Weights fill a module where names and shapes match, and a report says what was loaded and what was not."""
+"""Load the weights that match a module by name and shape, and report what was loaded and what was not."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,12 +11,12 @@ from landbridge.errors import LandbridgeError
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a start loaded, by name.
+    """Report of the entries that a start loaded, by name.
 
     Attributes:
         origin: where the weights come from.
         loaded: entries of the network that were filled.
-        skipped: entries of the file that the network has no place for, or whose shape differs.
+        skipped: entries of the file that the network does not have, or has with another shape.
         initialised: entries of the network that keep their fresh initialisation.
     """
 
@@ -26,7 +26,7 @@ class LoadReport:
     initialised: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
-        """Say in a line how much was loaded."""
+        """Return one line with the numbers of loaded, skipped and new tensors."""
         fresh = f" ({', '.join(self.initialised[:4])}{', ...' if len(self.initialised) > 4 else ''})"
         return (
             f"start: {len(self.loaded)} tensors loaded from {self.origin}, {len(self.skipped)} skipped, "
@@ -39,7 +39,7 @@ class LoadReport:
 
 
 def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> LoadReport:
-    """Fill a module with the entries that match it by name and shape.
+    """Load the entries that match a module by name and shape.
 
     Raises:
         LandbridgeError: nothing matches.

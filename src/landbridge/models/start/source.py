@@ -1,4 +1,4 @@
-"""The start that trains a source model first, once for all runs that want it."""
+"""The start that first trains a source model, once for all runs that need the same one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +19,16 @@ from landbridge.record import Record, fingerprint
 
 
 class Source(Start):
-    """Train on the source domain first, then go on from that model, head included.
+    """Train a model on the source domain first, then continue from this source model, including its head.
 
-    The source model is a run of its own (supervised, on all source labels) with its own record. It is trained once:
-    its folder is named by the hash of all that determines it, and runs that want the same one wait for each other.
+    The source model is trained by a separate run (supervised, on all source labels) with its own record. It is trained
+    only once: the name of its folder is a hash of everything that determines the source model. Runs that need the same
+    source model wait for each other.
 
     Args:
-        before: where the source model itself starts: `scratch` or `pretrained`.
+        before: start of the source model itself: `scratch` or `pretrained`.
         max_epochs: passes over the source's training split; None trains as long as the run itself.
-        cache: folder in which source models are kept.
+        cache: folder in which source models are stored.
     """
 
     brings_head: ClassVar = True
@@ -47,11 +48,11 @@ class Source(Start):
     def prepare(
         self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
     ) -> None:
-        """Train the source model, unless it lies in the cache already."""
+        """Train the source model, unless it is already in the cache."""
         if source is None or source_model is None:
             raise LandbridgeError("start=source needs a source domain: set source=...")
         config: Any = OmegaConf.to_container(source_model, resolve=True)
-        # Another version may train another model from the same configuration.
+        # Another version of landbridge may train another model from the same configuration.
         folder = self.cache / fingerprint(config, {"target": source.fingerprint, "landbridge": __version__})
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ class Source(Start):
 
     def apply(self, network: Network) -> LoadReport:
         """Load the source model."""
-        assert self._model is not None, "prepare comes before apply"
+        assert self._model is not None, "call prepare before apply"
         model = Checkpoint(str(self._model))
         report = model.apply(network)
         self.auxiliary_state = model.auxiliary_state

@@ -1,4 +1,4 @@
-"""What a start is, and the one that loads nothing."""
+"""The interface of a start, and the start that loads nothing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,19 +16,19 @@ from landbridge.record import Record
 
 
 class Start(ABC):
-    """Sets a network's weights before the strategy runs."""
+    """Sets the initial weights of a network before the strategy runs."""
 
-    #: Whether it brings a head that knows the classes already, and whether it looks at the source domain.
+    #: Whether the start loads a trained head, and whether it needs the source domain.
     brings_head: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
-    #: Once applied: what the strategy that trained the loaded model kept beside its network, by name, and the
-    #: classifier that the weights were trained with under `SOURCE_HEAD`, where there is one.
+    #: Set by `apply`: the state that the earlier strategy kept in addition to its network, by name, and the classifier
+    #: that the weights were trained with (under `SOURCE_HEAD`), if there is one.
     auxiliary_state: Mapping[str, Tensor] = MappingProxyType({})
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
         self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
     ) -> None:
-        """Do what must be done before the network is built.
+        """Do all work that is needed before the network is built.
 
         Args:
             source: the source domain; None unless the start `needs_source`.
@@ -37,21 +37,21 @@ class Start(ABC):
         """
 
     def contents(self) -> dict[str, str]:
-        """Return fingerprints of the files that the weights are read from, by what they are."""
+        """Return fingerprints of the files that the weights are read from, by role."""
         return {}
 
     def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
-        """Say whether the model that it brings is known to have learned these classes on a domain.
+        """Return True only if the loaded model was certainly trained on a domain, with these classes.
 
         Args:
-            domain: its configuration.
-            classes: in the order of the head.
+            domain: configuration of the domain.
+            classes: class names in the order of the head.
         """
         return self.needs_source
 
     @abstractmethod
     def apply(self, network: Network) -> LoadReport | None:
-        """Set the weights; return what was loaded, or None if nothing was to be."""
+        """Set the weights. Return a report, or None if the start loads nothing."""
 
 
 class Scratch(Start):

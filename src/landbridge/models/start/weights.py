@@ -1,4 +1,4 @@
-"""Starts that read a file: pretrained weights of a backbone, or what an earlier run has left."""
+"""Starts that read a file: pretrained weights of a backbone, or a checkpoint of an earlier run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,18 +17,18 @@ from landbridge.record import RECORD, Record
 
 
 class Pretrained(Start):
-    """Load the backbone's pretrained weights; the head is new.
+    """Load the backbone's pretrained weights; the head is newly initialised.
 
     Args:
-        path: a local file of weights under the backbone's own names (`.safetensors`, `.pth`); None takes the
-            backbone's own place: a package, or timm's hub.
+        path: a local file of weights under the backbone's own names (`.safetensors`, `.pth`). None takes the default
+            weights of the backbone, from a package or from timm's hub.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self.path = Path(path).expanduser() if path else None
 
     def contents(self) -> dict[str, str]:
-        """Return the fingerprint of the file, if one is named."""
+        """Return the fingerprint of the file, if there is one."""
         return {"start": content_of(self.path)} if self.path else {}
 
     def apply(self, network: Network) -> LoadReport:
@@ -41,7 +41,7 @@ class Pretrained(Start):
 
 
 class Checkpoint(Start):
-    """Load a checkpoint that a landbridge run has written: the backbone, and the head where its classes are as many.
+    """Load a checkpoint of a landbridge run: the backbone, and the head if its number of classes is the same.
 
     Args:
         path: the checkpoint, such as `outputs/.../selected.ckpt`.
@@ -57,7 +57,7 @@ class Checkpoint(Start):
         return {"start": content_of(self.path)}
 
     def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
-        """Look into the record beside the checkpoint, if there is one."""
+        """Compare with the record next to the checkpoint; return False if there is no record."""
         if not (self.path.parent / RECORD).is_file():
             return False
         record = Record.read(self.path.parent)
@@ -65,7 +65,7 @@ class Checkpoint(Start):
         return any(record.config[role] == domain for role in learned)
 
     def apply(self, network: Network) -> LoadReport:
-        """Load what the checkpoint keeps of the network."""
+        """Load the network's weights from the checkpoint."""
         weights = CheckpointWeights.read(self.path)
         own = weights.network
         restore_adapters(network, own)
@@ -74,12 +74,12 @@ class Checkpoint(Start):
         self.auxiliary_state = weights.auxiliary | classifier
         report = load_matching(network, own, str(self.path))
         if missing := [name for name in report.initialised if name.startswith("backbone.")]:
-            raise LandbridgeError(f"start.path: {self.path} holds another backbone: nothing in it fits {missing[0]}")
+            raise LandbridgeError(f"start.path: {self.path} holds another backbone: no entry fits {missing[0]}")
         return report
 
 
 def _classifier(beyond: Mapping[str, Tensor], features: int) -> dict[str, Tensor]:
-    """Find the classifier in what a file holds beyond the backbone: the one matrix (classes, features) and its bias."""
+    """Return the only matrix (classes, features) and its bias among the entries outside the backbone, or {}."""
     matrices = [value.flatten(1) for value in beyond.values() if value.ndim > 1 and value[0].numel() == features]
     biases = [value for value in beyond.values() if value.ndim == 1 and [len(value)] == [len(m) for m in matrices]]
     if len(biases) != 1:

@@ -1,4 +1,7 @@
-"""Parameter-efficient tuning: which parameters of the backbone train, whatever the strategy and the freezing depth."""
+"""Parameter-efficient tuning: the choice of the backbone's parameters that may train.
+
+It works with every strategy and every freezing depth.
+"""
 
 from landbridge.models.tuning.adapters import Adapters, restore_adapters
 from landbridge.models.tuning.lora import LoRA, merge_lora

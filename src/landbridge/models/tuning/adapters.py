@@ -11,17 +11,17 @@ from landbridge.models.backbones.backbone import Backbone
 from landbridge.models.tuning.tuning import Tuning, pick_layers
 
 KINDS = (nn.Linear, nn.Conv2d)
-#: Where Houlsby et al. put them: at the end of both branches of a transformer block, as timm names them.
+#: Where Houlsby et al. put adapters: the last layers of both branches of a transformer block, by timm's names.
 BRANCH_ENDS = ("attn.proj", "mlp.fc2")
 DOWN = ".adapter.down.weight"
 
 
 class Adapter(nn.Module):
-    """A bottleneck with a residual connection, which begins as the identity.
+    """A bottleneck with a residual connection. At initialisation it is the identity.
 
     Args:
-        layer: whose output it takes.
-        width: of the bottleneck.
+        layer: the layer whose output is the input of the adapter.
+        width: width of the bottleneck.
     """
 
     def __init__(self, layer: nn.Linear | nn.Conv2d, width: int) -> None:
@@ -42,16 +42,17 @@ class Adapter(nn.Module):
 
 
 class Adapters(Tuning):
-    """Bottleneck adapters behind layers of the backbone (Houlsby et al., 2019, arXiv:1902.00751), which alone train.
+    """Bottleneck adapters after layers of the backbone (Houlsby et al., 2019, arXiv:1902.00751).
 
-    Weights, scales of normalisation layers and BatchNorm statistics of the backbone stand still. Adapters cannot be
-    merged into weights: `start=checkpoint` puts them where the checkpoint has them, and there they stay.
+    Only the adapters train. Weights, scales of normalisation layers and BatchNorm statistics of the backbone are
+    frozen. Adapters cannot be merged into weights: `start=checkpoint` adds them where the checkpoint has them, and they
+    remain in the network.
 
     Args:
-        width: of the bottleneck.
-        targets: ends of the names of linear and convolution layers; None takes the last layer of both branches of
-            every transformer block or, where there are none by timm's names, all linear and ungrouped convolution
-            layers.
+        width: width of the bottleneck.
+        targets: endings of the names of linear and convolution layers. None takes the last layer of both branches of
+            every transformer block, by timm's names. If there are no such layers, None takes all linear and ungrouped
+            convolution layers.
     """
 
     def __init__(self, width: Annotated[int, Gt(0)] = 16, targets: Sequence[str] | None = None) -> None:
@@ -59,10 +60,10 @@ class Adapters(Tuning):
         self.targets = targets
 
     def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
-        """Put an adapter behind every target in stages that train, or go on with those that the start has brought.
+        """Add an adapter after every target in stages that train. If the start has added adapters, keep those.
 
         Raises:
-            LandbridgeError: a target is no linear or convolution layer.
+            LandbridgeError: a target is neither a linear nor a convolution layer.
         """
         if not any(isinstance(module, Adapter) for module in backbone.modules()):
             names = [f".{name}" for name, _ in backbone.named_modules()]
@@ -73,11 +74,11 @@ class Adapters(Tuning):
 
 
 def restore_adapters(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Put adapters where a state has them.
+    """Add adapters to a network where a state has them.
 
     Args:
-        network: gets the adapters.
-        state: of a network, by name. One without adapters changes nothing.
+        network: the network to change.
+        state: state of a network, by name. A state without adapters changes nothing.
 
     Raises:
         LandbridgeError: the network has no layer of that name.
@@ -87,12 +88,12 @@ def restore_adapters(network: nn.Module, state: Mapping[str, Tensor]) -> None:
             try:
                 layer = network.get_submodule(name.removesuffix(DOWN))
             except AttributeError as error:
-                raise LandbridgeError(f"start.path: this network has no layer for its {name}") from error
+                raise LandbridgeError(f"start.path: this network has no layer for {name} of the checkpoint") from error
             _add(layer, len(down))
 
 
 def _add(layer: Any, width: int) -> None:
-    # A hook leaves the layer's own parameters under their names.
+    # With a hook, the layer's own parameters keep their names.
     layer.adapter = Adapter(layer, width)
     layer.register_forward_hook(_adapt)
 

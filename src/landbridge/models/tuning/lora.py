@@ -16,18 +16,18 @@ A, B, SCALE = ".lora_A.default.weight", ".lora_B.default.weight", ".lora_scale"
 
 
 class LoRA(Tuning):
-    r"""Low-rank adaptation (Hu et al., 2022, arXiv:2106.09685): $W + \frac{\alpha}{r} B A$, where only A and B train.
+    r"""Low-rank adaptation (Hu et al., 2022, arXiv:2106.09685): $W + \frac{\alpha}{r} B A$.
 
-    B begins at 0, so nothing changes at the start. Of a convolution, A has the kernel and B is 1 x 1. Weights and
-    BatchNorm statistics of the backbone stand still. `start=checkpoint` merges what such a run has learned into the
-    weights, so that any run can go on from it.
+    Only A and B train. B starts at 0, so the outputs are unchanged at first. For a convolution, A has the kernel and B
+    is 1 x 1. Weights and BatchNorm statistics of the backbone are frozen. `start=checkpoint` merges A and B of an
+    earlier run into the weights, so that any run can continue from them.
 
     Args:
         rank: $r$.
         alpha: $\alpha$.
-        dropout: share of a layer's inputs that the low-rank path does not see in training.
-        targets: ends of the names of layers, such as `[qkv]` or `[conv_pw, conv_pwl]`; None takes all linear and
-            convolution layers but grouped ones (depthwise, for instance), whose low-rank paths could not be merged.
+        dropout: share of the inputs of A that dropout sets to 0 in training.
+        targets: endings of layer names, such as `[qkv]` or `[conv_pw, conv_pwl]`. None takes all linear and
+            convolution layers except grouped ones (for instance depthwise ones), where A and B could not be merged.
     """
 
     def __init__(
@@ -43,10 +43,11 @@ class LoRA(Tuning):
         self.targets = targets
 
     def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
-        """Add a low-rank path to every target in stages that train.
+        """Add the matrices A and B to every target in stages that train.
 
         Raises:
-            LandbridgeError: peft is not installed, or a target is no plain linear or ungrouped convolution layer.
+            LandbridgeError: peft is not installed, or a target is neither a plain linear layer nor an ungrouped
+                convolution layer.
         """
         try:
             from peft import LoraConfig, inject_adapter_in_model
@@ -62,16 +63,16 @@ class LoRA(Tuning):
             )
             inject_adapter_in_model(config, backbone)
         for name in layers:
-            # What was learned can be merged from the state alone, if that says by how much it counts.
+            # With the scale in the state, A and B can be merged from the state alone.
             backbone.get_submodule(name).register_buffer("lora_scale", torch.tensor(self.alpha / self.rank))
         backbone.hold([name for name, _ in backbone.named_parameters() if ".lora_" not in name])
 
 
 def merge_lora(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Merge low-rank paths into the weights that they stand beside.
+    """Merge low-rank matrices into the weights of their layers.
 
     Args:
-        state: of a network, by name. One without low-rank paths comes back as it is.
+        state: state of a network, by name. A state without low-rank matrices is returned unchanged.
     """
     scales = [value.double() for name, value in state.items() if name.endswith(SCALE)]  # the same for all layers
     merged = {name.replace(".base_layer.", "."): value for name, value in state.items() if ".lora_" not in name}

@@ -1,4 +1,4 @@
-"""What of a backbone may train at all, and how layers are picked for what is added to them."""
+"""The interface of tunings, BitFit, and the choice of layers that get additional parameters."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -11,29 +11,29 @@ from landbridge.models.backbones.backbone import Backbone
 
 
 class Tuning(ABC):
-    """Prepares a network whose weights are loaded for training few of its parameters.
+    """Limits training to few parameters, in a network whose weights are already loaded.
 
-    Of what it leaves free, the freezing policy still chooses the stages that train. The head always trains.
+    The freezing policy still selects the stages in which these parameters train. The head always trains.
     """
 
     @abstractmethod
     def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
-        """Change the backbone in place; what it computes stays the same.
+        """Change the backbone in place. Its outputs stay the same.
 
         Args:
-            backbone: to change.
-            stages: those that train in some epoch, to which alone anything is added; None: all.
+            backbone: the backbone to change.
+            stages: stages that train in some epoch. Only these get additional parameters. None: all stages.
         """
 
 
 class BitFit(Tuning):
     """Only the biases may train (Ben Zaken et al., 2022, arXiv:2106.10199), those of normalisation layers included.
 
-    Scales of normalisation layers do not train, and the statistics of BatchNorm stand still.
+    Scales of normalisation layers do not train, and the statistics of BatchNorm are frozen.
     """
 
     def apply(self, backbone: Backbone, stages: Collection[int] | None = None) -> None:
-        """Hold all that is no bias."""
+        """Freeze all parameters except biases."""
         held = [name for name, _ in backbone.named_parameters() if not name.endswith(("bias", "bias_v", "bias_k"))]
         if len(held) == sum(1 for _ in backbone.parameters()):
             raise LandbridgeError(f"tuning=bitfit: {type(backbone).__name__} has no biases")
@@ -47,20 +47,20 @@ def pick_layers(
     targets: Sequence[str] | None,
     adding: str,
 ) -> dict[str, nn.Module]:
-    """Pick the layers of a backbone that something is added to.
+    """Pick the layers of a backbone that get additional parameters.
 
-    A layer counts only if its class is one of `kinds` itself, for what derives from one may compute something else,
-    and only if the backbone calls it: some models of timm read a layer's weight and leave the layer out.
+    A layer is valid only if its class is exactly one of `kinds`, because a subclass may compute something else. The
+    backbone must also call the layer: some timm models read a layer's weight without calling the layer.
 
     Args:
-        backbone: whose layers these are.
-        stages: in which they lie, for what is added to a frozen stage would never train; None: all.
-        kinds: classes of layers.
-        targets: ends of dotted names, such as `qkv` or `attn.proj`; None picks all that there are.
+        backbone: the backbone whose layers are picked.
+        stages: pick only layers in these stages, because additions to a frozen stage would never train. None: all.
+        kinds: valid classes of layers.
+        targets: endings of dotted names, such as `qkv` or `attn.proj`; None picks all valid layers.
         adding: what is added, for messages.
 
     Raises:
-        LandbridgeError: a target is the end of no name, or names what nothing can be added to; or there is no layer.
+        LandbridgeError: no layer's name ends with a target, a target's layer is not valid, or there is no valid layer.
     """
     layers: dict[str, nn.Module] = dict(backbone.named_modules())
     called = _called(backbone)
@@ -88,9 +88,9 @@ def pick_layers(
 
 
 def _unfit(layer: nn.Module, kinds: Collection[type[nn.Module]], called: set[nn.Module]) -> str | None:
-    """Say why nothing can be added to a layer; None if something can."""
+    """Return why nothing can be added to a layer, or None if something can be added."""
     if type(layer) not in kinds:
-        return f"{type(layer).__name__} is none of {', '.join(sorted(kind.__name__ for kind in kinds))}"
+        return f"{type(layer).__name__} is not one of {', '.join(sorted(kind.__name__ for kind in kinds))}"
     if (groups := getattr(layer, "groups", 1)) > 1:
         return f"it is a convolution of {groups} groups, whose change could not be merged"
     if layer not in called:

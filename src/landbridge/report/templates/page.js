@@ -1,5 +1,5 @@
 "use strict";
-// Without this script the page shows all of its numbers; with it, tables sort and filter, and marks can be walked by key.
+// The page shows all numbers without this script. The script adds sorting, filtering and keyboard access to marks.
 
 const number = text => text.trim() === "" ? NaN : Number(text);
 
@@ -7,14 +7,14 @@ function sortBy(head) {
   const table = head.closest("table"), body = table.tBodies[0], column = head.cellIndex;
   const numeric = head.classList.contains("number");
   const before = head.getAttribute("aria-sort");
-  // Numbers begin with the largest, words with the first.
+  // The first click sorts numbers from the largest, and words from the first in the alphabet.
   const down = before ? before === "ascending" : numeric;
   for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const sign = down ? -1 : 1;
   const rows = [...body.rows].map((row, place) => ({row, place, value: row.cells[column].dataset.v}));
   rows.sort((a, b) => {
-    // What has no value stays at the end, whichever way the rest is sorted.
+    // Rows without a value stay at the end in both directions.
     if (a.value === "" || b.value === "") return (a.value === "") - (b.value === "") || a.place - b.place;
     const x = number(a.value), y = number(b.value);
     const order = Number.isNaN(x) || Number.isNaN(y) ? a.value.localeCompare(b.value) : x - y;
@@ -55,7 +55,7 @@ if (select) {
   choose();
 }
 
-// Values on hover and by key: a plot is one stop of the tab key, arrows walk its marks.
+// Show values on hover and by keyboard: the tab key focuses a plot, and the arrow keys move between its marks.
 const tip = document.getElementById("tip");
 function show(mark) {
   if (!mark.dataset.tip) return;
@@ -100,7 +100,7 @@ document.addEventListener("pointerover", event => {
 });
 prepare(document);
 
-// Single runs are drawn when they are opened: hundreds of plots at once would make the page slow.
+// Plots of a single run are inserted when the run is opened, because hundreds of plots would make the page slow.
 for (const details of document.querySelectorAll("details")) {
   details.addEventListener("toggle", () => {
     const template = details.querySelector("template");
