@@ -76,7 +76,7 @@ def test_rules_that_need_more_samples_than_there_are(tiny):
 
 def test_a_rule_that_looks_at_hidden_labels_is_refused(tiny):
     with pytest.raises(
-        LandbridgeError, match=r"selection=dev looks at source labels, .* it allows: last, target_val, en"
+        LandbridgeError, match=r"selection=dev reads source labels, .* it allows: last, target_val, en"
     ):
         tiny("strategy=target_only", "target_labels=2", "selection=dev")
 
