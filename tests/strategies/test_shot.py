@@ -43,7 +43,7 @@ def test_it_adapts_a_checkpoint_without_the_source(variant, tiny, tmp_path, monk
 
 
 def test_it_cannot_start_from_scratch(tiny):
-    with pytest.raises(LandbridgeError, match="continues a source model"):
+    with pytest.raises(LandbridgeError, match="needs a source model"):
         tiny("strategy=shot", "start=scratch")
 
 

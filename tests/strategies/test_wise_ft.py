@@ -116,5 +116,5 @@ def test_a_run_that_is_interrupted_on_the_curve_goes_on_with_it(epoch, curve, tm
 
 
 def test_both_ends_need_a_head(tiny):
-    with pytest.raises(LandbridgeError, match="WiSEFT continues a source model: set start=source"):
+    with pytest.raises(LandbridgeError, match="WiSEFT needs a source model: set start=source"):
         tiny("strategy=wise_ft", "start=scratch", "target_labels=2")
