@@ -38,7 +38,7 @@ def test_the_first_of_equal_runs_is_chosen_and_nan_is_the_worst_score():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (finished(0.7, status="failed", overrides=["a=1"]), "a run is not finished, and cannot be compared: a=1"),
+        (finished(0.7, status="failed", overrides=["a=1"]), "a run is not finished and cannot be compared: a=1"),
         (finished(0.7, rule="source_val"), "different selection rules cannot be compared: source_val and target_val"),
         (finished(0.7, data={"target": {"fingerprint": "g"}}), "different targets"),
         (finished(0.7, config={"target_labels": "all", "seed": 0}), "different target_labels cannot .*: 5 and all"),
@@ -50,7 +50,7 @@ def test_unfinished_runs_and_runs_of_different_settings_are_refused(other, messa
         choose([finished(0.6), other])
 
 
-@pytest.mark.parametrize(("rule", "message"), [("oracle", "has seen hidden labels"), ("last", "gives no score")])
+@pytest.mark.parametrize(("rule", "message"), [("oracle", "reads hidden labels"), ("last", "gives no score")])
 def test_runs_cannot_be_chosen_by_the_oracle_or_without_scores(rule, message):
     with pytest.raises(LandbridgeError, match=message):
         choose([finished(0.6, rule=rule)])
