@@ -1,4 +1,4 @@
-"""What many tests share: composing as the command line does, and transfers and sweeps that take no time."""
+"""Fixtures for many tests: composed configurations, short transfers and short sweeps."""
 
 import logging
 import os
@@ -25,14 +25,15 @@ from landbridge.sweeps.helper import Helper
 TESTS = Path(__file__).parent
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
 
-# One thread is faster for small tensors, and sums in the same order on every machine; in processes of a test, too.
+# One thread is faster for small tensors, and sums are in the same order on every machine. The environment variable
+# does the same for child processes of a test.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
 def compose():
-    """A function that composes `train.yaml` with overrides as they are typed, and `tests/conf` as `--config-dir`."""
+    """Return a function that composes `train.yaml` with typed overrides, and with `tests/conf` as `--config-dir`."""
 
     @cache
     def composed(*overrides: str, config_dir: Path = TESTS / "conf") -> DictConfig:
@@ -41,7 +42,7 @@ def compose():
         typed = as_additions([*arguments, *overrides])[len(arguments) :]
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             cfg = hydra.compose("train", [f"hydra.searchpath=[file://{config_dir},timm://models]", *typed])
-        OmegaConf.set_readonly(cfg, True)  # it is shared, and nothing may change it
+        OmegaConf.set_readonly(cfg, True)  # several tests share the same object
         return cfg
 
     return composed
@@ -49,7 +50,7 @@ def compose():
 
 @pytest.fixture
 def tiny(compose, tmp_path):
-    """A function that runs the smallest transfer, with overrides, in a folder of this test."""
+    """Return a function that runs the smallest transfer, with overrides, in the test's folder."""
 
     def launch(*overrides: str, folder: str = "run") -> Record:
         return run(compose("experiment=tiny", *overrides), tmp_path / folder, overrides)
@@ -59,19 +60,19 @@ def tiny(compose, tmp_path):
 
 @pytest.fixture(scope="session")
 def helper_folder(tmp_path_factory):
-    """The folder in which the helper and its jobs work."""
+    """Return the working folder of the helper and its jobs."""
     return tmp_path_factory.mktemp("helper")
 
 
 @pytest.fixture(scope="session")
 def helper(helper_folder):
-    """A helper process like any other, but for a lock that is none."""
+    """Start one helper process for all tests, without a real lock."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(helper_folder)
         helper = Helper(nothing, warm=True)
     close = helper.close
-    helper.close = lambda: None  # sweeps come and go, it stays
+    helper.close = lambda: None  # the helper stays open when a sweep ends
     yield helper
     close()
     os.close(nothing)
@@ -79,7 +80,7 @@ def helper(helper_folder):
 
 @pytest.fixture
 def sweep(helper, tmp_path, monkeypatch, capsys):
-    """A function that runs a sweep of tiny jobs, and returns its exit code and what it prints."""
+    """Return a function that runs a sweep of tiny jobs and returns its exit code and printed text."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pool, "Helper", lambda lock, warm: helper)
     root = logging.getLogger()
@@ -93,8 +94,8 @@ def sweep(helper, tmp_path, monkeypatch, capsys):
             main()
         except SystemExit as stop:
             code = stop.code
-        told = capsys.readouterr()
-        return code, told.out + told.err
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
 
     yield typed
     for handler in {*root.handlers} - {*handlers}:

@@ -1,10 +1,12 @@
+"""The C library keeps freed memory and reuses it for new tensors."""
+
 import os
 import subprocess
 import sys
 
 import pytest
 
-# Each round asks for 64 MiB, touches all of it and gives it back: 16,384 pages.
+# Each round allocates 64 MiB (16,384 pages), writes to all of it and frees it.
 ROUNDS = """
 import resource
 from landbridge.run.allocator import keep_memory
@@ -12,7 +14,7 @@ kept = {keep}
 import torch
 for number in range(25):
     torch.ones(2**24).add_(1)
-    if number == 14:  # the first rounds find their place among what else is asked for
+    if number == 14:  # the first rounds are not counted: they still extend the memory of the process
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -26,15 +28,15 @@ def faults(keep, **environment):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")
-def test_memory_that_is_used_again_is_not_asked_for_again():
+def test_freed_memory_is_reused_without_page_faults():
     kept, with_it = faults("keep_memory()")
     if not kept:
         pytest.skip("this C library has no mallopt")
     _, without = faults("None")
     assert with_it < 200
-    assert without > 10 * with_it + 300  # huge pages, where the system has them, make it fewer than 10 * 16384
+    assert without > 10 * with_it + 300  # with huge pages there are fewer faults than 10 * 16384
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")
-def test_a_users_own_choice_stands():
+def test_settings_of_the_user_are_not_changed():
     assert not faults("keep_memory()", MALLOC_ARENA_MAX="2")[0]

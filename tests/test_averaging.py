@@ -1,4 +1,4 @@
-"""Averages over steps and epochs stand for the weights, in validation, checkpoints and the test."""
+"""Averages over steps and epochs replace the weights in validation, checkpoints and the test."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def content(folder):
 
 @pytest.fixture
 def weights_on_the_way(monkeypatch):
-    """The parameters that train, after every step."""
+    """The parameters that train, recorded in every step."""
     seen = []
     count = Strategy.count_step
 
@@ -24,7 +24,7 @@ def weights_on_the_way(monkeypatch):
         count(self, terms)
 
     monkeypatch.setattr(Strategy, "count_step", counted)
-    return seen  # each before its own step: the first are those of the start
+    return seen  # each is recorded before the step of the optimizer, so the first are the initial parameters
 
 
 def parameters(state, like):
@@ -32,7 +32,7 @@ def parameters(state, like):
 
 
 @pytest.mark.parametrize("start", [0, 1])
-def test_swa_is_the_mean_of_the_epochs_with_statistics_of_its_own(start, tiny, tmp_path, weights_on_the_way):
+def test_swa_is_the_mean_over_epochs_with_its_own_statistics(start, tiny, tmp_path, weights_on_the_way):
     overrides = ["strategy=target_only", "target_labels=all", "optimizer.lr=0.01", "trainer.max_epochs=4"]
     tiny(*overrides, "averaging=swa", f"averaging.start={start}")
     kept = content(tmp_path / "run")
@@ -43,7 +43,7 @@ def test_swa_is_the_mean_of_the_epochs_with_statistics_of_its_own(start, tiny, t
     assert_exact_statistics(kept["state_dict"])
 
 
-def test_ema_follows_the_weights(tiny, tmp_path, weights_on_the_way):
+def test_ema_is_the_moving_average_of_the_weights(tiny, tmp_path, weights_on_the_way):
     tiny("optimizer.lr=0.01", "trainer.max_epochs=3", "averaging=ema", "averaging.decay=0.3")
     kept = content(tmp_path / "run")
     after = [*weights_on_the_way[1:], parameters(kept["current_model_state"], weights_on_the_way[0])]
@@ -57,7 +57,7 @@ def test_ema_follows_the_weights(tiny, tmp_path, weights_on_the_way):
 
 
 @pytest.mark.parametrize("average", ["averaging.decay=0.5", "averaging.start=1"])
-def test_training_is_as_without_and_what_is_scored_is_what_is_kept(average, tiny, tmp_path):
+def test_averaging_does_not_change_training_and_the_scored_average_is_saved(average, tiny, tmp_path):
     kind = "ema" if "decay" in average else "swa"
     overrides = ["trainer.max_epochs=3", "optimizer.lr=0.01", "selection=source_val"]
     tiny(*overrides, folder="plain")
@@ -72,7 +72,7 @@ def test_training_is_as_without_and_what_is_scored_is_what_is_kept(average, tiny
 
 
 @pytest.mark.parametrize(("average", "strategy"), [("ema", "mcd"), ("swa", "dann")])
-def test_resumed_equals_uninterrupted(average, strategy, tiny, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(average, strategy, tiny, tmp_path):
     overrides = [f"averaging={average}", f"strategy={strategy}", "trainer.max_epochs=3", "optimizer.lr=0.01"]
     straight = tiny(*overrides, folder="straight")
 
@@ -91,7 +91,7 @@ def test_resumed_equals_uninterrupted(average, strategy, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["nearest_mean", "wise_ft", "as_is"])
-def test_what_sets_its_weights_itself_is_not_averaged(strategy, tiny, tmp_path):
+def test_averaging_a_strategy_that_sets_its_weights_is_refused(strategy, tiny, tmp_path):
     start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}", "target_labels=2"]
     with pytest.raises(LandbridgeError, match="sets its weights itself; use averaging=none"):
         tiny(f"strategy={strategy}", "averaging=ema", *start)

@@ -222,7 +222,7 @@ def test_a_signal_ends_a_run_with_its_exit_code_and_prints_how_to_continue(sent,
     finally:
         process.kill()
     assert process.returncode == code
-    assert f"hydra.run.dir={tmp_path / 'out'} goes on from there" in said
+    assert f"hydra.run.dir={tmp_path / 'out'} resumes this run" in said
     assert "Traceback" not in said
     record = Record.read(tmp_path / "out")
     assert (record.status, record.reason) == ("failed", "interrupted")

@@ -1,4 +1,4 @@
-"""What wandb is shown of a finished run, read back from the files of an offline run."""
+"""The results that a finished run logs to wandb, read from the files of an offline run."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "wandb_workspace.py"
 
 @pytest.fixture
 def files(tiny, tmp_path):
-    """A run logged to wandb: its record, the arrays it kept, and wandb's folder of files."""
+    """Run with the wandb logger, and return the record, the saved arrays and wandb's folder of files."""
     record = tiny("logger=wandb", "trainer.max_epochs=2", "target.shift=0.7")
     (folder,) = (tmp_path / "run").glob("wandb/offline-run-*/files/media")
     return record, read_arrays(tmp_path / "run" / OUTPUTS), read_arrays(tmp_path / "run" / SAMPLES), folder
@@ -30,7 +30,7 @@ def table(folder, name):
     return content["columns"], content["data"]
 
 
-def test_wandb_shows_what_the_report_shows_of_a_run(files):
+def test_wandb_has_the_tables_and_pictures_of_the_report(files):
     record, outputs, samples, folder = files
     assert 0 < len(samples["target_mistakes"]) == len(list(folder.glob("images/test/confident_mistakes_*.png")))
     columns, rows = table(folder, "oracle/selection")
@@ -48,17 +48,17 @@ def test_wandb_shows_what_the_report_shows_of_a_run(files):
         assert row[counts] == np.sum((outputs["target_labels"] == actual) & (predicted == guess))
 
 
-# wandb's own package still writes validators in pydantic's first style.
+# A package of wandb uses validators of pydantic 1.
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 @pytest.mark.usefixtures("files")
-def test_the_workspace_asks_for_what_runs_log(tmp_path):
+def test_the_workspace_shows_only_entries_that_runs_log(tmp_path):
     pytest.importorskip("wandb_workspaces")
     described = runpy.run_path(str(SCRIPT))["workspace"]("me", "landbridge", "x")._to_model().model_dump_json()
     _, logged, _ = wandb_run(tmp_path / "run")
-    asked = set(re.findall(r'"((?:test|train|val|oracle)/[\w/]+)"', described))
-    assert len(asked) >= 8
-    # Tables and pictures are logged as several entries below their name.
-    missing = {name for name in asked if not any(f"{key}/".startswith(f"{name}/") for key in logged)}
-    # Only a run that an oracle chose logs its results under this name.
+    shown = set(re.findall(r'"((?:test|train|val|oracle)/[\w/]+)"', described))
+    assert len(shown) >= 8
+    # A table or picture is logged as several entries whose names start with its own.
+    missing = {name for name in shown if not any(f"{key}/".startswith(f"{name}/") for key in logged)}
+    # Only runs with selection=oracle log results under this name.
     assert missing == {"oracle/target/accuracy"}
     assert {"pair", "strategy"} <= logged.keys()

@@ -1,4 +1,4 @@
-"""The final evaluation: metrics against independent formulas, one domain at a time, and what an oracle chooses."""
+"""The final evaluation: metrics compared with independent formulas, separate domains, and opened labels."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
-    """Sum over bins (a, b] of the share of samples times |accuracy - mean confidence|."""
+    """Return the sum over bins (a, b] of the share of samples times |accuracy - mean confidence|."""
     number = np.ceil(confidence * bins)
     inside = [number == each for each in np.unique(number)]
     return sum(each.mean() * abs(correct[each].mean() - confidence[each].mean()) for each in inside)
@@ -27,7 +27,7 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 1
 
 @given(st.integers(1, 60), st.integers(2, 7), st.integers(0, 2**31), st.floats(0.1, 8))
 @settings(max_examples=60, deadline=None)
-def test_metrics_equal_independent_ones(n, classes, seed, scale):
+def test_metrics_equal_independent_formulas(n, classes, seed, scale):
     rng = np.random.default_rng(seed)
     logits = (rng.normal(size=(n, classes)) * scale).astype(np.float32)
     labels = rng.integers(classes, size=n)
@@ -43,8 +43,8 @@ def test_metrics_equal_independent_ones(n, classes, seed, scale):
     assert unpack_scores(found).tolist() == correct.tolist()
 
 
-def test_golden_calibration_error():
-    # Ten bins or fifteen: each of the golden samples has a bin of its own.
+def test_the_calibration_error_equals_the_golden_value():
+    # The golden value is from ten bins. Each golden sample has its own bin with ten and with fifteen bins.
     confidence = torch.tensor(GOLDEN["inputs"]["ece_confidence"], dtype=torch.float64)
     labels = 1 - torch.tensor(GOLDEN["inputs"]["ece_correct"])
     logits = torch.stack([confidence, 1 - confidence], 1).log()
@@ -74,7 +74,7 @@ def test_correctness_takes_one_bit_a_sample(correct):
 
 @pytest.fixture
 def learned(tiny, tmp_path):
-    """A run that has learned one domain by heart, judged on it and on the same images with wrong labels."""
+    """Run a strategy that overfits one domain; test it on this domain and on the same images with wrong labels."""
     record = tiny(
         "strategy=source_only",
         "target._target_=dusk.lying",
@@ -89,7 +89,7 @@ def learned(tiny, tmp_path):
     return record, tmp_path / "run"
 
 
-def test_an_all_wrong_domain_does_not_mix_with_an_all_right_one(learned):
+def test_metrics_of_the_two_domains_are_not_mixed(learned):
     record, folder = learned
     assert record.results["source"]["accuracy"] == 1.0
     assert record.results["target"]["accuracy"] == 0.0
@@ -103,7 +103,7 @@ def test_an_all_wrong_domain_does_not_mix_with_an_all_right_one(learned):
         assert record.results[role] == {"domain": "noon", **again}
 
 
-def test_sealed_labels_are_opened_once_and_it_is_noted_why(tiny):
+def test_sealed_labels_are_opened_once_and_the_reason_is_recorded(tiny):
     seal = tiny("trainer.max_epochs=2").seal
     assert seal == {
         "source train": [],

@@ -1,4 +1,4 @@
-"""Freezing policies as pure functions of the epoch."""
+"""Tests of freezing policies as pure functions of the epoch."""
 
 import pytest
 
@@ -19,11 +19,16 @@ def test_depth_counts_stages_from_the_input(depth, trainable, epoch):
 def test_a_depth_beyond_the_last_stage_lists_the_stages():
     with pytest.raises(LandbridgeError) as error:
         Depth(5).trainable(0, STAGES)
-    assert str(error.value) == "freeze.depth=5: the backbone has 4 stages: 1 stem, 2 layer1, 3 layer2, 4 head"
+    assert str(error.value) == (
+        "freeze.depth=5 is larger than the number of stages: "
+        "the backbone has 4 stages: 1 stem, 2 layer1, 3 layer2, 4 head"
+    )
 
 
-def test_a_run_says_so_too(tiny):
-    with pytest.raises(LandbridgeError, match=r"freeze\.depth=3: the backbone has 2 stages: 1 conv, 2 bottleneck"):
+def test_a_run_refuses_a_depth_beyond_the_last_stage(tiny):
+    with pytest.raises(
+        LandbridgeError, match=r"freeze\.depth=3 is larger .*: the backbone has 2 stages: 1 conv, 2 bottleneck"
+    ):
         tiny("freeze.depth=3")
 
 
@@ -43,19 +48,19 @@ def over_epochs(policy, stages=STAGES):
         ({"at": []}, [[]] * 6),
     ],
 )
-def test_gradual_thaws_from_the_head_down(settings, expected):
+def test_gradual_unfreezes_stages_from_the_last_to_the_first(settings, expected):
     policy = Gradual(epochs=6, **settings)
     assert over_epochs(policy) == expected
     assert sorted(policy.ever(STAGES)) == expected[-1]
 
 
-def test_what_a_short_training_does_not_reach_never_trains():
+def test_a_stage_that_a_short_training_does_not_reach_never_trains():
     assert Gradual(epochs=3).ever(STAGES) == {2, 3}
 
 
-def test_more_thaws_than_stages_are_refused():
+def test_more_entries_of_at_than_stages_are_refused():
     with pytest.raises(
-        LandbridgeError, match=r"freeze\.at=\[0, 1, 2\] begins 3 stages: the backbone has 2 stages: 1 a"
+        LandbridgeError, match=r"freeze\.at=\[0, 1, 2\] unfreezes 3 stages: the backbone has 2 stages: 1 a"
     ):
         Gradual(at=[0, 1, 2]).trainable(0, ("a", "b"))
 
@@ -74,7 +79,7 @@ def test_surgical_takes_numbers_from_1_and_names(stages, expected):
     ("stages", "message"),
     [(5, "no stage 5; the backbone has 4 stages: 1 stem"), ("layer3", "no stage layer3, nearest: l")],
 )
-def test_surgical_names_the_stages_that_there_are(stages, message):
+def test_surgical_lists_the_stages_of_the_backbone(stages, message):
     with pytest.raises(LandbridgeError, match=rf"freeze\.stages: {message}"):
         Surgical(stages).trainable(0, STAGES)
 
@@ -89,12 +94,12 @@ def test_linear_then_full_has_two_phases_within_the_planned_epochs(share, epochs
     assert [policy.lr_scale(epoch) for epoch in range(epochs)] == [1.0] * probing + [0.2] * (epochs - probing)
 
 
-def test_one_epoch_has_no_room_for_two_phases(tiny):
+def test_two_phases_in_one_epoch_are_refused(tiny):
     with pytest.raises(LandbridgeError, match=r"two phases need trainer\.max_epochs of at least 2, not 1"):
         tiny("freeze=linear_then_full")
 
 
 @pytest.mark.parametrize("policy", [Depth(1), Gradual(epochs=5), Surgical(2), LinearThenFull(epochs=3)])
-def test_asked_again_in_any_order_a_policy_answers_the_same(policy):
+def test_a_policy_gives_the_same_stages_in_any_order_of_epochs(policy):
     forwards = over_epochs(policy)
     assert [sorted(policy.trainable(epoch, STAGES)) for epoch in reversed(range(policy.epochs))] == forwards[::-1]

@@ -1,4 +1,4 @@
-"""The record: written whole or not at all, read with clear errors, and fingerprinted by what determines the result."""
+"""The record: it is written completely or not at all, read with clear errors, and has a fingerprint."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ FULL = Record(
 )
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_a_written_record_is_read_back(tmp_path):
     FULL.write(tmp_path)
     assert Record.read(tmp_path) == Record.read(tmp_path / RECORD) == FULL
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]
@@ -48,7 +48,7 @@ def test_what_is_written_is_read_back(tmp_path):
 
 @pytest.mark.parametrize("stops_in", ["write_text", "replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_an_interrupted_write_leaves_the_earlier_record_whole(stops_in, error, tmp_path, monkeypatch):
+def test_an_interrupted_write_does_not_damage_the_earlier_record(stops_in, error, tmp_path, monkeypatch):
     FULL.write(tmp_path)
 
     def stop(path: Path, content: Any) -> None:
@@ -67,7 +67,7 @@ def test_an_interrupted_write_leaves_the_earlier_record_whole(stops_in, error, t
     assert [path.name for path in tmp_path.iterdir()] == [RECORD]
 
 
-def test_a_reader_never_sees_half_a_record(tmp_path):
+def test_a_reader_never_reads_half_a_record(tmp_path):
     FULL.write(tmp_path)
     long = Record(overrides=["x" * 50] * 2000)
     done = threading.Event()
@@ -101,7 +101,7 @@ def test_a_reader_never_sees_half_a_record(tmp_path):
         ('{"schema": 1, "zeal": {}, "sealed": {}}', "has unknown entries: sealed, zeal"),
     ],
 )
-def test_what_cannot_be_read_is_named(content, message, tmp_path):
+def test_an_unreadable_record_is_refused_with_its_path(content, message, tmp_path):
     if content is not None:
         (tmp_path / RECORD).write_text(content)
     with pytest.raises(LandbridgeError, match=message) as error:
@@ -132,7 +132,7 @@ def test_a_record_that_lacks_entries_gets_their_defaults(tmp_path):
     ],
 )
 @pytest.mark.parametrize("kind", [list, np.array])
-def test_the_best_epoch_is_the_later_one_of_equals_and_nan_is_the_worst_score(kind, scores, best):
+def test_the_best_epoch_is_the_last_of_equal_epochs_and_nan_is_the_worst_score(kind, scores, best):
     assert best_epoch(kind(scores)) == best
 
 
@@ -145,7 +145,7 @@ def test_the_best_epoch_is_the_later_one_of_equals_and_nan_is_the_worst_score(ki
         ({}, None),
     ],
 )
-def test_the_score_of_a_run_is_that_of_the_selected_epoch_under_its_rule(selection, score):
+def test_the_score_of_a_run_is_the_score_of_the_selected_epoch_under_its_rule(selection, score):
     epochs = [{"scores": {"im": 0.9, "oracle": 0.1}}, {"scores": {"im": 0.2, "oracle": 0.8}}]
     assert Record(selection=selection, epochs=epochs).score() == score
 
@@ -171,7 +171,7 @@ def leaves(node: Any, path: str = "") -> list[str]:
     return [leaf for key, value in node.items() for leaf in leaves(value, f"{path}.{key}".lstrip("."))]
 
 
-def test_the_fingerprint_changes_with_every_setting_but_the_incidental_ones(config):
+def test_the_fingerprint_changes_with_every_setting_except_incidental_ones(config):
     own = fingerprint(config, DATA)
     assert len(leaves(config)) > 20
     for leaf in leaves(config):
@@ -181,7 +181,7 @@ def test_the_fingerprint_changes_with_every_setting_but_the_incidental_ones(conf
         assert (other == own) == leaf.startswith(INCIDENTAL), leaf
 
 
-def test_of_the_cache_just_the_views_change_results_and_none_are_as_good_as_no_cache(config):
+def test_views_are_the_only_setting_of_the_cache_that_changes_the_fingerprint(config):
     def of(**cache):
         return fingerprint(
             {**config, "cache": {"_target_": "landbridge.activation_cache.ActivationCache", **cache}}, DATA
@@ -200,23 +200,23 @@ def test_the_fingerprint_changes_with_the_content_of_the_data(config):
     assert len(prints) == 3
 
 
-def test_a_source_that_is_not_used_does_not_count(config):
+def test_an_unused_source_does_not_change_the_fingerprint(config):
     target = {"target": "t"}
     assert fingerprint(config, target) == fingerprint(config | {"source": {"_target_": "x"}}, target)
     assert fingerprint(config, target) != fingerprint(config, DATA)
 
 
-def test_incidental_settings_do_not_make_another_run(tiny):
+def test_runs_that_differ_in_incidental_settings_have_the_same_fingerprint(tiny):
     plain = tiny("strategy=target_only", "target_labels=2", folder="plain")
     same = tiny("strategy=target_only", "target_labels=2", "name=other", "source=mnist_5k", "logger=csv", folder="same")
     other = tiny("strategy=target_only", "target_labels=2", "seed=1", folder="other")
     assert same.fingerprint == plain.fingerprint != other.fingerprint
 
 
-# ---- where and at what cost
+# ---- environment and memory
 
 
-def test_the_environment_names_versions_and_hardware():
+def test_the_environment_has_versions_and_hardware():
     found = environment()
     assert found["versions"]["torch"] == version("torch")
     assert found["versions"]["pytorch-lightning"] == version("pytorch-lightning")
@@ -225,20 +225,20 @@ def test_the_environment_names_versions_and_hardware():
     json.dumps(found)
 
 
-def test_an_environment_without_git_is_described_too(monkeypatch):
+def test_without_git_the_environment_has_no_revision(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(machine, "_git_revision", machine._git_revision.__wrapped__)
     assert environment()["git"] is None
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's own figure")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from /proc")
 def test_peak_memory_is_in_bytes():
     lines = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     assert peak_memory_bytes()["peak_memory_bytes"] == pytest.approx(peak, rel=0.1)
 
 
-def test_the_skeleton_that_scripts_rely_on():
+def test_a_record_has_the_entries_that_scripts_read():
     skeleton = {"schema", "status", "fingerprint", "overrides", "config", "selection", "results", "cost", "epochs"}
     assert skeleton <= asdict(Record()).keys()
 
@@ -261,11 +261,11 @@ def test_a_record_with_old_names_is_read_with_the_new_ones(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(old_names.RENAMED.values()))
-def test_new_names_exist(name):
+def test_all_new_names_exist(name):
     locate(name)
 
 
-def test_a_strategy_that_has_become_a_term_is_read_as_one():
+def test_a_strategy_that_is_a_term_now_is_read_as_a_term():
     def read(**node):
         return old_names.with_new_names({"strategy": node})["strategy"]
 

@@ -1,4 +1,4 @@
-"""How much of the source a run that starts from a source model keeps, beside what the target gains."""
+"""Retention: accuracy on both domains before and after a run that starts from a source model."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def source_model(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["target_only", "adabn", "bn_adapt"])
-def test_both_domains_are_judged_before_and_after(strategy, launch, tmp_path, capsys):
+def test_both_domains_are_tested_before_and_after_training(strategy, launch, tmp_path, capsys):
     labels = "all" if strategy == "target_only" else "0"
     record = launch(f"strategy={strategy}", f"target_labels={labels}")
     model, _ = source_model(tmp_path)
@@ -38,7 +38,7 @@ def test_both_domains_are_judged_before_and_after(strategy, launch, tmp_path, ca
     assert f"changes by {target['accuracy'] - target['accuracy_at_start']:+.3f}" in printed
 
 
-def test_what_is_judged_after_is_not_what_was_before(launch, tmp_path):
+def test_the_results_after_training_are_those_of_the_trained_model(launch, tmp_path):
     record = launch("strategy=target_only", "target_labels=all", "target.shift=0.9", "trainer.max_epochs=20")
     for result in record.results.values():
         assert result["accuracy"] != result["accuracy_at_start"]
@@ -47,7 +47,7 @@ def test_what_is_judged_after_is_not_what_was_before(launch, tmp_path):
     assert record.results["source"]["accuracy"] == pytest.approx(accuracy)
 
 
-def test_a_checkpoint_with_its_record_knows_its_source_and_one_without_does_not(launch, tiny, tmp_path):
+def test_retention_of_a_checkpoint_needs_its_record_and_the_same_source(launch, tiny, tmp_path):
     launch("strategy=as_is")
     model, folder = source_model(tmp_path)
     begin = ["strategy=target_only", "target_labels=2", "start=checkpoint", f"start.path={folder / 'last.ckpt'}"]
@@ -58,6 +58,6 @@ def test_a_checkpoint_with_its_record_knows_its_source_and_one_without_does_not(
     assert set(tiny(*begin, folder="bare").results) == {"target"}
 
 
-def test_a_new_head_knows_nothing(tiny):
+def test_with_a_new_head_there_is_no_accuracy_at_start(tiny):
     record = tiny("strategy=source_only")
     assert "accuracy_at_start" not in record.results["target"]

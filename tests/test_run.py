@@ -1,4 +1,4 @@
-"""One run from end to end: what it chooses, how it fails, and how it goes on after an interruption."""
+"""One run from end to end: selection, failures, interruption and resume, and loggers."""
 
 import contextlib
 import csv
@@ -36,11 +36,11 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 class PowerCut(BaseException):
-    """Stops a run as nothing in it expects."""
+    """An exception that no part of a run handles."""
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseException) -> None:
-    """Let the next runs stop in the middle of the epoch that follows a number of whole ones."""
+    """Make the next runs raise an error after a number of complete epochs, in the middle of the next epoch."""
 
     def stop(self, trainer, *arguments):
         if trainer.current_epoch == epochs:
@@ -52,7 +52,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, epochs: int, error: BaseExceptio
 # ---- one run
 
 
-def test_a_run_repeats_itself_to_the_bit_and_differs_by_seed(tiny, tmp_path):
+def test_runs_with_the_same_seed_are_bitwise_equal_and_other_seeds_differ(tiny, tmp_path):
     one, same, other = tiny(folder="one"), tiny(folder="same"), tiny("seed=1", folder="other")
     assert same.results == one.results
     assert same.fingerprint == one.fingerprint != other.fingerprint
@@ -60,7 +60,7 @@ def test_a_run_repeats_itself_to_the_bit_and_differs_by_seed(tiny, tmp_path):
     assert not equal(weights(tmp_path / "one"), weights(tmp_path / "other"))
 
 
-def test_the_configuration_is_kept_as_plain_values_and_never_changed(compose, tmp_path):
+def test_the_configuration_is_recorded_as_plain_values_and_not_modified(compose, tmp_path):
     cfg = compose("experiment=tiny")
     before = OmegaConf.to_container(cfg, resolve=True)
     OmegaConf.set_readonly(cfg, True)
@@ -69,7 +69,7 @@ def test_the_configuration_is_kept_as_plain_values_and_never_changed(compose, tm
     assert json.loads((tmp_path / RECORD).read_text())["config"] == before
 
 
-def test_the_cost_is_noted(tiny):
+def test_the_cost_is_recorded(tiny):
     cost = tiny().cost
     assert cost["phases"].keys() >= {"data", "train", "test"}
     assert 0 < sum(cost["phases"].values()) <= cost["seconds"] + 0.01
@@ -77,13 +77,13 @@ def test_the_cost_is_noted(tiny):
 
 
 @pytest.mark.parametrize("strategy", ["tent", "bn_adapt"])
-def test_what_adapts_to_tested_inputs_must_say_so(strategy, tiny):
+def test_a_strategy_that_adapts_to_test_inputs_needs_transductive_true(strategy, tiny):
     assert tiny(f"strategy={strategy}").config["transductive"] is True
-    with pytest.raises(LandbridgeError, match="adapts to the very inputs that it is tested on: set transductive=true"):
+    with pytest.raises(LandbridgeError, match="adapts to the test inputs themselves: set transductive=true"):
         tiny(f"strategy={strategy}", "transductive=false", folder="other")
 
 
-def test_a_wrong_configuration_leaves_no_folder(tiny, tmp_path):
+def test_an_invalid_configuration_creates_no_folder(tiny, tmp_path):
     with pytest.raises(LandbridgeError, match=r"strategy\.wieght"):
         tiny("strategy.wieght=1")
     assert not (tmp_path / "run").exists()
@@ -102,7 +102,7 @@ class Second(Rule):
 
 
 @pytest.mark.parametrize("lr", [0.01, 0.0])
-def test_an_honest_rule_keeps_its_best_epoch_the_later_one_where_scores_are_equal(lr, tiny, tmp_path):
+def test_a_rule_selects_the_last_epoch_with_its_highest_score(lr, tiny, tmp_path):
     still = ["freeze.depth=all"] if not lr else []
     record = tiny("selection=source_val", "trainer.max_epochs=6", f"optimizer.lr={lr}", *still)
     scores = [row["scores"]["source_val"] for row in record.epochs]
@@ -113,7 +113,7 @@ def test_an_honest_rule_keeps_its_best_epoch_the_later_one_where_scores_are_equa
     assert torch.load(tmp_path / "run" / name, weights_only=True)["epoch"] == best
 
 
-def test_the_chosen_epoch_is_the_one_that_is_tested(tiny, tmp_path):
+def test_the_selected_epoch_is_tested(tiny, tmp_path):
     longer = tiny("selection._target_=test_run.Second", "trainer.max_epochs=4", folder="longer")
     shorter = tiny("trainer.max_epochs=2", folder="shorter")
     assert longer.selection == {"rule": "second", "epoch": 1, "oracle": False, "checkpoint": SELECTED}
@@ -143,15 +143,15 @@ def test_every_epoch_is_scored_by_every_rule_that_the_setting_allows(strategy, t
         (["strategy=target_only", "target_labels=1", "selection=source_val"], "source", "last, target_val"),
     ],
 )
-def test_a_rule_that_looks_at_hidden_labels_is_refused(overrides, hidden, allowed, tiny, tmp_path):
+def test_a_rule_that_reads_hidden_labels_is_refused(overrides, hidden, allowed, tiny, tmp_path):
     with pytest.raises(LandbridgeError) as error:
         tiny(*overrides)
-    assert str(error.value).startswith(f"{overrides[-1]} looks at {hidden} labels, which this setting does not show")
+    assert str(error.value).startswith(f"{overrides[-1]} reads {hidden} labels, which this setting hides")
     assert f"it allows: {allowed}" in str(error.value)
     assert Record.read(tmp_path / "run").status == "failed"
 
 
-def test_an_oracle_is_stamped_and_keeps_the_epoch_it_chose(tiny, tmp_path):
+def test_a_run_with_an_oracle_is_marked_and_keeps_the_chosen_epoch(tiny, tmp_path):
     record = tiny("selection=oracle", "trainer.max_epochs=5", "optimizer.lr=0.01", "logger=csv")
     scores = [row["scores"]["oracle"] for row in record.epochs]
     best = max(epoch for epoch, score in enumerate(scores) if score == max(scores))
@@ -164,7 +164,7 @@ def test_an_oracle_is_stamped_and_keeps_the_epoch_it_chose(tiny, tmp_path):
     assert not any(key.startswith("test/") for key in header)
 
 
-def test_an_oracle_does_not_look_at_test_labels(tiny, tmp_path):
+def test_an_oracle_does_not_read_test_labels(tiny, tmp_path):
     oracle = ["selection=oracle", "trainer.max_epochs=4", "optimizer.lr=0.01"]
     honest = tiny(*oracle, folder="honest")
     permuted = tiny(*oracle, "target._target_=dusk.lying", "target.splits=[test]", folder="permuted")
@@ -181,7 +181,7 @@ def test_an_oracle_does_not_look_at_test_labels(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("steps", "epochs", "where"), [(1, 1, "predictions for"), (2, 1, "the loss term classify"), (1, 3, "classify")]
 )
-def test_a_run_that_diverges_fails_with_the_reason(steps, epochs, where, tiny, tmp_path):
+def test_a_run_that_diverges_fails_and_records_the_reason(steps, epochs, where, tiny, tmp_path):
     length = [f"data.steps_per_epoch={steps}", f"trainer.max_epochs={epochs}"]
     with pytest.raises(LandbridgeError, match=r"training diverged"):
         tiny("optimizer=sgd", "optimizer.lr=1e30", *length)
@@ -203,12 +203,12 @@ def test_a_failure_before_training_is_recorded(tiny, tmp_path):
     assert "must have the same classes" in record.reason
 
 
-def test_a_full_disk_is_named(tiny, tmp_path):
+def test_a_full_disk_fails_the_run_and_is_recorded(tiny, tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # Room for a record, and not for a checkpoint.
+    # A file may be large enough for a record, but not for a checkpoint.
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, before[1]))
     try:
-        with pytest.raises(LandbridgeError, match=r"cannot keep a checkpoint in .*: File too large"):
+        with pytest.raises(LandbridgeError, match=r"cannot write a checkpoint to .*: File too large"):
             tiny("selection=source_val")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -218,18 +218,18 @@ def test_a_full_disk_is_named(tiny, tmp_path):
 # ---- again in the same folder
 
 
-def test_a_finished_folder_is_returned_without_training(tiny, monkeypatch):
+def test_the_record_of_a_finished_run_is_returned_without_training(tiny, monkeypatch):
     first = tiny()
 
     def fit(*arguments, **options):
-        raise AssertionError("it trains again")
+        raise AssertionError("the run trains again")
 
     monkeypatch.setattr(Trainer, "fit", fit)
     assert tiny() == first
 
 
 @pytest.mark.parametrize("overrides", [["seed=1"], ["source=uci_digits"]])
-def test_a_folder_of_another_run_is_refused_and_left_as_it_is(overrides, tiny, tmp_path):
+def test_the_folder_of_another_run_is_refused_and_not_changed(overrides, tiny, tmp_path):
     tiny()
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
     with pytest.raises(LandbridgeError, match=r"holds the record of another run|same classes"):
@@ -237,7 +237,7 @@ def test_a_folder_of_another_run_is_refused_and_left_as_it_is(overrides, tiny, t
     assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
 
 
-def test_an_interrupted_run_says_so_and_goes_on(tiny, tmp_path):
+def test_an_interrupted_run_is_recorded_and_can_be_resumed(tiny, tmp_path):
     straight = tiny("trainer.max_epochs=3", folder="straight")
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 2, KeyboardInterrupt())
@@ -250,11 +250,11 @@ def test_an_interrupted_run_says_so_and_goes_on(tiny, tmp_path):
     record.write(tmp_path / "run")
     resumed = tiny("trainer.max_epochs=3")
     assert resumed.results == straight.results
-    assert 1000 < resumed.cost["seconds"] < 1100, "of all its sessions together"
+    assert 1000 < resumed.cost["seconds"] < 1100, "the cost must include earlier sessions"
     assert 900 < resumed.cost["phases"]["train"] < 1000
 
 
-def test_another_file_to_start_from_is_another_run_wherever_it_lies(tiny, tmp_path):
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_path_of_the_initial_checkpoint(tiny, tmp_path):
     for seed in (1, 2):
         tiny(f"seed={seed}", folder=f"start-{seed}")
     a, b = tmp_path / "a.ckpt", tmp_path / "b.ckpt"
@@ -271,7 +271,7 @@ def test_another_file_to_start_from_is_another_run_wherever_it_lies(tiny, tmp_pa
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-mixed"])
-def test_a_strategy_with_a_critic_runs_in_any_precision_of_whole_weights(precision, tiny):
+def test_dann_trains_in_double_and_in_mixed_precision(precision, tiny):
     assert tiny("strategy=dann", f"trainer.precision={precision}").status == "done"
 
 
@@ -281,7 +281,7 @@ def test_weights_in_half_precision_are_refused(tiny):
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_a_damaged_checkpoint_starts_anew(damage, tiny, tmp_path, monkeypatch, caplog):
+def test_with_a_damaged_checkpoint_training_starts_from_the_beginning(damage, tiny, tmp_path, monkeypatch, caplog):
     straight = tiny("trainer.max_epochs=2", folder="straight")
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 1, PowerCut())
@@ -296,8 +296,11 @@ def test_a_damaged_checkpoint_starts_anew(damage, tiny, tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize(("every", "moments_in_all"), [(0, 9), (3, 7), (1000, 5)])
-def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(every, moments_in_all, tiny, tmp_path, monkeypatch):
-    # The clock ticks whenever it is asked, once or twice an epoch: 3 writes some epochs, 1000 the last one alone.
+def test_an_interruption_at_any_replacement_of_a_file_does_not_change_the_result(
+    every, moments_in_all, tiny, tmp_path, monkeypatch
+):
+    # This clock advances by one second at every call, so once or twice in an epoch. `checkpoint_every=3` writes some
+    # epochs, and 1000 writes the last epoch only.
     monkeypatch.setattr("landbridge.run.checkpoints.time", SimpleNamespace(monotonic=itertools.count().__next__))
     overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4", f"checkpoint_every={every}"]
     straight = tiny(*overrides, folder="straight")
@@ -325,7 +328,7 @@ def test_a_cut_at_any_file_that_is_put_in_place_loses_nothing(every, moments_in_
     assert moment > moments_in_all
 
 
-def test_an_epoch_that_waits_in_memory_is_written_as_it_was(tiny, tmp_path):
+def test_an_epoch_kept_in_memory_is_written_unchanged(tiny, tmp_path):
     overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4", "strategy=dann", "averaging=ema"]
     for every in (0, 1000):
         tiny(*overrides, f"checkpoint_every={every}", folder=str(every))
@@ -338,14 +341,14 @@ def test_an_epoch_that_waits_in_memory_is_written_as_it_was(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["nearest_mean", "adabn"])
-def test_a_strategy_that_ends_by_itself_leaves_its_epoch(strategy, tiny, tmp_path):
+def test_a_strategy_that_ends_training_early_leaves_a_checkpoint(strategy, tiny, tmp_path):
     source = ["start=source", f"start.cache={tmp_path}"] if strategy == "adabn" else ["target_labels=2"]
     record = tiny(f"strategy={strategy}", *source, "trainer.max_epochs=5", "checkpoint_every=1000")
     assert len(record.epochs) == 1
     assert (tmp_path / "run" / record.selection["checkpoint"]).exists()
 
 
-def test_short_epochs_are_not_held_up_by_the_disk(tiny, tmp_path, monkeypatch):
+def test_short_epochs_do_not_write_a_checkpoint_each(tiny, tmp_path, monkeypatch):
     written = []
     save = Trainer.save_checkpoint
     monkeypatch.setattr(Trainer, "save_checkpoint", lambda self, *args: written.append(save(self, *args)))
@@ -356,7 +359,7 @@ def test_short_epochs_are_not_held_up_by_the_disk(tiny, tmp_path, monkeypatch):
         assert len(written) == number
 
 
-def test_a_checkpoint_under_two_names_is_not_written_into(tiny, tmp_path):
+def test_a_hard_linked_checkpoint_is_replaced_and_not_overwritten(tiny, tmp_path):
     overrides = ["selection._target_=test_run.Second", "trainer.max_epochs=4"]
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 3, KeyboardInterrupt())
@@ -364,7 +367,7 @@ def test_a_checkpoint_under_two_names_is_not_written_into(tiny, tmp_path):
             tiny(*overrides)
     selected = tmp_path / "run" / SELECTED
     before = selected.read_bytes()
-    # As where the power fails after the one name is given and before the other is.
+    # The state after a power failure between the two renames: one file has both names.
     (tmp_path / "run" / f"{LAST}.part").hardlink_to(selected)
     record = tiny(*overrides)
     assert len(record.epochs) == 4
@@ -380,7 +383,7 @@ def flat(results: dict[str, dict[str, Any]]) -> dict[str, float]:
     return {key: value for key, value in numbers.items() if isinstance(value, float)}
 
 
-def test_csv_holds_epochs_tests_and_the_configuration(tiny, tmp_path):
+def test_the_csv_log_has_epochs_test_metrics_and_the_configuration(tiny, tmp_path):
     record = tiny("logger=csv", "trainer.max_epochs=2")
     folder = tmp_path / "run" / "csv" / "version_0"
     with (folder / "metrics.csv").open() as file:
@@ -394,7 +397,7 @@ def test_csv_holds_epochs_tests_and_the_configuration(tiny, tmp_path):
     assert yaml.safe_load((folder / "hparams.yaml").read_text()) == record.config
 
 
-def test_tensorboard_reads_what_was_logged(tiny, tmp_path):
+def test_tensorboard_reads_the_logged_metrics(tiny, tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     record = tiny("logger=tensorboard")
     events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard" / "version_0")).Reload()
@@ -404,7 +407,7 @@ def test_tensorboard_reads_what_was_logged(tiny, tmp_path):
 
 
 def wandb_records(path: Path) -> Iterator[Any]:
-    """Read an offline run: LevelDB's log of blocks, with the messages that wandb itself defines."""
+    """Yield the messages of an offline wandb run. The file has the format of LevelDB's log."""
     from wandb.proto.wandb_internal_pb2 import Record as Message
 
     content, at, part = path.read_bytes(), 7, b""
@@ -425,27 +428,27 @@ def wandb_records(path: Path) -> Iterator[Any]:
 
 
 def wandb_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
-    """Return configuration, summary and exit code of the one run that a folder must hold."""
+    """Return configuration, summary and exit code of the only wandb run in a folder."""
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    # A process of wandb's own writes the file; it may still do so when the run has ended.
+    # A separate process of wandb writes the file. It may still write after the run has ended.
     deadline = time.monotonic() + 30
     while not any(message.WhichOneof("record_type") == "exit" for message in wandb_records(path)):
-        assert time.monotonic() < deadline, "wandb never wrote that the run ended"
+        assert time.monotonic() < deadline, "wandb did not write the end of the run"
         time.sleep(0.05)
     config: dict[str, Any] = {}
     summary: dict[str, Any] = {}
     code = -1
     for message in wandb_records(path):
-        # What is set before wandb has begun comes with the message that begins the run.
-        told = ((config, message.run.config), (config, message.config), (summary, message.summary))
-        for kept, items in ((kept, part.update) for kept, part in told):
+        # Settings from before the start of wandb are in the message that starts the run.
+        parts = ((config, message.run.config), (config, message.config), (summary, message.summary))
+        for kept, items in ((kept, part.update) for kept, part in parts):
             kept |= {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
         if message.WhichOneof("record_type") == "exit":
             code = message.exit.exit_code
     return config, summary, code
 
 
-def test_each_run_is_a_wandb_run_of_its_own_even_a_failed_one(tiny, tmp_path):
+def test_every_run_is_a_separate_wandb_run_also_if_it_fails(tiny, tmp_path):
     pytest.importorskip("wandb")
     for seed in (0, 1):
         record = tiny("logger=wandb", f"seed={seed}", "name=mine", folder=str(seed))

@@ -1,4 +1,4 @@
-"""The few test samples that are kept for the report: which, how small, and that keeping them changes nothing."""
+"""The test samples that are kept for the report: their choice and size. Keeping them does not change the run."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def unknown(inputs):
-    """What is known of inputs where nothing is cached."""
+    """Return None, as a cache without entries does."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def domains():
     return {"source": dusk("noon", n=1500), "target": dusk("dusk", shift=0.5, n=100)}
 
 
-def test_looking_before_training_changes_neither_weights_nor_random_numbers(network, domains):
+def test_embedding_before_training_changes_neither_weights_nor_random_state(network, domains):
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
     Samples(network, domains, network.backbone.format, CPU, unknown)
@@ -56,14 +56,14 @@ def kept(network, domains, folder, logits):
     return read_arrays(folder / SAMPLES), samples
 
 
-def test_what_is_kept_is_bounded_and_the_principal_components(network, domains, tmp_path):
+def test_embeddings_are_principal_components_of_a_limited_number_of_samples(network, domains, tmp_path):
     logits = {role: torch.randn(len(domain.splits["test"].inputs), 3) for role, domain in domains.items()}
     found, samples = kept(network, domains, tmp_path, logits)
     assert len(found["source_positions"]) == EMBEDDED < 300
     assert found["target_positions"].tolist() == list(range(20))
     assert (tmp_path / SAMPLES).stat().st_size < 200_000
     assert [path.name for path in tmp_path.iterdir()] == [SAMPLES]
-    # The network was not trained, so both moments are the same, and all distances are those of the features.
+    # The network was not trained, so the embeddings before and after are equal. Distances equal those of the features.
     assert found["source_before"].shape == (EMBEDDED, min(DIRECTIONS, 8))
     assert np.allclose(found["source_before"], found["source_after"], atol=2e-3)
     both = np.concatenate([samples._before[role].numpy() for role in domains])
@@ -95,14 +95,14 @@ def test_a_run_without_mistakes_keeps_no_pictures(network, domains, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["dsbn", "tent", "mcd", "adda"])
-def test_strategies_with_networks_of_their_own_leave_samples_too(strategy, tiny, tmp_path):
+def test_strategies_with_their_own_networks_save_samples(strategy, tiny, tmp_path):
     tiny(f"strategy={strategy}", *([f"start.cache={tmp_path}"] if strategy in ("tent", "adda") else []))
     found, outputs = read_arrays(tmp_path / "run" / SAMPLES), read_arrays(tmp_path / "run" / OUTPUTS)
     assert found["target_before"].shape == found["target_after"].shape
     assert found["target_positions"].max() < len(outputs["target_labels"])
 
 
-def test_vectors_have_embeddings_and_no_pictures(tmp_path):
+def test_domains_of_vectors_have_embeddings_but_no_pictures(tmp_path):
     from landbridge.data.domain import split_domain
     from landbridge.data.inputs import TensorInputs
     from landbridge.models.backbones.small import MLP

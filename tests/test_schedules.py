@@ -1,4 +1,4 @@
-"""Schedules as functions of progress, and as what the optimizer is really given."""
+"""Schedules as functions of progress, and the learning rates that the optimizer uses."""
 
 import math
 
@@ -42,7 +42,7 @@ def test_a_decay_of_speed_zero_is_constant(progress):
 
 
 class Noted(torch.optim.SGD):
-    """SGD that notes the learning rates of its steps."""
+    """SGD that records the learning rates of its steps."""
 
     rates: list[list[float]]
 
@@ -51,7 +51,7 @@ class Noted(torch.optim.SGD):
         return super().step(closure)
 
 
-def test_every_step_gets_the_rate_of_its_progress_and_the_backbone_its_share(tiny):
+def test_every_step_has_the_learning_rate_of_its_progress_and_the_backbone_a_tenth(tiny):
     Noted.rates = []
     tiny(
         "strategy=fine_tune",

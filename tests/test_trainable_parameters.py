@@ -80,13 +80,13 @@ def test_a_policy_changes_if_a_stage_trains_in_some_epochs_only(policy, changes)
     assert trainable(policy).changes is changes
 
 
-def test_what_ever_trains_is_all_that_trains_in_some_epoch():
+def test_ever_contains_all_stages_that_train_in_some_epoch():
     found = trainable(InTurns(epochs=3))
     assert [found.stages(epoch) for epoch in range(3)] == [{3}, {2}, {1}]
     assert found.ever == {1, 2, 3}
 
 
-def test_stages_train_as_they_are_told_and_can_be_told_anew():
+def test_apply_sets_the_stages_that_train_and_can_be_repeated():
     found = trainable(Depth(0))
     for stages in ({1, 3}, set(), {0, 1, 2, 3}, {2}):
         found.apply(frozenset(stages))
@@ -103,14 +103,14 @@ def test_stages_train_as_they_are_told_and_can_be_told_anew():
         (Surgical(1, head=False), False, False),
     ],
 )
-def test_the_head_trains_if_neither_policy_nor_strategy_holds_it(policy, strategy_lets, trains):
+def test_the_head_trains_if_neither_policy_nor_strategy_freezes_it(policy, strategy_lets, trains):
     found = trainable(policy, head=strategy_lets)
     found.apply(found.ever)
     assert head_trains(found) is trains
     assert stages_that_train(found) == found.ever
 
 
-def test_what_a_tuning_holds_does_not_train_in_a_stage_that_does():
+def test_a_parameter_that_the_tuning_freezes_does_not_train_in_a_stage_that_trains():
     found = trainable(Depth(1))
     found.network.backbone.hold({"layer3.1.weight"})
     found.apply(found.ever)
@@ -120,7 +120,7 @@ def test_what_a_tuning_holds_does_not_train_in_a_stage_that_does():
     assert not backbone["layer1.1.weight"].requires_grad
 
 
-def test_a_policy_under_which_nothing_trains_is_refused_with_its_first_such_epoch():
+def test_an_epoch_without_training_is_refused_with_its_number():
     with pytest.raises(
         LandbridgeError, match="freeze Gradual: nothing trains in epoch 1: all stages are frozen, and X"
     ):

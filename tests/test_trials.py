@@ -1,4 +1,4 @@
-"""Choosing among runs: by validation scores, within one setting."""
+"""The choice of the best run by its validation score, among runs of the same setting."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from landbridge.sweeps.trials import choose
 
 
 def finished(score, test=0.5, epoch=1, rule="target_val", **changes):
-    """Make the record of a finished run; its first epoch has a score that no rule has chosen."""
+    """Return the record of a finished run. Its first epoch has a higher score, but is not the selected epoch."""
     return replace(
         Record(
             status="done",
@@ -24,13 +24,13 @@ def finished(score, test=0.5, epoch=1, rule="target_val", **changes):
     )
 
 
-def test_the_chosen_epochs_score_decides_and_no_test_result():
+def test_runs_are_compared_by_the_score_of_the_selected_epoch_and_not_by_test_results():
     runs = [finished(0.6, test=0.9), finished(0.8, test=0.1), finished(0.7, test=1.0)]
     assert choose(runs) is runs[1]
     assert choose(runs[::-1]) is runs[1]
 
 
-def test_of_equal_runs_the_first_and_what_has_no_score_last():
+def test_the_first_of_equal_runs_is_chosen_and_nan_is_the_worst_score():
     runs = [finished(float("nan")), finished(0.4), finished(0.4)]
     assert choose(runs) is runs[1]
 
@@ -45,23 +45,23 @@ def test_of_equal_runs_the_first_and_what_has_no_score_last():
         (finished(0.7, config={"target_labels": 5, "seed": 1}), "different seeds"),
     ],
 )
-def test_runs_of_different_settings_are_not_compared(other, message):
+def test_unfinished_runs_and_runs_of_different_settings_are_refused(other, message):
     with pytest.raises(LandbridgeError, match=message):
         choose([finished(0.6), other])
 
 
 @pytest.mark.parametrize(("rule", "message"), [("oracle", "reads hidden labels"), ("last", "gives no score")])
-def test_rules_by_which_runs_cannot_be_chosen(rule, message):
+def test_runs_cannot_be_chosen_by_the_oracle_or_without_scores(rule, message):
     with pytest.raises(LandbridgeError, match=message):
         choose([finished(0.6, rule=rule)])
 
 
-def test_nothing_to_choose_from():
+def test_an_empty_list_of_runs_is_refused():
     with pytest.raises(LandbridgeError, match="no runs"):
         choose([])
 
 
-def test_the_stage_for_surgery_is_chosen_on_visible_validation_labels(tiny):
+def test_the_stage_for_surgical_fine_tuning_is_chosen_by_visible_validation_labels(tiny):
     setting = ["strategy=target_only", "target_labels=2", "selection=target_val", "freeze=surgical"]
     runs = [tiny(*setting, f"freeze.stages={stage}", "trainer.max_epochs=2", folder=str(stage)) for stage in (1, 2)]
     scores = [max(row["scores"]["target_val"] for row in run.epochs) for run in runs]

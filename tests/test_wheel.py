@@ -1,4 +1,4 @@
-"""The wheel holds all that landbridge needs outside its checkout."""
+"""The wheel contains everything that landbridge needs outside its repository."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """A folder with the unpacked wheel, as pip would lay it."""
+    """Build the wheel and unpack it as pip does; return the folder."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True, timeout=120)
@@ -31,18 +31,18 @@ def landbridge(site: Path, cwd: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_wheel_carries_every_config_file(installed):
+def test_the_wheel_contains_every_config_file(installed):
     shipped = {path.relative_to(installed / "landbridge/conf") for path in installed.glob("landbridge/conf/**/*.yaml")}
     assert shipped == {path.relative_to(ROOT / "conf") for path in ROOT.glob("conf/**/*.yaml")}
 
 
-def test_wheel_carries_the_parts_of_the_page(installed):
+def test_the_wheel_contains_the_templates_of_the_report(installed):
     parts = {path.name for path in (ROOT / "src/landbridge/report/templates").iterdir()}
     assert {path.name for path in installed.glob("landbridge/report/templates/*")} == parts != set()
 
 
 @pytest.mark.slow
-def test_wheel_runs_from_an_empty_folder(installed, tmp_path):
+def test_the_installed_wheel_runs_in_an_empty_folder(installed, tmp_path):
     assert str(installed / "landbridge/conf") in landbridge(installed, tmp_path, "--info", "searchpath")
     landbridge(
         installed, tmp_path, "target=uci_digits", "trainer.max_epochs=1", "data.steps_per_epoch=2", "hydra.run.dir=run"

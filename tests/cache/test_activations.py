@@ -1,4 +1,4 @@
-"""Activations at the freezing boundary, and decoded images, in whole runs."""
+"""The cache of activations and decoded images, in whole runs."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.run.samples import PICTURES
 from landbridge.strategies import Requirements, SourceOnly
 
-# Of the two domains of 60 samples each, all but the 36 that the target has for training.
+# Number of cached samples: all of the two domains of 60 samples each, except for the target's 36 training samples.
 SAMPLES = 2 * 60 - 36
 ALL = ("data.steps_per_epoch=3",)
 SMALL = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 32, 32]}}"
@@ -26,7 +26,7 @@ SMALL = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 32, 32]}}"
 
 @pytest.fixture
 def cached(tiny, tmp_path):
-    """A function that runs the smallest transfer that reads every sample, with a cache of this test."""
+    """Return a function that runs the smallest transfer that reads every sample, with a cache in the test's folder."""
 
     def launch(*overrides, folder="cached"):
         return tiny(*ALL, *overrides, "cache=activations", f"cache.path={tmp_path / 'store'}", folder=folder)
@@ -45,13 +45,13 @@ def assert_equal(one, other):
     assert one.fingerprint == other.fingerprint
 
 
-def test_entries_are_computed_once_and_a_deeper_boundary_goes_on_from_them(tiny, cached, monkeypatch):
+def test_entries_are_computed_once_and_deeper_ones_are_computed_from_them(tiny, cached, monkeypatch):
     runs = []
     between = DuskNet.between
     monkeypatch.setattr(DuskNet, "between", lambda net, *ends: runs.append(ends) or between(net, *ends))
 
     first = cached("freeze.depth=1", folder="first")
-    # Three splits each, but of the target's training split there is no stream.
+    # Three splits of each domain, except for the target's training split, which has no stream.
     assert first.cost["cache"] | {"seconds": 0} == {
         "depth": 1, "found": 0, "computed": 5, "bytes": SAMPLES * 4 * 36 * 4, "seconds": 0,
     }  # fmt: skip
@@ -68,7 +68,7 @@ def test_entries_are_computed_once_and_a_deeper_boundary_goes_on_from_them(tiny,
 
 def test_a_split_is_not_computed_for_fewer_reads_than_it_has_samples(cached):
     short = ["freeze.depth=1", "data.steps_per_epoch=1"]
-    # Validation and test samples are all read; of training samples, only 16 of 36.
+    # All validation and test samples are read, but only 16 of the 36 training samples.
     assert cached(*short, folder="first").cost["cache"]["computed"] == 4
     cached("freeze.depth=1", folder="longer")
     assert cached(*short, folder="second").cost["cache"]["found"] == 5
@@ -80,18 +80,18 @@ def test_a_split_is_not_computed_for_fewer_reads_than_it_has_samples(cached):
         ("optimizer.lr=0.3", 5),
         ("data.batch_size=8", 5),
         ("target_labels=2", 5),
-        ("seed=1", 0),  # a backbone from scratch has other weights
+        ("seed=1", 0),  # another seed gives other initial weights
         ("backbone.dropout=0.1", 0),
         ("target.shift=0.1", 3),
     ],
 )
-def test_an_entry_is_shared_just_as_far_as_its_content_is_the_same(cached, change, found):
+def test_runs_share_exactly_the_entries_with_the_same_content(cached, change, found):
     overrides = ["freeze.depth=1", "selection=source_val", "target.shift=0.5"]
     cached(*overrides, folder="first")
     assert cached(*overrides, change, folder="second").cost["cache"]["found"] == found
 
 
-def test_a_weight_or_statistic_of_a_frozen_stage_changes_the_key_and_a_later_one_does_not():
+def test_weights_and_statistics_change_the_keys_of_their_own_and_later_depths_only():
     net = DuskNet()
     keys = prefix_keys(net, {}, 2)
     for name, tensor in net.state_dict().items():
@@ -105,25 +105,25 @@ def test_a_weight_or_statistic_of_a_frozen_stage_changes_the_key_and_a_later_one
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_convnext", "mobilenetv3_small_050"])
-def test_timm_models_give_equal_results(tiny, cached, backbone):
+def test_timm_models_give_equal_results_with_and_without_the_cache(tiny, cached, backbone):
     overrides = [f"backbone={backbone}", SMALL, "freeze.depth=2", "data.batch_size=8", "optimizer=sgd"]
     record = cached(*overrides)
     assert record.cost["cache"]["depth"] == 2
     assert_equal(record, tiny(*ALL, *overrides, folder="without"))
 
 
-def test_a_model_that_cannot_be_cut_says_so_and_trains_whole(cached, tiny, caplog):
+def test_a_model_that_cannot_be_cut_logs_a_warning_and_trains_without_the_cache(cached, tiny, caplog):
     overrides = ["backbone=test_vit", "backbone.options={img_size: 32}", "data.batch_size=4", "data.steps_per_epoch=1"]
     record = cached(*overrides, "freeze.depth=2", folder="cut")
-    assert "are run anew in every epoch: its forward pass cannot be traced" in caplog.text
+    assert "run again in every epoch: its forward pass cannot be traced" in caplog.text
     assert record.cost["cache"] | {"seconds": 0} == {"depth": 0, "found": 0, "computed": 0, "bytes": 0, "seconds": 0}
-    # Behind all stages there is nothing to cut.
+    # With all stages frozen, the backbone need not be cut.
     probe = cached(*overrides, "freeze.depth=all", folder="probe")
-    assert probe.cost["cache"]["computed"] == 4  # the training split is not read as a whole
+    assert probe.cost["cache"]["computed"] == 4  # too few training samples are read
     assert_equal(probe, tiny(*ALL, *overrides, "freeze.depth=all", folder="without"))
 
 
-def test_lower_precision_is_the_trainers(cached, tiny):
+def test_activations_have_the_precision_of_the_trainer(cached, tiny):
     overrides = ["trainer.precision=bf16-mixed", "freeze.depth=1"]
     record = cached(*overrides, folder="mixed")
     assert record.cost["cache"]["computed"] == 5
@@ -133,7 +133,7 @@ def test_lower_precision_is_the_trainers(cached, tiny):
     assert cached("freeze.depth=1", folder="full").cost["cache"]["found"] == 0
 
 
-def test_damage_is_mended_in_a_run(cached, tmp_path, caplog):
+def test_damaged_entries_are_computed_again_in_a_run(cached, tmp_path, caplog):
     record = cached("freeze.depth=1", folder="first")
     for number, file in enumerate(sorted((tmp_path / "store").glob("*/0.bin"))):
         raw = np.memmap(file, mode="r+")
@@ -145,14 +145,14 @@ def test_damage_is_mended_in_a_run(cached, tmp_path, caplog):
     assert_equal(again, record)
 
 
-def test_without_room_the_run_does_without(cached, tiny, caplog):
+def test_without_room_for_entries_a_run_trains_without_the_cache(cached, tiny, caplog):
     record = cached("freeze.depth=1", "cache.size=1e-9")
-    assert "has no place for what 1 stages compute" in caplog.text
+    assert "has no room for the activations of 1 stages" in caplog.text
     assert record.cost["cache"]["bytes"] == 0
     assert_equal(record, tiny(*ALL, "freeze.depth=1", folder="without"))
 
 
-def test_rules_that_mix_inputs_are_given_inputs(cached, tiny):
+def test_rules_that_mix_inputs_read_inputs_instead_of_activations(cached, tiny):
     overrides = ["freeze.depth=1", "selection=mixval", "trainer.max_epochs=2"]
     record = cached(*overrides)
     scores = [
@@ -161,16 +161,16 @@ def test_rules_that_mix_inputs_are_given_inputs(cached, tiny):
     assert scores[0] == pytest.approx(scores[1])
 
 
-class Restless(SourceOnly):
-    """A strategy that moves what it should not."""
+class ChangesFrozen(SourceOnly):
+    """Changes a weight of a frozen stage."""
 
     def training_step(self, batch, batch_idx):
         self.network.backbone.get_parameter("conv.0.weight").data += 1
         return super().training_step(batch, batch_idx)
 
 
-class Learner(SourceOnly):
-    """A strategy that trains what the policy freezes."""
+class TrainsFrozen(SourceOnly):
+    """Trains a weight of a stage that the policy freezes."""
 
     def train(self, mode=True):
         super().train(mode)
@@ -178,18 +178,18 @@ class Learner(SourceOnly):
         return self
 
 
-def test_a_frozen_stage_that_moves_does_not_go_unnoticed(cached):
+def test_a_run_that_changes_a_frozen_stage_fails(cached):
     with pytest.raises(LandbridgeError, match="stages that were frozen have changed"):
-        cached("freeze.depth=1", f"strategy._target_={__name__}.Restless")
+        cached("freeze.depth=1", f"strategy._target_={__name__}.ChangesFrozen")
 
 
-def test_a_stage_that_learns_nevertheless_is_not_cached(cached):
-    assert cached("freeze.depth=1", f"strategy._target_={__name__}.Learner").cost["cache"]["depth"] == 0
+def test_a_stage_that_the_strategy_trains_is_not_cached(cached):
+    assert cached("freeze.depth=1", f"strategy._target_={__name__}.TrainsFrozen").cost["cache"]["depth"] == 0
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Forty photographs of two classes, each of its own size."""
+    """Create forty images of two classes, all of different sizes, and return their folder."""
     draw = np.random.default_rng(0)
     for number in range(40):
         folder = tmp_path / "photos" / ("dark", "light")[number % 2]
@@ -200,7 +200,7 @@ def photos(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["target_only", "fixmatch"])
-def test_photographs_are_decoded_once(cached, tiny, photos, strategy, monkeypatch, tmp_path):
+def test_images_are_decoded_once(cached, tiny, photos, strategy, monkeypatch, tmp_path):
     overrides = ["target=image_folder", f"target.root={photos}", f"strategy={strategy}", "target_labels=2"]
     overrides += ["data.workers=0", "trainer.max_epochs=2", "target.val=0.2"]
     overrides += ["source=image_folder", f"source.root={photos}", "source.val=0.2"] if strategy == "fixmatch" else []
@@ -211,30 +211,30 @@ def test_photographs_are_decoded_once(cached, tiny, photos, strategy, monkeypatc
     with np.load(tmp_path / "first" / records.SAMPLES) as samples:
         mistakes = sum(len(samples[name]) for name in samples.files if name.endswith("_mistakes"))
     assert len(set(decoded)) == 40
-    assert len(decoded) == 40 + mistakes, "which are shown as they are"
-    assert record.cost["cache"]["bytes"] == 40 * 28 * 28  # two domains with the same files share them
+    assert len(decoded) == 40 + mistakes, "mistakes are decoded again for their pictures"
+    assert record.cost["cache"]["bytes"] == 40 * 28 * 28  # two domains with the same files share entries
     assert_equal(record, without)
     decoded.clear()
     assert_equal(cached(*overrides, folder="again"), without)
     assert len(decoded) == mistakes
-    # The frozen stages run on what is decoded already.
+    # The frozen stages run on the decoded images in the cache.
     decoded.clear()
     deeper = cached(*overrides, "freeze.depth=1", folder="deeper")
     assert len(decoded) <= len(deeper.results) * PICTURES
     assert_equal(deeper, tiny(*ALL, *overrides, "freeze.depth=1", folder="deeper_without"))
 
 
-def test_a_changed_photograph_is_decoded_anew(cached, photos):
+def test_a_changed_image_is_decoded_again(cached, photos):
     overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=2"]
     overrides += ["data.workers=0", "target.val=0.2"]
     cached(*overrides, folder="first")
     train = sorted((photos / "dark").iterdir())[0]
     shutil.copy(photos / "light" / "1.jpg", train)
-    # Splits are dealt by content too, so more than one of them may change.
+    # Splits depend on the content of the images, so more than one split may change.
     assert cached(*overrides, folder="second").cost["cache"]["computed"] >= 1
 
 
-def test_standing_still_means_no_gradient_and_evaluation_mode(tiny, compose):
+def test_a_frozen_stage_has_no_gradient_and_is_in_evaluation_mode(tiny, compose):
     strategy = type("Still", (), {"requirements": Requirements(streams=set())})()
     strategy.network = type("Net", (), {"backbone": DuskNet()})()
     for depth, still in ((1, True), (2, False)):
@@ -276,7 +276,7 @@ print(peak - before)
 
 @pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_memory_stays_flat_as_data_grow_tenfold(tmp_path):
+def test_memory_does_not_grow_with_the_number_of_samples(tmp_path):
     grown = [
         float(
             subprocess.run([sys.executable, "-c", MEMORY, str(rows), tmp_path], capture_output=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""The store of entries: whole or not at all, whatever happens to files and processes."""
+"""The store of entries: an entry is complete or missing, even if files are damaged or processes are killed."""
 
 import multiprocessing
 import os
@@ -17,7 +17,7 @@ GENEROUS = 1e6
 
 
 def batches(seed: int = 0, rows: int = ROWS):
-    """Rows of a vector and of an image whose channels lie last, in batches of 4."""
+    """Return rows of vectors and of images in channels-last layout, in batches of 4."""
     draw = torch.Generator().manual_seed(seed)
     vectors = torch.randn(rows, 3, generator=draw)
     images = torch.randn(rows, 2, 5, 5, generator=draw).to(memory_format=torch.channels_last)
@@ -30,7 +30,7 @@ def same(entry, seed: int = 0) -> bool:
 
 
 def never():
-    raise AssertionError("it is there already")
+    raise AssertionError("the entry is made again")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def store(tmp_path):
     return Store(tmp_path / "store", GENEROUS)
 
 
-def test_what_was_written_is_read_as_it_lay(store):
+def test_an_entry_is_read_with_the_content_and_layout_that_was_written(store):
     assert store.find("key", ROWS) is None
     assert same(store.fetch("key", ROWS, batches))
     entry = store.fetch("key", ROWS, never)
@@ -46,12 +46,12 @@ def test_what_was_written_is_read_as_it_lay(store):
     assert [tensor.is_contiguous() for tensor in entry.tensors] == [True, False]
     assert entry.tensors[1].is_contiguous(memory_format=torch.channels_last)
     assert entry.bytes == ROWS * (3 + 50) * 4
-    entry.tensors[0].zero_()  # on a copy of the page: the file stays as it is
+    entry.tensors[0].zero_()  # changes a copy of the page and not the file
     assert same(store.find("key", ROWS))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.uint8, torch.float64])
-def test_any_type_comes_back(store, dtype):
+def test_rows_of_any_type_are_read_back(store, dtype):
     rows = torch.arange(6).view(6, 1).to(dtype)
     assert torch.equal(store.fetch("key", 6, lambda: iter([[rows]])).tensors[0], rows)
 
@@ -83,7 +83,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_entry_is_noticed_and_made_anew(store, damage, caplog):
+def test_a_damaged_entry_is_detected_and_made_again(store, damage, caplog):
     store.fetch("key", ROWS, batches)
     DAMAGES[damage](store.root / "key")
     assert store.find("key", ROWS) is None
@@ -97,7 +97,7 @@ def test_an_entry_with_another_number_of_rows_is_not_used(store):
     assert store.find("key", ROWS + 1) is None
 
 
-def test_what_fails_leaves_nothing(store):
+def test_a_failed_write_leaves_no_files_but_the_lock(store):
     def fails():
         yield from list(batches())[:2]
         raise RuntimeError("out of memory")
@@ -118,7 +118,7 @@ def hang(root: Path, ready) -> None:
     Store(root, GENEROUS).fetch("key", ROWS, first_batch_and_no_more)
 
 
-def test_a_killed_writer_leaves_nothing_that_is_used(store):
+def test_the_remains_of_a_killed_writer_are_not_used(store):
     context = multiprocessing.get_context("fork")
     ready = context.Event()
     writer = context.Process(target=hang, args=(store.root, ready))
@@ -128,7 +128,7 @@ def test_a_killed_writer_leaves_nothing_that_is_used(store):
     writer.join()
     assert (store.root / "key.part").exists()
     assert store.find("key", ROWS) is None
-    # Whoever makes another entry clears up.
+    # The next process that makes any entry removes the remains.
     store.fetch("other", ROWS, batches)
     assert not (store.root / "key.part").exists()
     assert same(store.fetch("key", ROWS, batches))
@@ -146,7 +146,7 @@ def write_slowly(root: Path, log: Path, barrier) -> None:
     assert same(Store(root, GENEROUS).fetch("key", ROWS, slow))
 
 
-def test_of_processes_that_want_the_same_one_makes_it_and_the_others_wait(store, tmp_path):
+def test_one_of_several_processes_makes_an_entry_and_the_others_wait(store, tmp_path):
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(3)
     processes = [context.Process(target=write_slowly, args=(store.root, tmp_path / "log", barrier)) for _ in range(3)]
@@ -161,17 +161,17 @@ def test_of_processes_that_want_the_same_one_makes_it_and_the_others_wait(store,
 SIZE = ROWS * (3 + 50) * 4
 
 
-def test_what_was_used_least_recently_makes_room(tmp_path):
+def test_the_least_recently_used_entry_is_removed_first(tmp_path):
     store = Store(tmp_path, 2.5 * SIZE)
     for seed, key in enumerate(("first", "second")):
         store.fetch(key, ROWS, lambda seed=seed: batches(seed))
         time.sleep(0.01)
-    assert same(store.find("first", ROWS))  # and is now the latest
+    assert same(store.find("first", ROWS))  # now "first" is the most recently used entry
     store.fetch("third", ROWS, batches)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"first", "third"}
 
 
-def test_what_is_in_use_stays_and_what_does_not_fit_is_refused(tmp_path):
+def test_an_entry_in_use_is_not_removed_and_one_without_room_is_refused(tmp_path):
     store = Store(tmp_path, 1.5 * SIZE)
     used = store.fetch("used", ROWS, batches)
     with pytest.raises(OSError, match="there is room for 0"):
@@ -182,14 +182,14 @@ def test_what_is_in_use_stays_and_what_does_not_fit_is_refused(tmp_path):
     assert not (tmp_path / "used").exists()
 
 
-def test_more_than_the_disk_has_is_refused_before_anything_is_written(tmp_path):
+def test_an_entry_larger_than_the_disk_is_refused_before_writing(tmp_path):
     huge = torch.zeros(1).expand(2, 10**14)
-    with pytest.raises(OSError, match="are wanted"):
+    with pytest.raises(OSError, match="are needed"):
         Store(tmp_path, 1e18).fetch("key", 2, lambda: iter([[huge]]))
     assert not (tmp_path / "key").exists()
 
 
-def test_content_is_compared_with_checksums_once_a_process(store, monkeypatch):
+def test_a_process_compares_the_content_with_its_checksums_once(store, monkeypatch):
     store.fetch("key", ROWS, batches)
     store.find("key", ROWS)
     monkeypatch.setattr("landbridge.activation_cache.entry._digests", lambda path: pytest.fail("compared again"))

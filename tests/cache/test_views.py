@@ -1,4 +1,4 @@
-"""Random views at the freezing boundary that are drawn before training."""
+"""Cached activations of random views that are drawn before training."""
 
 from dataclasses import replace
 
@@ -15,13 +15,14 @@ from landbridge.models.backbones.small import GREY_28
 from landbridge.run.epochs import Epochs
 from landbridge.strategies.self_training.two_views import TwoViews
 
-# Of FixMatch's streams with four labels a class: weak views of all, and strong ones of the unlabelled target.
+# FixMatch with four target labels of each class has three streams. Each has weak views, and the unlabelled target has
+# strong views too.
 VIEWS_OF_FIXMATCH = 4
 
 
 @pytest.fixture
 def run(tiny, tmp_path):
-    """A function that runs a strategy whose first stage is frozen, with drawn views in a store of this test."""
+    """Return a function that runs a strategy with the first stage frozen and with views in the test's own cache."""
 
     def launch(strategy, *overrides, folder="run", views=2):
         setting = ("target_labels=4", "freeze.depth=1", "trainer.max_epochs=3", "data.steps_per_epoch=3")
@@ -40,7 +41,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("strategy", ["fixmatch", "adamatch", "bi_tuning"])
-def test_a_run_repeats_itself_and_finds_all_its_views(strategy, run, tmp_path):
+def test_a_repeated_run_gives_the_same_result_and_finds_all_its_views(strategy, run, tmp_path):
     first = run(strategy, folder="first")
     again = run(strategy, folder="again")
     assert first.cost["cache"]["depth"] == 1
@@ -51,7 +52,7 @@ def test_a_run_repeats_itself_and_finds_all_its_views(strategy, run, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["fixmatch", "bi_tuning"])
-def test_resumed_equals_uninterrupted(strategy, run, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(strategy, run, tmp_path):
     straight = run(strategy, folder="straight")
 
     def stop(self, trainer, *arguments):
@@ -69,7 +70,7 @@ def test_resumed_equals_uninterrupted(strategy, run, tmp_path):
 def test_frozen_stages_do_not_run_in_training(run, monkeypatch):
     ran = []
     between = DuskNet.between
-    monkeypatch.setattr(DuskNet, "forward", lambda net, x: pytest.fail("a stage that stands still has run"))
+    monkeypatch.setattr(DuskNet, "forward", lambda net, x: pytest.fail("a frozen stage has run"))
     monkeypatch.setattr(DuskNet, "segment", lambda net, *ends: ran.append(ends) or between(net, *ends))
     monkeypatch.setattr("landbridge.activation_cache.forward.Forward.try_cut", lambda *_: None)
     run("fixmatch", folder="cold")
@@ -79,7 +80,7 @@ def test_frozen_stages_do_not_run_in_training(run, monkeypatch):
     assert set(ran) == {(1, 2)}
 
 
-def test_what_is_read_is_what_frozen_stages_make_of_a_drawn_view(run):
+def test_batches_hold_the_activations_of_the_drawn_views(run):
     batches, known = [], {}
     with_views = TwoViews.with_views
 
@@ -108,13 +109,13 @@ def test_what_is_read_is_what_frozen_stages_make_of_a_drawn_view(run):
     assert read == dict.fromkeys(read, 16 * len(batches))
 
 
-def test_more_draws_and_a_deeper_boundary_go_on_from_what_is_there(run, tmp_path, monkeypatch):
+def test_existing_entries_are_used_for_more_draws_and_for_deeper_stages(run, tmp_path, monkeypatch):
     first = run("fixmatch", folder="first").cost["cache"]
     more = run("fixmatch", folder="more", views=3).cost["cache"]
     assert (more["found"], more["computed"]) == (first["computed"], VIEWS_OF_FIXMATCH)
     assert run("fixmatch", "seed=1", folder="seed").cost["cache"]["found"] == 0
 
-    monkeypatch.setattr(Augmentation, "__call__", lambda *_: pytest.fail("it has been augmented before"))
+    monkeypatch.setattr(Augmentation, "__call__", lambda *_: pytest.fail("images are augmented again"))
     run("fixmatch", "freeze.depth=all", folder="deeper")
     monkeypatch.undo()
     run("fixmatch", "freeze.depth=all", f"cache.path={tmp_path / 'other'}", folder="straight")
@@ -122,7 +123,7 @@ def test_more_draws_and_a_deeper_boundary_go_on_from_what_is_there(run, tmp_path
         torch.testing.assert_close(value, state(tmp_path / "straight")[name])
 
 
-def test_drawn_views_make_another_run_than_fresh_ones(run, tiny):
+def test_drawn_and_fresh_views_give_different_runs(run, tiny):
     drawn = run("fixmatch")
     overrides = ("target_labels=4", "freeze.depth=1", "trainer.max_epochs=3", "data.steps_per_epoch=3")
     fresh = tiny("strategy=fixmatch", *overrides, folder="fresh")
@@ -130,22 +131,22 @@ def test_drawn_views_make_another_run_than_fresh_ones(run, tiny):
     assert drawn.epochs[-1]["losses"] != fresh.epochs[-1]["losses"]
 
 
-def test_where_nothing_is_frozen_views_are_drawn_in_every_step_and_that_is_said(run, tiny, tmp_path, caplog):
-    run("fixmatch", "freeze.depth=0", folder="asked")
-    assert "cache.views: no stage is frozen throughout" in caplog.text
+def test_without_frozen_stages_views_are_drawn_in_every_step_and_a_warning_is_logged(run, tiny, tmp_path, caplog):
+    run("fixmatch", "freeze.depth=0", folder="with_views")
+    assert "cache.views has no effect: no stage is frozen throughout" in caplog.text
     tiny("strategy=fixmatch", "target_labels=4", "trainer.max_epochs=3", "data.steps_per_epoch=3", folder="plain")
-    assert_same(tmp_path / "asked", tmp_path / "plain")
+    assert_same(tmp_path / "with_views", tmp_path / "plain")
 
 
 def test_without_room_for_its_views_a_run_fails(run):
-    with pytest.raises(LandbridgeError, match=r"cache\.views=2: no place in .*wanted"):
+    with pytest.raises(LandbridgeError, match=r"cache\.views=2: no room in .*needed"):
         run("fixmatch", "cache.size=1e-9")
 
 
-# ---- what is read
+# ---- batches of views
 
 
-def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
+def test_every_pass_reads_each_sample_once_with_a_new_choice_of_draws():
     size, draws = 60, 3
     order = StreamIndices({"source": size}, 20, steps=3, seed=0, draws={"source": draws})
     plain = StreamIndices({"source": size}, 20, steps=3, seed=0)
@@ -158,7 +159,7 @@ def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
         chosen[epoch, positions % size] = positions // size
     assert set(chosen.flatten().tolist()) == set(range(draws))
     assert (chosen != chosen[0]).any(dim=0).float().mean() > 0.8  # 1 - 1 / 81 of them, if draws are independent
-    # Rows of a batch that straddles two passes, or of another process, are the same.
+    # The order is the same if a batch is split between two processes, even if it belongs to two passes.
     parts = [list(StreamIndices({"source": size}, 10, 3, 0, rank, 2, draws={"source": draws})) for rank in range(2)]
     plain = list(StreamIndices({"source": size}, 20, 3, 0, draws={"source": draws}))
     for whole, *of in zip(plain, *parts, strict=True):
@@ -166,7 +167,7 @@ def test_every_pass_reads_each_sample_once_in_a_draw_of_its_own():
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_a_batch_has_the_rows_of_its_draws(channels_last):
+def test_a_batch_has_the_rows_of_the_chosen_draws(channels_last):
     inputs, labels = dusk("noon").splits["train"].inputs, torch.arange(36) % 3
     layout = torch.channels_last if channels_last else torch.contiguous_format
     draws = [torch.randn(36, 4, 3, 3).to(memory_format=layout) for _ in range(3)]
@@ -181,7 +182,7 @@ def test_a_batch_has_the_rows_of_its_draws(channels_last):
     assert x.is_contiguous(memory_format=layout)
 
 
-def test_draws_differ_in_all_that_names_them_and_leave_torchs_random_numbers_alone():
+def test_every_field_of_a_draw_changes_its_views_and_torchs_random_state_stays_the_same():
     inputs = dusk("noon").splits["train"].inputs
     device = torch.device("cpu")
     first = Draw("weak", VIEWS["digits"].strong, 0, seed=0)

@@ -1,4 +1,4 @@
-"""`check` finds every mistake of a configuration, names its place, and accepts what is right."""
+"""`check` reports every mistake of a configuration with its path, and accepts valid configurations."""
 
 import copy
 import inspect
@@ -65,15 +65,15 @@ class Fixed(Adversarial):
 
 
 def make_word() -> str:
-    raise AssertionError("check builds nothing that is not an optimizer")
+    raise AssertionError("check builds optimizers only")
 
 
 def make_method(depth: int = 0) -> "Adversarial":
-    raise AssertionError("check builds no method")
+    raise AssertionError("check builds optimizers only, and no method")
 
 
 def make_anything(depth: int = 0):
-    raise AssertionError("check builds nothing that is not allowed")
+    raise AssertionError("check builds no target that is refused")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -129,7 +129,7 @@ def problems(config: dict[str, Any]) -> dict[str, str]:
 
 
 def parent_of(config: dict[str, Any], path: str) -> tuple[Any, Any]:
-    """Return the node that a path such as `a.b[0]` ends in, and the last key or index."""
+    """Return the node that holds the value at a path such as `a.b[0]`, and the last key or index of the path."""
     *parents, last = [int(step) if step.isdigit() else step for step in re.findall(r"\w+", path)]
     node: Any = config
     for step in parents:
@@ -152,11 +152,11 @@ def without(path: str) -> dict[str, Any]:
     return config
 
 
-def test_a_right_configuration_passes():
+def test_a_valid_configuration_passes():
     assert problems(valid()) == {}
 
 
-def test_all_problems_come_in_one_aligned_message():
+def test_all_problems_are_reported_in_one_aligned_message():
     config = valid()
     config["method"]["wieght"] = config["method"].pop("weight")
     config["seed"] = "abc"
@@ -185,12 +185,12 @@ def test_the_configuration_is_not_modified():
 # ---- the root
 
 
-def test_root_keys_come_from_a_fixed_list():
+def test_an_unknown_root_key_is_reported():
     assert problems(valid() | {"sede": 3}) == {"sede": "landbridge has no such setting; nearest: seed"}
 
 
 @pytest.mark.parametrize("name", ["seed", "target_labels", "method", "trainer"])
-def test_what_the_root_needs_must_be_there(name: str):
+def test_a_missing_root_entry_is_reported(name: str):
     assert problems(without(name)) == {name: "is missing: landbridge needs it"}
 
 
@@ -206,14 +206,14 @@ def test_only_some_slots_may_be_null():
 
 
 @pytest.mark.parametrize("value", ["dann", 3, [1], {"weight": 1}])
-def test_a_slot_is_a_node(value: Any):
+def test_a_slot_must_be_a_node(value: Any):
     found = problems(valid() | {"method": value})
     assert found.keys() == {"method"}
     assert "override /method" in found["method"]
 
 
 @pytest.mark.parametrize("value", [0, 5, "all"])
-def test_facts_right(value: Any):
+def test_valid_facts_are_accepted(value: Any):
     assert problems(changed("target_labels", value)) == {}
 
 
@@ -223,7 +223,8 @@ def test_facts_right(value: Any):
         (
             "name",
             "../..",
-            "'../..' cannot name a folder: a letter or digit, then letters, digits, spaces and _ . + = -",
+            "'../..' is not a valid folder name: start with a letter or digit, then use letters, digits, spaces "
+            "and _ . + = -",
         ),
         ("seed", -1, "-1 is not an integer >= 0 and < 4294967296"),
         ("seed", True, "True is not an integer >= 0 and < 4294967296"),
@@ -233,7 +234,7 @@ def test_facts_right(value: Any):
         ("name", 3, "3 is not text"),
     ],
 )
-def test_facts_wrong(path: str, value: Any, message: str):
+def test_invalid_facts_are_reported(path: str, value: Any, message: str):
     assert problems(changed(path, value)) == {path: message}
 
 
@@ -256,12 +257,12 @@ def test_facts_wrong(path: str, value: Any, message: str):
         (3, "3 is not a dotted name"),
     ],
 )
-def test_targets_that_are_refused(target: Any, message: str):
+def test_invalid_targets_are_refused(target: Any, message: str):
     found = problems(valid() | {"optimizer": {"_target_": target, "anything": 1}})
     assert found == {"optimizer._target_": " ".join(message.split())}
 
 
-def test_a_function_counts_by_its_return_annotation():
+def test_a_function_is_accepted_by_its_return_annotation():
     assert problems(valid() | {"method": {"_target_": f"{HERE}.make_method", "depth": 2}}) == {}
     found = problems(valid() | {"method": {"_target_": f"{HERE}.make_method", "dept": 2}})
     assert found == {"method.dept": "make_method has no such setting; nearest: depth"}
@@ -286,7 +287,9 @@ def test_an_abstract_class_is_refused():
         ("def f(:", "SyntaxError: invalid syntax"),
     ],
 )
-def test_a_broken_import_shows_its_cause(source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_import_is_reported_with_its_cause(
+    source: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "broken_toy.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     found = problems(changed("method._target_", "broken_toy.Method"))
@@ -298,7 +301,7 @@ def test_a_broken_import_shows_its_cause(source: str, message: str, tmp_path: Pa
 @pytest.mark.parametrize(
     "place", ["critic", "parts.new", "stages[0]", "loose", "loose.a[0].b", "unresolvable", "critic.option", "maker"]
 )
-def test_no_other_target_passes_anywhere_inside(target: str, partial: bool, place: str):
+def test_a_target_of_another_type_is_refused_everywhere_inside_a_node(target: str, partial: bool, place: str):
     config = valid()
     config["method"]["loose"] = {"a": [{"b": 1}]}
     node, key = parent_of(config["method"], place)
@@ -308,7 +311,7 @@ def test_no_other_target_passes_anywhere_inside(target: str, partial: bool, plac
     assert all(path.startswith(f"method.{place}") for path in found)
 
 
-def test_nodes_inside_are_compared_with_the_annotation():
+def test_inner_nodes_are_compared_with_the_annotations():
     linear = {"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1}
     config = valid()
     config["method"] |= {
@@ -331,13 +334,13 @@ def test_nodes_inside_are_compared_with_the_annotation():
 # ---- names
 
 
-def test_kwargs_are_followed_to_the_bases():
+def test_settings_of_base_classes_are_accepted():
     assert problems(changed("method.decay", 0.5)) == {}
     found = problems(changed("method.dekay", 0.5))
     assert found == {"method.dekay": "Adversarial has no such setting; nearest: decay"}
 
 
-def test_what_a_constructor_passes_to_its_base_is_no_setting():
+def test_an_argument_that_a_constructor_passes_to_its_base_is_no_setting():
     method = {"_target_": f"{HERE}.Fixed", "critic": valid()["method"]["critic"], "decay": 0.5}
     assert problems(valid() | {"method": method}) == {}
     found = problems(valid() | {"method": method | {"mode": "source"}})
@@ -346,16 +349,16 @@ def test_what_a_constructor_passes_to_its_base_is_no_setting():
 
 
 @pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoardLogger", "WandbLogger"])
-def test_lightnings_loggers_need_nothing_more(kind: str):
+def test_lightnings_loggers_need_no_further_settings(kind: str):
     assert problems(valid() | {"logger": {"_target_": f"pytorch_lightning.loggers.{kind}", "name": "a"}}) == {}
 
 
-def test_what_run_supplies_must_not_be_set():
+def test_an_argument_that_a_run_supplies_must_not_be_set():
     found = problems(changed("trainer.default_root_dir", "x") | {"optimizer": valid()["optimizer"] | {"params": []}})
     assert found == {"trainer.default_root_dir": "is set by landbridge", "optimizer.params": "is set by landbridge"}
 
 
-def test_required_settings_must_be_there_unless_partial():
+def test_required_settings_must_be_set_unless_the_node_is_partial():
     assert problems(without("method.critic")) == {"method.critic": "is missing: Adversarial needs it"}
     assert problems(without("method.critic.hidden")) == {"method.critic.hidden": "is missing: Critic needs it"}
     assert problems(without("method.parts.first.hidden")).keys() == {"method.parts.first.hidden"}
@@ -369,13 +372,13 @@ def test_partial_nodes_are_checked_like_others():
     assert found == {"method.maker.momentun": "SGD has no such setting; nearest: momentum"}
 
 
-def test_an_open_chain_takes_unknown_names_but_no_near_misses():
+def test_an_open_signature_accepts_unknown_names_except_near_misses():
     assert problems(changed("logger.tags", ["a"])) == {}
     found = problems(changed("logger.projct", "p"))
     assert found == {"logger.projct": "WandbLogger has no such setting; nearest: project"}
 
 
-def test_a_name_that_resembles_none_comes_with_the_valid_ones():
+def test_a_name_without_a_similar_one_is_reported_with_all_valid_names():
     found = problems(valid() | {"method": {"_target_": f"{HERE}.make_method", "zzz": 2}})
     assert found == {"method.zzz": "make_method has no such setting; valid: depth"}
 
@@ -383,7 +386,7 @@ def test_a_name_that_resembles_none_comes_with_the_valid_ones():
 @pytest.mark.parametrize(
     ("key", "value"), [("_partial_", "yes"), ("_convert_", "al"), ("_recursive_", 1), ("_args_", [1])]
 )
-def test_hydras_own_keys(key: str, value: Any):
+def test_hydras_own_keys_are_checked(key: str, value: Any):
     assert problems(changed(f"trainer.{key}", value)).keys() == {f"trainer.{key}"}
     right = {"_partial_": True, "_convert_": "all", "_recursive_": True}
     assert problems(valid() | {"trainer": valid()["trainer"] | right}) == {}
@@ -416,7 +419,7 @@ def test_hydras_own_keys(key: str, value: Any):
         ("logger.offline", "no", "", "'no' is not true or false"),
     ],
 )
-def test_wrong_values(path: str, value: Any, place: str, message: str):
+def test_invalid_values_are_reported(path: str, value: Any, place: str, message: str):
     assert problems(changed(path, value))[path + place] == message
 
 
@@ -437,7 +440,7 @@ def test_wrong_values(path: str, value: Any, place: str, message: str):
         ("optimizer.lr", 1),
     ],
 )
-def test_right_values(path: str, value: Any):
+def test_valid_values_are_accepted(path: str, value: Any):
     assert problems(changed(path, value)) == {}
 
 
@@ -473,7 +476,7 @@ def test_right_values(path: str, value: Any):
         (Callable[..., Critic], [StandIn(Critic, "critic", partial=True)], [StandIn(Method, "method", partial=True)]),
     ],
 )
-def test_types(hint: Any, right: list[Any], wrong: list[Any]):
+def test_faults_finds_the_values_that_do_not_fit_a_type(hint: Any, right: list[Any], wrong: list[Any]):
     for value in right:
         assert faults(value, hint) == [], value
     for value in wrong:
@@ -502,7 +505,7 @@ def test_interpolations_are_resolved_before_they_are_checked():
         "method.sizes[1]",
     ],
 )
-def test_what_has_no_value_is_reported_once_with_its_place(path: str, value: str):
+def test_a_value_that_cannot_be_resolved_is_reported_once_with_its_path(path: str, value: str):
     found = problems(changed(path, value))
     assert found.keys() == {path}
     assert ("'???'" if value == "???" else "cannot be resolved: ") in found[path]
@@ -521,13 +524,13 @@ def test_what_has_no_value_is_reported_once_with_its_place(path: str, value: str
     ],
 )
 @pytest.mark.parametrize("partial", [{}, {"_partial_": True}])
-def test_optimizers_are_tried(settings: dict[str, Any], message: str, partial: dict[str, Any]):
+def test_invalid_settings_of_an_optimizer_are_reported(settings: dict[str, Any], message: str, partial: dict[str, Any]):
     found = problems(valid() | {"optimizer": settings | partial})
     assert found.keys() == {"optimizer"}
     assert message in found["optimizer"]
 
 
-def test_an_optimizer_with_another_problem_is_not_tried():
+def test_an_optimizer_with_another_problem_is_not_built():
     found = problems(valid() | {"optimizer": {"_target_": "torch.optim.Adam", "lr": -1, "epss": 1}})
     assert found.keys() == {"optimizer.epss"}
 
@@ -540,13 +543,13 @@ def test_an_optimizer_with_another_problem_is_not_tried():
         if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
     ],
 )
-def test_torchs_own_defaults_raise_no_alarm(name: str):
+def test_the_defaults_of_torchs_optimizers_are_accepted(name: str):
     assert problems(valid() | {"optimizer": {"_target_": f"torch.optim.{name}"}}) == {}
 
 
 # ---- any mistake, anywhere
 
-# Names of one's own choice, and an open signature: no typo there can be told from a new name.
+# Paths whose keys are free: keys of mappings, and an open signature. A typo in such a key gives another valid key.
 FREE = re.compile(r"method\.(table|parts)\.\w+|logger\.\w+")
 LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 NAMES = {
@@ -578,7 +581,7 @@ PATHS = paths(valid())
 
 @st.composite
 def typos(draw: st.DrawFn, name: str) -> str:
-    """Drop, double, swap, replace or insert a letter."""
+    """Drop, double, swap or replace a letter."""
     at = draw(st.integers(0, len(name) - 1))
     before, letter, after = name[:at], name[at], name[at + 1 :]
     new = draw(st.sampled_from(LETTERS))
@@ -601,9 +604,9 @@ def test_any_typo_in_any_key_is_reported_with_its_path(data: st.DataObject):
     assert path.removesuffix(key) + typo in problems(config)
 
 
-# Settings that take null, and one that goes to wandb unseen.
+# Settings that accept null. The last one is passed to wandb without a check.
 NULLABLE = {"trainer.max_epochs", "logger.project", "logger.group"}
-# By the type of a right value, wrong ones.
+# Invalid values for each type of a valid value.
 WRONG: dict[type, st.SearchStrategy[Any]] = {
     bool: st.one_of(st.integers(), st.text(), st.floats(allow_nan=False), st.none(), st.lists(st.booleans())),
     int: st.one_of(st.booleans(), st.text("0123456789xyz"), st.none(), st.lists(st.integers())),
@@ -630,7 +633,7 @@ def test_a_name_is_nearest_to_itself(options: list[str], data: st.DataObject):
     assert nearest(name, options) == name
 
 
-def test_nearest():
+def test_nearest_returns_the_most_similar_name_or_none():
     assert nearest("wieght", ["height", "weight", "width"]) == "weight"
     assert nearest("sgd", ["Adam", "SGD"]) == "SGD"
     assert nearest("Adm", ["adam", "Adam"]) == "Adam"

@@ -1,4 +1,4 @@
-"""The configuration of a source model's run, derived from the run that wants it."""
+"""The derived configuration of the run that trains a source model."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ ENTRIES = {**SLOTS, **FACTS}
 
 @pytest.fixture
 def wanting(compose):
-    """The configuration of a run that wants a source model."""
+    """Return the configuration of a run that needs a source model."""
     return compose(*WANTS)
 
 
@@ -29,12 +29,12 @@ def plain(cfg) -> dict[str, Any]:
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
 
 
-def test_the_derived_configuration_is_right(wanting):
+def test_the_derived_configuration_is_valid(wanting):
     check(wanting)
     check(source_model(wanting))
 
 
-def test_it_is_a_supervised_run_on_all_labels_of_the_source(wanting):
+def test_the_derived_run_is_supervised_on_all_labels_of_the_source(wanting):
     config, own = plain(source_model(wanting)), plain(wanting)
     assert config["target"] == own["source"]
     assert config["source"] is None
@@ -48,13 +48,13 @@ def test_it_is_a_supervised_run_on_all_labels_of_the_source(wanting):
     assert [config[name] for name in ("terms", "tuning", "averaging", "logger")] == [None] * 4
 
 
-def test_it_trains_in_one_process(wanting):
+def test_the_derived_run_trains_in_one_process(wanting):
     trainer = plain(source_model(wanting))["trainer"]
     assert (trainer["devices"], trainer["strategy"]) == (1, "auto")
     assert trainer.keys().isdisjoint({"num_nodes", "sync_batchnorm"})
 
 
-def test_it_keeps_backbone_optimizer_schedule_data_and_seed(wanting):
+def test_backbone_optimizer_schedule_data_and_seed_stay_the_same(wanting):
     config, own = plain(source_model(wanting)), plain(wanting)
     for name in ("backbone", "optimizer", "scheduler", "data", "seed", "checkpoint_every"):
         assert config[name] == own[name], name
@@ -62,7 +62,7 @@ def test_it_keeps_backbone_optimizer_schedule_data_and_seed(wanting):
     assert config["cache"] == {name: value for name, value in own["cache"].items() if name != "views"}
 
 
-def test_the_configuration_that_wants_it_stays_as_it_is(wanting):
+def test_the_original_configuration_is_not_modified(wanting):
     before = plain(wanting)
     source_model(wanting)
     assert plain(wanting) == before
@@ -75,23 +75,23 @@ def test_the_configuration_that_wants_it_stays_as_it_is(wanting):
         ("start.max_epochs=2", "landbridge.models.start.Scratch", 2),
     ],
 )
-def test_the_start_says_where_the_source_model_begins_and_how_long_it_trains(compose, typed, start, epochs):
+def test_the_start_sets_the_initial_weights_and_the_epochs_of_the_source_model(compose, typed, start, epochs):
     config = plain(source_model(compose(*WANTS, typed)))
     assert config["start"] == {"_target_": start}
     assert config["trainer"]["max_epochs"] == epochs
 
 
-def test_a_strategy_may_name_another_one_for_its_source_model(compose):
+def test_a_strategy_may_choose_another_strategy_for_its_source_model(compose):
     config = plain(source_model(compose("experiment=tiny", "strategy=gmm_prototypes")))
     assert config["strategy"] == {"_target_": "landbridge.strategies.GaussianModel"}
 
 
 @pytest.mark.parametrize("name", sorted(ENTRIES))
-def test_every_entry_is_the_same_for_a_source_model_or_has_a_right_value(wanting, name):
+def test_every_entry_stays_the_same_or_has_a_valid_value_for_the_source_model(wanting, name):
     value = ENTRIES[name].in_source_model
     if value is SAME:
         return
     config = plain(wanting) | {name: value}
     check(OmegaConf.create(config))
-    # And nothing else has taken its place in what is derived.
+    # The derived configuration has this value, too.
     assert plain(source_model(wanting))[name] == value

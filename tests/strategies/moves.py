@@ -1,4 +1,4 @@
-"""Which parameters move in each step of a strategy with manual optimisation, under a real trainer."""
+"""Find the parameters that change in each step of a strategy with manual optimisation, with a real trainer."""
 
 from pytorch_lightning import Trainer
 from small_problem import batches, gradients
@@ -10,7 +10,7 @@ from landbridge.strategies import Strategy
 
 
 def moves(strategy: Strategy, steps: int = 1, labels: int = 0) -> list[set[str]]:
-    """Train on small batches, and name for each step the parts whose parameters changed by as much as a bit."""
+    """Train on small batches, and return for each step the parts whose parameters changed at all."""
     seen: list[set[str]] = []
     step_optimizers = strategy.step_optimizers
 
@@ -35,7 +35,7 @@ def moves(strategy: Strategy, steps: int = 1, labels: int = 0) -> list[set[str]]
 
 
 def descend(strategy: Strategy, term: Tensor, part: str) -> None:
-    """Take a very small step against a term's gradient with the parameters whose names begin with `part` alone."""
+    """Take a very small step against a term's gradient, only with parameters whose names begin with `part`."""
     for name, gradient in gradients(strategy, term).items():
         if name.startswith(part):
             strategy.get_parameter(name).data.sub_(1e-3 * gradient / gradient.norm())

@@ -1,4 +1,4 @@
-"""A stream of test batches, and a prediction of it under a real trainer."""
+"""A stream of test batches, and its prediction with a real trainer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def stream(*sizes: int, name: str = "target") -> list[dict[str, Any]]:
 
 
 def predict(strategy: Strategy, arriving: Sequence[dict[str, Any]]) -> list[Output]:
-    """Predict a stream as the final evaluation does."""
+    """Predict a stream in the same way as the final evaluation."""
     trainer = Trainer(
         accelerator="cpu",
         logger=False,
@@ -33,11 +33,11 @@ def predict(strategy: Strategy, arriving: Sequence[dict[str, Any]]) -> list[Outp
 
 
 def state(strategy: Strategy) -> dict[str, Tensor]:
-    """Copy all that a strategy has learned."""
+    """Return a copy of all parameters and buffers of a strategy."""
     return {name: value.clone() for name, value in strategy.state_dict().items()}
 
 
 def differences(one: dict[str, Tensor], other: dict[str, Tensor]) -> set[str]:
-    """Name what differs by as much as a bit."""
+    """Return the names of all tensors that differ."""
     assert one.keys() == other.keys()
     return {name for name in one if not one[name].equal(other[name])}

@@ -1,4 +1,4 @@
-"""One of several processes, as torchrun starts them: it runs the commands that it reads, one after the other."""
+"""One of several processes, started as by torchrun. It runs the commands that it reads, one after the other."""
 
 import json
 import sys

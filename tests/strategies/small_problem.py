@@ -1,4 +1,4 @@
-"""A strategy around a tiny network, batches for it, and what its gradients do: for tests of single methods."""
+"""A strategy with a tiny network, its batches, and checks of its gradients, for tests of single methods."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ STEPS = 100
 
 
 def make(method: Any, progress: float = 0.0, terms: Any = None, **settings: Any) -> Any:
-    """Build a strategy around the same small network each time, as if a share of its training were over.
+    """Build a strategy with a small network, as if a share of its training were over. The network is always the same.
 
     Args:
         method: its class.
@@ -45,7 +45,7 @@ def make(method: Any, progress: float = 0.0, terms: Any = None, **settings: Any)
 
 
 def of_term(name: str, progress: float = 0.0, terms: Any = None, **settings: Any) -> Any:
-    """Build the strategy that a file in `conf/strategy/` makes of supervised training and one term.
+    """Build the strategy of a file in `conf/strategy/` that adds one term to supervised training.
 
     Args:
         name: of the file.
@@ -62,7 +62,7 @@ def of_term(name: str, progress: float = 0.0, terms: Any = None, **settings: Any
 
 
 def batches(n: int = 24, m: int | None = None, seed: int = 1, labels: int = 0) -> dict[str, Batch]:
-    """Draw a source batch of n, a shifted target batch of m, and, if asked for, one of labelled target samples."""
+    """Draw a source batch of n, a shifted target batch of m, and, optionally, a batch of labelled target samples."""
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(CLASSES, 5, generator=generator)
 
@@ -76,13 +76,13 @@ def batches(n: int = 24, m: int | None = None, seed: int = 1, labels: int = 0) -
 
 
 def output(name: str, features: Tensor, logits: Tensor | None = None, y: Tensor | None = None) -> Output:
-    """Make what a strategy's loss is given of a stream out of bare tensors."""
+    """Build the `Output` of a stream from tensors."""
     logits = torch.zeros(len(features), CLASSES, dtype=features.dtype) if logits is None else logits
     return Output(name, features, logits, torch.arange(len(features)), y)
 
 
 def loss(strategy: Strategy, data: Mapping[str, Batch]) -> dict[str, Tensor]:
-    """Compute the losses of a strategy, with those of its terms under names that begin with a plus sign."""
+    """Compute the losses of a strategy. The names of auxiliary losses begin with a plus sign."""
     return strategy.loss_terms({name: strategy.encode(name, batch) for name, batch in data.items()})
 
 
@@ -99,12 +99,12 @@ def gradients(strategy: Strategy, term: Tensor) -> dict[str, Tensor]:
 
 
 def parts(strategy: Strategy, term: Tensor) -> set[str]:
-    """Name the parts that a term trains: `backbone`, `head`, and the strategy's own, such as `discriminator`."""
+    """Return the parts that a term trains: `backbone`, `head`, and parts of the strategy, such as `discriminator`."""
     return {name.removeprefix("network.").split(".")[0] for name in gradients(strategy, term)}
 
 
 def falls(strategy: Strategy, data: Mapping[str, Batch], name: str, seed: int = 0) -> bool:
-    """Say whether a very small step against a term's gradient lowers that term."""
+    """Return whether a very small step against a term's gradient reduces the term."""
     torch.manual_seed(seed)
     before = loss(strategy, data)[name]
     with torch.no_grad():

@@ -16,7 +16,7 @@ from landbridge.training.freezing import Depth
 
 @pytest.fixture
 def adabn(tiny, tmp_path):
-    """A function that runs AdaBN, and returns its record, the source model's weights and its own."""
+    """A function that runs AdaBN, and returns its record, the source model's weights and the adapted weights."""
 
     def launch(*overrides, folder="run"):
         cache = tmp_path / "cache"
@@ -52,7 +52,7 @@ def test_frozen_stages_keep_their_statistics(adabn):
     assert changed == {"network.backbone.bottleneck.2.running_mean", "network.backbone.bottleneck.2.running_var"}
 
 
-def test_one_epoch_is_all_even_where_a_run_goes_on_after_it(adabn, monkeypatch):
+def test_a_resumed_run_stops_after_one_epoch(adabn, monkeypatch):
     straight, _, state = adabn("trainer.max_epochs=5")
     assert len(straight.epochs) == 1
 
@@ -66,7 +66,7 @@ def test_one_epoch_is_all_even_where_a_run_goes_on_after_it(adabn, monkeypatch):
     assert all(state[name].equal(again[name]) for name in state)
 
 
-def test_it_knows_when_there_is_nothing_to_adapt():
+def test_a_network_without_layers_to_adapt_is_refused():
     bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
     with pytest.raises(LandbridgeError, match=r"AdaBN has nothing to adapt: SequentialBackbone has no BatchNorm"):
         make(lambda network, **base: AdaBN(network=bare, **base))
@@ -74,7 +74,7 @@ def test_it_knows_when_there_is_nothing_to_adapt():
         make(lambda freeze, **base: AdaBN(freeze=Depth("all"), **base))
 
 
-def test_terms_cannot_act_where_nothing_descends(adabn):
+def test_auxiliary_losses_are_refused_without_gradient_steps(adabn):
     message = "terms: mcc cannot act on strategy AdaBN: it takes no gradient steps"
     with pytest.raises(LandbridgeError, match=message):
         adabn("terms={mcc: 1.0}")

@@ -15,7 +15,7 @@ from landbridge.training.schedules import Constant
 
 @pytest.fixture
 def adamatch():
-    """The strategy beside the data that it augments, and a batch of these."""
+    """The strategy with the data that it augments, and a batch of the data."""
     torch.manual_seed(0)
     network = Network(dusk.DuskNet(dropout=0.0), len(dusk.CLASSES))
     base = {"freeze": Depth(), "optimizer": torch.optim.SGD, "schedule": Constant(), "steps": 100, "terms": {}}
@@ -33,7 +33,7 @@ def test_a_share_of_one_keeps_the_logits_of_the_joint_batch():
     assert torch.equal(mix(together, alone, torch.zeros(3, 4)), alone)
 
 
-def test_the_source_alone_does_not_move_the_statistics(adamatch, monkeypatch):
+def test_encoding_the_source_alone_does_not_change_the_statistics(adamatch, monkeypatch):
     strategy, data, batch = adamatch
     monkeypatch.setattr(
         AdaMatch,
@@ -69,7 +69,7 @@ def test_source_logits_lie_between_those_of_the_joint_batch_and_those_alone(adam
     assert not torch.allclose(mixed, outputs["source_strong"].logits)
 
 
-def test_the_unlabelled_loss_is_warmed_up_in_the_first_half(adamatch):
+def test_the_weight_of_the_unlabelled_loss_rises_in_the_first_half(adamatch):
     strategy, *_ = adamatch
     progress = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
     for t, expected in zip(progress, [0, 0.5, 1, 1, 1], strict=True):
@@ -77,6 +77,6 @@ def test_the_unlabelled_loss_is_warmed_up_in_the_first_half(adamatch):
         assert strategy.warmup == pytest.approx(expected)
 
 
-def test_domains_say_what_their_images_show(adamatch):
+def test_augmentations_depend_on_the_content_of_a_domain(adamatch):
     _, data, batch = adamatch
     assert data.streams.augmentations == dict.fromkeys(batch, VIEWS["photographs"])

@@ -15,11 +15,11 @@ def states(strategy):
     }
 
 
-def test_the_discriminator_moves_first_and_then_the_encoder_alone():
+def test_the_discriminator_changes_first_and_then_only_the_encoder():
     assert moves(make(ADDA), steps=2) == 2 * [{"discriminator"}, {"backbone"}]
 
 
-def test_source_model_and_head_stay_bit_identical():
+def test_source_model_and_head_do_not_change():
     strategy = make(ADDA)
     before = states(strategy)
     moves(strategy, steps=3, labels=6)
@@ -41,7 +41,7 @@ def test_the_encoders_step_raises_the_discriminators_loss():
     assert discriminators() > before
 
 
-def test_each_domain_has_its_encoder():
+def test_each_domain_is_encoded_by_its_own_encoder():
     strategy = make(ADDA)
     batch = batches()["source"]
     strategy.network.backbone.requires_grad_(False)
@@ -53,13 +53,13 @@ def test_each_domain_has_its_encoder():
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_the_targets_statistics_move_unless_they_are_frozen(frozen):
+def test_the_targets_statistics_change_unless_they_are_frozen(frozen):
     strategy = make(ADDA, freeze_statistics=frozen)
     moves(strategy)
     moved = [bool(buffer) for name, buffer in strategy.network.named_buffers() if name.endswith("num_batches_tracked")]
     assert moved == 2 * [not frozen]
 
 
-def test_it_cannot_start_from_scratch(tiny):
+def test_a_start_from_scratch_is_refused(tiny):
     with pytest.raises(LandbridgeError, match="start=source or start=checkpoint"):
         tiny("strategy=adda", "start=scratch")

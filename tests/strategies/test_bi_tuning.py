@@ -25,7 +25,7 @@ def streams(strategy, n=7):
     return output("target", *strategy.network(x), y=y), output("target_keys", *keys, y=y)
 
 
-def test_samples_are_contrasted_with_keys_by_projector_and_by_head(strategy):
+def test_the_contrastive_losses_of_projector_and_head_are_those_of_the_definition(strategy):
     target, keys = streams(strategy)
     contrast = strategy.loss(target, keys)["contrast"]
     ones = torch.ones(7, 1)
@@ -46,13 +46,13 @@ def test_samples_are_contrasted_with_keys_by_projector_and_by_head(strategy):
     assert parts(strategy, contrast) == {"backbone", "projector"}
 
 
-def test_queues_begin_on_the_sphere(strategy):
+def test_queues_begin_with_normalised_keys(strategy):
     for queue in (strategy.queued_features, strategy.queued_projections):
         torch.testing.assert_close(queue.norm(dim=2), torch.ones(CLASSES, 4))
 
 
 @pytest.mark.parametrize("n", [1, 5, 11])
-def test_the_oldest_keys_of_a_class_go_first(n):
+def test_the_oldest_keys_of_a_class_are_replaced_first(n):
     generator = torch.Generator().manual_seed(n)
     k, queues = 3, [[(label, age) for age in range(3)] for label in range(CLASSES)]
     number = {pair: float(10 * label + age) for label, row in enumerate(queues) for age, pair in enumerate(row)}
@@ -72,18 +72,18 @@ def test_the_oldest_keys_of_a_class_go_first(n):
 
 
 @pytest.mark.parametrize(("decay", "follows"), [(0.0, True), (0.9, False)])
-def test_keys_come_from_a_moving_average_and_queue_up(decay, follows, tiny, tmp_path):
+def test_keys_come_from_a_moving_average_and_are_queued(decay, follows, tiny, tmp_path):
     tiny("strategy=bi_tuning", "target_labels=2", f"strategy.decay={decay}", "optimizer=sgd", "data.steps_per_epoch=3")
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
     pairs = {name: f"key_{name}" for name in state if name.startswith(("network.head", "projector"))}
     assert len(pairs) == 4
     assert all(state[name].equal(state[key]) is follows for name, key in pairs.items())
-    # Three batches of the six labelled samples: two keys of each class each time.
+    # There are three batches of the six labelled samples, each with two keys of each class.
     assert state["oldest"].tolist() == [6, 6, 6]
     torch.testing.assert_close(state["queued_features"].norm(dim=2), torch.ones(3, 40))
 
 
-def test_frozen_stages_of_the_key_network_stand_still():
+def test_frozen_stages_of_the_key_network_do_not_change():
     strategy = fixmatch(BiTuning, freeze=Depth(1))
     strategy.train()
     modes = {name: module.training for name, module in strategy.key_network.named_modules()}
@@ -93,6 +93,6 @@ def test_frozen_stages_of_the_key_network_stand_still():
     assert not any(parameter.requires_grad for parameter in strategy.key_network.parameters())
 
 
-def test_vectors_have_no_views():
+def test_a_backbone_for_vectors_is_refused():
     with pytest.raises(LandbridgeError, match="BiTuning augments images, but the backbone takes vectors"):
         make(BiTuning)

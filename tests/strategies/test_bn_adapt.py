@@ -9,7 +9,7 @@ from landbridge.strategies import BNAdapt
 
 
 def by_hand(strategy, arriving, momentum):
-    """The network in numpy: each layer's statistics move by a batch, and then normalise it."""
+    """The network in numpy. A batch updates each layer's statistics, and is then normalised by them."""
     tensors = {name: value.double().numpy() for name, value in strategy.network.state_dict().items()}
     for batch in arriving:
         x = batch["x"].double().numpy()
@@ -25,7 +25,7 @@ def by_hand(strategy, arriving, momentum):
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.1, 1.0])
-def test_statistics_follow_the_stream_and_then_normalise_it(momentum):
+def test_statistics_are_updated_by_a_batch_before_they_normalise_it(momentum):
     strategy = make(BNAdapt, momentum=momentum)
     for layer in strategy._layers:
         layer.running_mean.normal_()
@@ -35,14 +35,14 @@ def test_statistics_follow_the_stream_and_then_normalise_it(momentum):
         np.testing.assert_allclose(output.logits, expected, atol=1e-4)
 
 
-def test_without_momentum_it_is_the_source_model():
+def test_without_momentum_predictions_are_those_of_the_source_model():
     strategy = make(BNAdapt, momentum=0.0)
     arriving = stream(20, 20)
     for output, batch in zip(predict(strategy, arriving), arriving, strict=True):
         assert output.logits.equal(strategy.eval().network(batch["x"])[1])
 
 
-def test_the_source_fades_and_only_statistics_change(monkeypatch):
+def test_the_share_of_the_source_falls_and_only_statistics_change(monkeypatch):
     strategy = make(BNAdapt, momentum=0.2)
     before = state(strategy)
     (first, _), repeated = strategy._layers, stream(20) * 3

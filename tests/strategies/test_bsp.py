@@ -13,7 +13,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden.json").read_text())
 
 def spectrum(strategy, s, t):
     y = torch.zeros(len(s), dtype=torch.long)
-    # The discriminator reads six features; the penalty is the same with columns of zeros beside them.
+    # The discriminator reads six features. Added columns of zeros do not change the penalty.
     s, t = (torch.cat([z, torch.zeros(len(z), 6 - z.shape[1]).to(z)], dim=1) for z in (s, t))
     strategy.double()
     return float(loss_of(strategy, output("source", s, y=y), output("target_unlabelled", t))["+bsp"])
@@ -26,7 +26,7 @@ def test_the_largest_singular_values_of_each_domain_are_penalised():
     assert spectrum(of_term("bsp", weight=1.0, k=2), a, b) == pytest.approx(whole)
 
 
-def test_all_else_is_dann():
+def test_the_other_losses_are_those_of_dann():
     bsp, dann = of_term("bsp", progress=0.5), make(DANN, progress=0.5)
     assert bsp.state_dict().keys() == dann.state_dict().keys()
     bsp_terms, dann_terms = loss(bsp, batches()), loss(dann, batches())

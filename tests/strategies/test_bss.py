@@ -14,7 +14,7 @@ def test_it_adds_the_smallest_singular_values_of_the_targets_features():
     assert terms.keys() == {"classify", "+bss"}
 
 
-def test_it_trains_the_backbone_alone_and_shrinks():
+def test_the_loss_trains_only_the_backbone_and_falls():
     strategy, data = of_term("bss", weight=1.0), {"target": batches(labels=24)["target"]}
     assert parts(strategy, loss(strategy, data)["+bss"]) == {"backbone"}
     assert falls(strategy, data, "+bss")

@@ -29,7 +29,7 @@ def test_the_discriminator_lowers_the_domain_loss_and_the_encoder_raises_it(sett
     assert bool(loss(strategy, batches())["confuse"] < before) is falls
 
 
-def test_the_discriminator_sees_every_product_of_a_feature_and_a_probability():
+def test_the_discriminator_reads_every_product_of_a_feature_and_a_probability():
     strategy = make(CDAN)
     features, probabilities = torch.rand(2, 6), torch.rand(2, CLASSES)
     seen = strategy.join(features, probabilities)
@@ -37,7 +37,7 @@ def test_the_discriminator_sees_every_product_of_a_feature_and_a_probability():
     torch.testing.assert_close(seen[1], torch.outer(features[1], probabilities[1]).flatten())
 
 
-def test_a_wide_map_is_sketched_by_matrices_that_a_checkpoint_keeps():
+def test_a_wide_map_is_projected_by_matrices_that_are_in_the_checkpoint():
     assert make(CDAN, widest_map=6 * CLASSES).r_f is None
     strategy = make(CDAN, widest_map=6 * CLASSES - 1, sketch=5)
     assert strategy.discriminator[0].in_features == 5
@@ -49,7 +49,7 @@ def test_a_wide_map_is_sketched_by_matrices_that_a_checkpoint_keeps():
     assert torch.equal(loss(other, batches())["confuse"], loss(strategy, batches())["confuse"])
 
 
-def test_sure_predictions_count_more_in_cdan_e():
+def test_confident_predictions_have_a_larger_weight_in_cdan_e():
     strategy = make(CDAN, entropy_weighting=True).double().eval()
     data = {name: batch | {"x": batch["x"].double()} for name, batch in batches().items()}
     expected = 0.0

@@ -8,7 +8,7 @@ from landbridge.errors import LandbridgeError
 
 
 def kernel(x, y, scale):
-    """The sum of five Gaussians, one pair of samples after the other."""
+    """The sum of five Gaussians, computed separately for each pair of samples."""
     return sum(np.exp(-((x - y) ** 2).sum() / (2 * factor * scale)) for factor in (0.125, 0.25, 0.5, 1, 2))
 
 
@@ -37,7 +37,7 @@ def test_the_features_discrepancy_is_added_with_its_weight(estimator):
     assert float(terms["classify"]) == pytest.approx(np.log(3))
 
 
-def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together():
+def test_alignment_trains_only_the_backbone_and_reduces_the_distance():
     strategy = of_term("dan")
     terms = loss(strategy, batches())
     assert parts(strategy, terms["classify"]) == {"backbone", "head"}
@@ -45,7 +45,7 @@ def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together():
     assert falls(strategy, batches(), "+mmd")
 
 
-def test_visible_target_labels_join_the_cross_entropy():
+def test_visible_target_labels_are_part_of_the_cross_entropy():
     strategy = of_term("dan")
     data = batches(labels=9)
     outputs = {name: strategy.encode(name, batch) for name, batch in data.items()}

@@ -33,12 +33,12 @@ def test_the_variant_compares_means_too(samples):
 
 
 @pytest.mark.parametrize("variant", ["paper", "with_mean"])
-def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together(variant):
+def test_alignment_trains_only_the_backbone_and_reduces_the_distance(variant):
     strategy = of_term("coral", variant=variant)
     assert parts(strategy, loss(strategy, batches())["+coral"]) == {"backbone"}
     assert falls(strategy, batches(), "+coral")
 
 
-def test_one_sample_has_no_covariance(samples):
+def test_a_batch_of_one_sample_is_refused(samples):
     with pytest.raises(LandbridgeError, match=r"terms: coral needs batches of at least 2 samples, .* have 1"):
         align(of_term("coral"), samples[0], samples[1][:1])

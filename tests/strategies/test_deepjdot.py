@@ -26,7 +26,7 @@ def test_without_label_cost_it_is_the_wasserstein_distance():
     assert float(cost) == pytest.approx(GOLDEN["values"]["w2_squared"], abs=1e-10)
 
 
-def test_samples_are_assigned_at_the_least_joint_cost_and_the_assignment_is_held_fixed():
+def test_samples_are_assigned_at_the_least_joint_cost_without_gradient():
     rng = np.random.default_rng(0)
     s, t, logits, y = rng.normal(size=(9, 4)), rng.normal(size=(9, 4)), rng.normal(size=(9, 3)), np.arange(9) % 3
     cost = 0.3 * ((s[:, None] - t) ** 2).sum(-1) - 0.7 * log_softmax(logits, axis=1).T[y]

@@ -18,7 +18,7 @@ def delta(depth=0, **settings):
 
 
 def resting(strategy):
-    """Let all stages train, and their BatchNorm and dropout rest, so that the network is what it was at the start."""
+    """Train all stages, with BatchNorm and dropout in evaluation mode, so that outputs equal those at the start."""
     for module in strategy.network.modules():
         module.training = False
     return strategy
@@ -28,14 +28,14 @@ def terms(strategy):
     return strategy.loss_terms(strategy.encode_streams(TARGET))
 
 
-def test_at_the_start_maps_are_kept_and_nothing_pulls():
+def test_at_the_start_the_distance_of_feature_maps_is_zero():
     strategy = resting(delta())
     keep = terms(strategy)["keep"]
     assert keep == 0
     assert not parts(strategy, keep)
 
 
-def test_later_every_stage_is_drawn_back_and_the_initial_model_rests():
+def test_later_every_stage_has_a_gradient_and_the_initial_model_does_not_change():
     strategy = resting(delta(weight=2.0))
     x = TARGET["target"]["x"]
     before = {name: value.clone() for name, value in strategy.initial.network.state_dict().items()}
@@ -46,7 +46,7 @@ def test_later_every_stage_is_drawn_back_and_the_initial_model_rests():
     assert parts(strategy, keep) == {"backbone"}
     now = [strategy.network.backbone.layer1(x), strategy.network.backbone(x)]
     then = [strategy.initial.network.backbone.layer1(x), strategy.initial.network.backbone(x)]
-    # Without attention, vectors have one position, and their channels count alike.
+    # The features are vectors with one position. Without attention all channels have the same weight.
     expected = 2 * 0.5 * sum((a - b).square().sum(1).mean() for a, b in zip(now, then, strict=True))
     torch.testing.assert_close(keep, expected)
     strategy.train()
@@ -54,7 +54,7 @@ def test_later_every_stage_is_drawn_back_and_the_initial_model_rests():
     assert all(value.equal(before[name]) for name, value in strategy.initial.network.state_dict().items())
 
 
-def test_the_head_is_kept_small():
+def test_the_head_has_a_weight_decay():
     strategy = delta(beta=0.4)
     head = sum(parameter.square().sum() for parameter in strategy.network.head.parameters())
     torch.testing.assert_close(terms(strategy)["decay"], 0.2 * head)
@@ -78,7 +78,7 @@ class Noted(DELTA):
         self.samples_seen = self.data.streams.training["target"].read(torch.arange(6))
 
 
-def test_attention_goes_to_channels_that_the_loss_needs(tiny, tmp_path):
+def test_attention_is_larger_for_channels_that_the_loss_depends_on(tiny, tmp_path):
     tiny(
         "strategy=delta",
         "strategy._target_=test_delta.Noted",
@@ -105,7 +105,7 @@ def test_attention_goes_to_channels_that_the_loss_needs(tiny, tmp_path):
     torch.testing.assert_close(attention[1], torch.softmax(z / 5, 0))
 
 
-def test_a_fitted_head_is_where_its_loss_is_flat():
+def test_a_fitted_head_has_a_zero_gradient():
     torch.manual_seed(0)
     features, y = torch.randn(30, 4), torch.arange(30) % 3
     head = fitted_head(features, y, 3).requires_grad_(True)

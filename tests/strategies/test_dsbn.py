@@ -20,7 +20,7 @@ def norm_parameters(names, of_source):
     return {name for name in names if name.startswith(NORMS) and (".source." in name) is of_source}
 
 
-def test_each_domain_has_statistics_of_its_own():
+def test_each_domain_has_its_own_statistics():
     strategy, data = make(DSBN), batches()
     alone = {name: deepcopy(make(SourceOnly).network) for name in data}
     for name, network in alone.items():
@@ -36,7 +36,7 @@ def test_each_domain_has_statistics_of_its_own():
     )
 
 
-def test_in_evaluation_each_domain_is_seen_through_its_own_layers():
+def test_in_evaluation_each_domain_is_encoded_with_its_own_layers():
     strategy, data = make(DSBN), batches()
     before = {name: strategy.eval().encode(name, data["source"]).logits for name in ("source", "target")}
     assert before["source"].equal(before["target"])  # both start alike
@@ -48,7 +48,7 @@ def test_in_evaluation_each_domain_is_seen_through_its_own_layers():
     assert not after["source"].isclose(before["source"]).any()
 
 
-def test_a_loss_trains_the_layers_of_its_own_domain_alone():
+def test_a_loss_trains_only_the_layers_of_its_own_domain():
     strategy = make(DSBN, progress=0.5)
     terms = loss(strategy, batches())
     on_source = gradients(strategy, terms["classify"])
@@ -61,20 +61,20 @@ def test_a_loss_trains_the_layers_of_its_own_domain_alone():
     assert norm_parameters(labelled, of_source=False)
 
 
-def test_the_adversary_can_give_way_to_terms():
+def test_auxiliary_losses_can_replace_the_adversarial_loss():
     strategy = make(DSBN, progress=0.5, weight=0.0, terms={"mcc": 1.0})
     terms = strategy.loss_terms(strategy.encode_streams(batches()))
     assert not parts(strategy, terms["confuse"])
     assert norm_parameters(gradients(strategy, terms["+mcc"]), of_source=False)
 
 
-def test_terms_that_look_back_see_both_domains_layers():
+def test_l2_sp_includes_the_layers_of_both_domains():
     strategy = make(DSBN, terms={"l2_sp": 1.0})
     assert strategy.loss_terms(strategy.encode_streams(batches()))["+l2_sp"] == 0
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_frozen_stages_stand_still_in_both_domains(depth):
+def test_frozen_stages_do_not_change_in_both_domains(depth):
     strategy = make(lambda freeze, **base: DSBN(freeze=Depth(depth), **base))
     optimizer = torch.optim.SGD(strategy.parameters(), lr=0.1)
     strategy.train()
@@ -100,7 +100,7 @@ def test_the_source_layers_belong_to_the_stages_of_a_timm_model():
     torch.testing.assert_close(one, other)
 
 
-def test_its_checkpoint_starts_an_ordinary_run_and_resumes(tiny, tmp_path):
+def test_an_ordinary_run_can_start_from_the_checkpoint_and_the_run_resumes(tiny, tmp_path):
     tiny("strategy=dsbn", folder="before")
     checkpoint = tmp_path / "before" / "last.ckpt"
     record = tiny("strategy=source_only", "start=checkpoint", f"start.path={checkpoint}", folder="after")

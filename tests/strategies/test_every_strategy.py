@@ -1,4 +1,4 @@
-"""What must hold for every strategy: the tests are generated from the folder `conf/strategy/`."""
+"""Properties of every strategy. The tests are generated from the folder `conf/strategy/`."""
 
 import csv
 import math
@@ -20,7 +20,7 @@ from landbridge.strategies import Requirements
 
 TESTS = Path(__file__).parents[1]
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
-# Strategies that take another number of epochs than the two they are given.
+# Strategies whose number of epochs differs from the two planned ones.
 EPOCHS = {
     "adabn": 1,
     "as_is": 0,
@@ -42,12 +42,12 @@ def streams_and_facts(cfg: Any) -> Requirements:
 
 @pytest.fixture
 def setting(compose, tiny, tmp_path):
-    """The overrides that give a strategy the streams it needs, and a rule that looks at all labels it is shown."""
+    """The overrides that give a strategy the streams it needs, and a selection rule that reads all visible labels."""
 
     def overrides(strategy: str, budget: str | int) -> list[str]:
         cfg = compose("experiment=tiny", f"strategy={strategy}")
         needs = streams_and_facts(cfg)
-        # The fewest labels that it can do with: 0 wherever it does not need the labelled stream of the target.
+        # The smallest possible number of labels: 0 if the strategy does not need the labelled target stream.
         labels = int("target" in needs.streams) if budget == "fewest" else budget
         rule = "target_val" if labels else "source_val" if "source" in needs.streams else "last"
         from_source = needs.source_model or needs.source_classifier
@@ -69,12 +69,12 @@ def setting(compose, tiny, tmp_path):
 
 
 def content(folder: Path, name: str = LAST) -> dict:
-    """Read a checkpoint; nothing in it may be code."""
+    """Read a checkpoint. It must not contain code."""
     return torch.load(folder / name, map_location="cpu", weights_only=True)
 
 
 def differences(a: Any, b: Any, where: str = "", tolerance: float = 0.0) -> list[str]:
-    """Name the places in which two checkpoints or records differ by as much as a bit; time is left out.
+    """Return the places in which two checkpoints or records differ. Times are not compared.
 
     Args:
         a: one of them.
@@ -97,7 +97,7 @@ def differences(a: Any, b: Any, where: str = "", tolerance: float = 0.0) -> list
 
 
 def logged(folder: Path) -> list[dict[str, str]]:
-    """Read what was logged while training; the final test opens labels by right."""
+    """Read the log of training without oracle scores, because the final test may read all labels."""
     with (folder / "csv" / "version_0" / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     return [{key: value for key, value in row.items() if not key.startswith("test/")} for row in rows]
@@ -109,7 +109,7 @@ def without_oracle(rows: list[dict]) -> list[dict]:
 
 @pytest.mark.parametrize("budget", ["fewest", 2])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_hidden_labels_change_nothing_but_the_final_test(strategy, budget, setting, tiny, tmp_path):
+def test_hidden_labels_change_only_the_final_test(strategy, budget, setting, tiny, tmp_path):
     overrides = [*setting(strategy, budget), "logger=csv", "trainer.max_epochs=2"]
     labels = overrides[1].partition("=")[2]
     honest = tiny(*overrides, folder="honest")
@@ -131,7 +131,7 @@ def test_hidden_labels_change_nothing_but_the_final_test(strategy, budget, setti
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if EPOCHS.get(name, 2) > 1])
-def test_resumed_equals_uninterrupted(strategy, setting, tiny, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(strategy, setting, tiny, tmp_path):
     overrides = [*setting(strategy, 2), "trainer.max_epochs=3", "scheduler=inverse_decay", "optimizer=adam"]
     straight = tiny(*overrides, folder="straight")
 
@@ -164,14 +164,14 @@ def test_results_with_and_without_a_cache_are_equal(strategy, setting, compose, 
     assert cached.fingerprint == without.fingerprint
     assert not differences(cached.results, without.results, tolerance=1e-5)
     if without.epochs:
-        # Weights, losses, scores, optimizers, and the states of all random generators.
+        # This compares weights, losses, scores, optimizers, and the states of all random generators.
         assert not differences(content(tmp_path / "cached"), content(tmp_path / "without"), tolerance=1e-5)
 
 
-# Beside a method of adaptation one that trains a source model first, and looks back at it.
+# One adaptation method, and one method that trains a source model first and uses it in training.
 @pytest.mark.long
 @pytest.mark.parametrize("strategy", ["dann", "lwf"])
-def test_two_processes_hold_equal_weights(strategy, setting, tmp_path):
+def test_two_processes_have_equal_weights(strategy, setting, tmp_path):
     overrides = [*setting(strategy, 2), "freeze.depth=1", "optimizer._target_=dusk.Witness", "hydra.run.dir=out"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "landbridge", "--config-dir", str(TESTS / "conf"), "experiment=tiny", *overrides]

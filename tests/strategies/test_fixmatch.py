@@ -25,7 +25,7 @@ def streams():
     return source, output("target_unlabelled", features, weak), output("target_strong", features, strong)
 
 
-def test_strong_views_learn_what_sure_weak_views_say():
+def test_strong_views_are_trained_on_confident_predictions_for_weak_views():
     source, weak, strong = streams()
     agree = fixmatch(threshold=0.9).loss(source, weak, strong)["agree"]
     agree.backward()
@@ -34,13 +34,13 @@ def test_strong_views_learn_what_sure_weak_views_say():
     assert not strong.logits.grad[2:].any()
 
 
-def test_beyond_the_threshold_nothing_but_labels_counts():
+def test_with_threshold_one_only_labels_are_used():
     terms = fixmatch(threshold=1.0).loss(*streams())
     assert terms["agree"] == 0
     assert terms["classify"] > 0
 
 
-def test_the_average_follows_the_weights():
+def test_the_moving_average_is_that_of_the_definition():
     strategy = fixmatch(decay=0.5)
     start = {name: value.clone() for name, value in strategy.network.named_parameters()}
     for parameter in strategy.network.parameters():
@@ -59,7 +59,7 @@ def test_the_average_follows_the_weights():
         assert torch.equal(mine, theirs)
 
 
-def test_the_average_is_evaluated_and_kept():
+def test_the_average_is_evaluated_and_saved():
     strategy = fixmatch()
     batch = {"x": torch.zeros(4, 1, 28, 28, dtype=torch.uint8), "index": torch.arange(4)}
     for parameter in strategy.averaged.parameters():
@@ -71,10 +71,10 @@ def test_the_average_is_evaluated_and_kept():
     assert {f"averaged.{name}" for name in strategy.network.state_dict()} <= kept.keys()
 
 
-def test_every_view_is_a_batch_of_its_own(tiny, tmp_path):
+def test_every_view_is_a_separate_batch(tiny, tmp_path):
     tiny("strategy=fixmatch", "target_labels=2")
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
-    # Two steps, each with source, target, and both views of the unlabelled target.
+    # There are two steps, each with source, target, and both views of the unlabelled target.
     tracked = [int(value) for name, value in state.items() if name.endswith("num_batches_tracked")]
     assert tracked == 4 * [8]
     differs = [
@@ -84,6 +84,6 @@ def test_every_view_is_a_batch_of_its_own(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("method", [FixMatch, AdaMatch])
-def test_vectors_cannot_be_augmented(method):
+def test_a_backbone_for_vectors_is_refused(method):
     with pytest.raises(LandbridgeError, match=f"{method.__name__} augments images, but the backbone takes vectors"):
         make(method)

@@ -1,4 +1,4 @@
-"""Heads that are solved for on frozen features, against scikit-learn."""
+"""Heads that are computed from frozen features, compared with scikit-learn."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def features(n=60, d=5, classes=4, seed=0):
 
 @pytest.fixture
 def solved(tiny, tmp_path):
-    """A function that solves for a head, and returns its record and its checkpoint's weights."""
+    """A function that computes a head, and returns its record and the weights of its checkpoint."""
 
     def launch(strategy, *overrides, folder="run"):
         overrides = ("target_labels=all", "selection=target_val", "trainer.max_epochs=3", *overrides)
@@ -56,7 +56,7 @@ ORACLES = {
 
 @pytest.mark.filterwarnings("ignore:self.within_class_std_dev_")  # scikit-learn's, of features that a ReLU has killed
 @pytest.mark.parametrize("strategy", HEADS)
-def test_a_run_predicts_what_scikit_learn_does(strategy, solved):
+def test_a_run_predicts_the_same_as_scikit_learn(strategy, solved):
     setting = ["strategy.strengths=[0.1]"] if strategy == "logistic" else []
     record, state = solved(strategy, *setting)
     oracle = ORACLES[strategy](state).fit(*encoded(state, "train"))
@@ -67,7 +67,7 @@ def test_a_run_predicts_what_scikit_learn_does(strategy, solved):
 
 
 @pytest.mark.parametrize("strategy", HEADS)
-def test_only_the_head_is_set_and_twice_the_same(strategy, solved, tmp_path):
+def test_only_the_head_changes_and_the_solution_is_reproducible(strategy, solved, tmp_path):
     start = Network(DuskNet(), 3)
     weights = {f"network.{name}": value for name, value in start.state_dict().items()}
     torch.save({"state_dict": weights}, tmp_path / "start.ckpt")
@@ -83,7 +83,7 @@ def test_only_the_head_is_set_and_twice_the_same(strategy, solved, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", HEADS)
-def test_a_run_that_goes_on_after_its_epoch_ends_with_the_same(strategy, solved, monkeypatch):
+def test_a_resumed_run_has_the_same_solution(strategy, solved, monkeypatch):
     import landbridge.run.run
 
     straight, _ = solved(strategy, folder="straight")
@@ -96,7 +96,7 @@ def test_a_run_that_goes_on_after_its_epoch_ends_with_the_same(strategy, solved,
     assert len(resumed.epochs) == 1
 
 
-def test_means_are_those_of_the_nearest_centroids():
+def test_class_means_are_those_of_scikit_learn():
     x, y = features()
     np.testing.assert_allclose(class_means(x, y, 5)[:4], NearestCentroid().fit(x, y).centroids_, rtol=1e-5)
     assert not class_means(x, y, 5)[4].any()
@@ -104,7 +104,7 @@ def test_means_are_those_of_the_nearest_centroids():
 
 @pytest.mark.parametrize("k", [1, 7, 60, 100])
 @pytest.mark.parametrize("temperature", [0.07, 5.0])
-def test_votes_are_those_of_weighted_neighbours(k, temperature):
+def test_probabilities_are_those_of_weighted_neighbours(k, temperature):
     x, y = features()
     queries, _ = features(30, seed=1)
     head = NeighbourHead(4, 5, k, temperature)
@@ -113,7 +113,7 @@ def test_votes_are_those_of_weighted_neighbours(k, temperature):
     np.testing.assert_allclose(head(queries).exp(), oracle.fit(x, y).predict_proba(queries), atol=1e-5)
 
 
-def test_an_empty_bank_knows_nothing_and_takes_the_size_of_a_checkpoint():
+def test_an_empty_bank_gives_equal_logits_and_can_be_loaded_from_a_checkpoint():
     x, y = features()
     head, other = NeighbourHead(4, 5, 3, 0.07), NeighbourHead(4, 5, 3, 0.07)
     assert len(head(x).unique()) == 1
@@ -123,7 +123,7 @@ def test_an_empty_bank_knows_nothing_and_takes_the_size_of_a_checkpoint():
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-def test_the_solution_is_that_of_logistic_regression_and_absent_classes_get_nothing(classes):
+def test_the_solution_is_that_of_scikit_learn_and_absent_classes_have_probability_zero(classes):
     x, y = (part.numpy() for part in features(classes=classes))
     weight, bias = fit(x.astype(float), y + 1, classes + 2, strength=0.5, max_iter=1000)
     logits = torch.from_numpy(x).double() @ weight.T + bias
@@ -141,7 +141,7 @@ def test_the_strength_is_the_best_on_visible_validation_labels(solved):
     assert record.epochs[0]["scores"]["target_val"] == pytest.approx(max(scores))
 
 
-def test_terms_cannot_act_where_nothing_descends(solved):
+def test_auxiliary_losses_are_refused_without_gradient_steps(solved):
     message = "terms: l2_sp cannot act on strategy NearestMean: it takes no gradient steps"
     with pytest.raises(LandbridgeError, match=message):
         solved("nearest_mean", "terms=[l2_sp]")

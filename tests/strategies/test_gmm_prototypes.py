@@ -13,7 +13,7 @@ GAUSSIANS = ("means", "factors", "shares")
 
 
 def prototypes(**settings):
-    """The strategy with Gaussians of which its head is sure in part."""
+    """The strategy with Gaussians. Its head is confident for some of their samples."""
     strategy = make(GMMPrototypes, **settings)
     generator = torch.Generator().manual_seed(0)
     means = 6 * strategy.network.head.weight.detach()
@@ -51,7 +51,7 @@ def test_samples_follow_the_gaussians():
     np.testing.assert_allclose(strategy.draw(20_000)[1].bincount() / 20_000, 3 * [1 / 3], atol=0.02)
 
 
-def test_only_samples_of_which_the_head_is_sure_are_used():
+def test_only_samples_with_confident_predictions_are_used():
     strategy = prototypes(threshold=0.8)
     torch.manual_seed(0)
     z, y = strategy.draw(1000)
@@ -62,14 +62,14 @@ def test_only_samples_of_which_the_head_is_sure_are_used():
     assert (strategy.network.head(z).softmax(1).amax(1) > 0.8).all()
 
 
-def test_where_nothing_is_sure_there_are_samples_all_the_same():
+def test_without_confident_predictions_all_samples_may_be_used():
     strategy = prototypes(threshold=1.0)
     assert all(
         term.isfinite() for term in loss(strategy, {"target_unlabelled": batches()["target_unlabelled"]}).values()
     )
 
 
-def test_the_encoder_moves_towards_the_gaussians_and_the_head_learns_them():
+def test_the_encoder_is_aligned_with_the_gaussians_and_the_head_is_trained_on_them():
     strategy = prototypes(threshold=0.5).eval()
     data = {"target_unlabelled": batches()["target_unlabelled"]}
     terms = loss(strategy, data)
@@ -96,7 +96,7 @@ def test_it_adapts_a_checkpoint_without_the_source(tiny, tmp_path, monkeypatch):
     assert all(torch.equal(before[name], after[name]) for name in GAUSSIANS)
 
 
-def test_the_gaussians_are_those_of_right_predictions_by_the_checkpoints_own_weights(tiny, tmp_path):
+def test_the_gaussians_are_those_of_correct_predictions_with_the_checkpoints_weights(tiny, tmp_path):
     record = tiny("strategy=gaussian_model", "target=noon", "target_labels=all", "trainer.max_epochs=30")
     state = kept(tmp_path / "run" / "last.ckpt")
     split = dusk.dusk("noon").splits["train"]
@@ -114,7 +114,7 @@ def test_the_gaussians_are_those_of_right_predictions_by_the_checkpoints_own_wei
     torch.testing.assert_close(state["shares"], labels.bincount() / len(labels))
 
 
-def test_start_source_makes_a_model_with_gaussians(tiny, tmp_path):
+def test_start_source_trains_a_model_with_gaussians(tiny, tmp_path):
     cache = tmp_path / "sources"
     tiny("strategy=gmm_prototypes", f"start.cache={cache}")
     tiny("strategy=shot", f"start.cache={cache}", folder="shot")

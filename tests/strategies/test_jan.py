@@ -21,14 +21,14 @@ def test_identical_pairs_have_no_discrepancy(sample):
     assert float(align(of_term("jan", estimator="biased"), sample, sample)) == pytest.approx(0, abs=1e-6)
 
 
-def test_only_the_joint_law_tells_which_prediction_belongs_to_which_feature(sample):
+def test_the_joint_discrepancy_depends_on_the_pairing_of_features_and_predictions(sample):
     features, logits = sample
     shuffled = features, logits.roll(7, dims=0)
     assert float(align(of_term("dan", estimator="biased"), sample, shuffled)) == pytest.approx(0, abs=1e-6)
     assert float(align(of_term("jan", estimator="biased"), sample, shuffled)) > 0.05
 
 
-def test_equal_predictions_leave_the_discrepancy_of_the_features(sample):
+def test_with_equal_predictions_the_joint_discrepancy_is_that_of_the_features(sample):
     features, logits = sample
     other = features + 1
     same = logits[:1].expand(20, 3)
@@ -37,13 +37,13 @@ def test_equal_predictions_leave_the_discrepancy_of_the_features(sample):
     torch.testing.assert_close(align(jan, *pairs), align(dan, *pairs))
 
 
-def test_alignment_trains_backbone_and_head_and_brings_the_domains_together():
+def test_alignment_trains_backbone_and_head_and_reduces_the_distance():
     strategy = of_term("jan")
     assert parts(strategy, loss(strategy, batches())["+joint_mmd"]) == {"backbone", "head"}
     assert falls(strategy, batches(), "+joint_mmd")
 
 
-def test_the_default_reads_disjoint_pairs_and_needs_equal_batches():
+def test_the_default_estimator_needs_batches_of_equal_size():
     with pytest.raises(LandbridgeError, match="terms: joint_mmd with estimator=linear compares batches of equal size"):
         loss(of_term("jan"), batches(24, 10))
     loss(of_term("jan", estimator="unbiased"), batches(24, 10))

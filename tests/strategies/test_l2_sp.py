@@ -6,7 +6,7 @@ from test_every_strategy import content
 from landbridge.errors import LandbridgeError
 
 
-def test_it_pulls_the_backbone_to_its_start_and_the_head_to_zero():
+def test_the_backbone_decays_to_its_initial_weights_and_the_head_to_zero():
     strategy, data = of_term("l2_sp", weight=0.3, beta=0.2), {"target": batches(labels=9)["target"]}
     trained = {name: parameter for name, parameter in strategy.named_parameters() if parameter.requires_grad}
     start = {name: parameter.detach().clone() for name, parameter in trained.items()}
@@ -22,7 +22,7 @@ def test_it_pulls_the_backbone_to_its_start_and_the_head_to_zero():
         torch.testing.assert_close(gradient, 0.3 * (now - start[name]) if "backbone" in name else 0.2 * now)
 
 
-def test_the_start_is_that_of_the_run_also_after_training(tiny, tmp_path):
+def test_the_stored_initial_weights_do_not_change_in_training(tiny, tmp_path):
     tiny(folder="source")
     start = f"start.path={tmp_path / 'source' / 'last.ckpt'}"
     tiny("strategy=l2_sp", "target_labels=2", "start=checkpoint", start, "trainer.max_epochs=2")
@@ -34,6 +34,6 @@ def test_the_start_is_that_of_the_run_also_after_training(tiny, tmp_path):
         assert not kept[name].equal(loaded[name])
 
 
-def test_weight_decay_beside_it_is_refused(tiny):
+def test_weight_decay_together_with_l2_sp_is_refused(tiny):
     with pytest.raises(LandbridgeError, match=r"takes the place of weight decay: set optimizer\.weight_decay=0"):
         tiny("strategy=l2_sp", "target_labels=2", "optimizer=adamw", "optimizer.weight_decay=0.01")

@@ -1,4 +1,4 @@
-"""Linear probes side by side: each is the probe that a run of its own would train."""
+"""Linear probes in one run. Each equals the probe of a separate run."""
 
 import math
 
@@ -17,7 +17,7 @@ SETTING = ("target_labels=2", "selection=target_val", "trainer.max_epochs=2", f"
 
 @pytest.fixture
 def probes(tiny):
-    """A function that trains probes side by side."""
+    """A function that trains several probes in one run."""
 
     def launch(*overrides, factors=FACTORS, folder="probes"):
         chosen = f"strategy.factors={[*factors]}".replace(" ", "")
@@ -48,7 +48,7 @@ CLIPPED = ("trainer.gradient_clip_val=0.05",)
     ],
     ids=["adam", "sgd", "norm", "value"],
 )
-def test_each_head_is_the_probe_of_its_rate(further, probes, tiny, tmp_path):
+def test_each_head_equals_a_linear_probe_at_its_learning_rate(further, probes, tiny, tmp_path):
     further = (*further, "optimizer.weight_decay=0.1", "scheduler=cosine")
     record = probes(*further)
     assert [row["lr_factor"] for row in record.epochs] == [1, 1, *FACTORS, 1]
@@ -65,7 +65,7 @@ def test_each_head_is_the_probe_of_its_rate(further, probes, tiny, tmp_path):
                 assert without_last(trained) == pytest.approx(without_last(alone))
 
 
-def test_heads_differ_by_their_rates_alone_and_the_rule_picks_one(probes, tmp_path):
+def test_heads_differ_only_by_their_learning_rates_and_the_rule_chooses_one(probes, tmp_path):
     record = probes("optimizer.lr=0.0001", factors=[1000.0, 0.01])
     assert record.epochs[record.selection["epoch"]]["lr_factor"] == 1000
     chosen = content(tmp_path / "probes", record.selection["checkpoint"])["state_dict"]
@@ -74,15 +74,15 @@ def test_heads_differ_by_their_rates_alone_and_the_rule_picks_one(probes, tmp_pa
     assert scores[record.selection["epoch"]] == max(scores) > min(scores)
 
 
-def test_the_last_epoch_is_the_configured_rate(probes):
+def test_the_last_epoch_has_the_head_of_the_configured_rate(probes):
     one = probes("selection=last", folder="one")
     other = probes("selection=last", factors=[3.0], folder="other")
     assert one.results == other.results
     assert one.selection["epoch"] == 2 + len(FACTORS)
 
 
-def test_a_head_that_diverges_is_the_worst_and_is_not_taken(probes):
-    # Weight decay at such a rate makes numbers grow without end.
+def test_a_diverged_head_has_the_lowest_score_and_is_not_chosen(probes):
+    # Weight decay at such a learning rate makes the weights grow without bound.
     further = ("optimizer=sgd", "optimizer.weight_decay=0.1", "trainer.max_epochs=6")
     record = probes(*further, factors=[0.1, 1e30], folder="diverged")
     sound = probes(*further, factors=[0.1], folder="sound")
@@ -103,7 +103,7 @@ def test_the_configured_head_may_diverge_too(probes, tiny):
     assert record.epochs[6]["scores"]["target_val"] == single.epochs[5]["scores"]["target_val"]
 
 
-def test_the_oracle_takes_what_is_not_finite_for_no_class(probes):
+def test_the_oracle_counts_non_finite_logits_as_wrong(probes):
     further = ("optimizer=sgd", "optimizer.weight_decay=0.1", "trainer.max_epochs=6", "selection=oracle")
     record = probes(*further, factors=[1e30])
     assert record.epochs[6]["scores"]["oracle"] == 0
@@ -111,7 +111,7 @@ def test_the_oracle_takes_what_is_not_finite_for_no_class(probes):
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, 1e38])
-def test_a_head_that_has_diverged_leaves_loss_and_gradients_finite(broken):
+def test_loss_and_gradients_stay_finite_if_a_head_has_diverged(broken):
     alone, beside = make(LinearProbes, factors=[2.0]), make(LinearProbes, factors=[2.0, 3.0])
     with torch.no_grad():
         beside.others[1].weight.fill_(broken)
@@ -123,7 +123,7 @@ def test_a_head_that_has_diverged_leaves_loss_and_gradients_finite(broken):
     torch.testing.assert_close(beside.others[0].weight.grad, alone.others[0].weight.grad)
 
 
-def test_interrupted_between_heads_it_goes_on_with_the_next(probes, tmp_path, monkeypatch):
+def test_a_run_interrupted_between_heads_resumes_with_the_next_head(probes, tmp_path, monkeypatch):
     straight = probes(folder="straight")
     begin = Epochs.on_train_epoch_start
 
@@ -146,12 +146,12 @@ def test_interrupted_between_heads_it_goes_on_with_the_next(probes, tmp_path, mo
     ("override", "message"),
     [("terms=[entropy]", "cannot act"), ("averaging=ema", "sets its weights itself")],
 )
-def test_what_would_tie_the_heads_together_is_refused(override, message, probes):
+def test_auxiliary_losses_and_averaging_are_refused(override, message, probes):
     with pytest.raises(LandbridgeError, match=message):
         probes(override)
 
 
-def test_the_backbone_stands_still(probes, tmp_path):
+def test_the_backbone_does_not_change(probes, tmp_path):
     probes("start=scratch")
     state = content(tmp_path / "probes")["state_dict"]
     counted = [value for name, value in state.items() if name.endswith("num_batches_tracked")]

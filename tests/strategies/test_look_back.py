@@ -1,4 +1,4 @@
-"""Learning without forgetting and Co-Tuning: what they take over from their start."""
+"""Learning without forgetting and Co-Tuning, which use the classifier of the initial weights."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ BEGIN = ["target_labels=2", "start=source", "start.max_epochs=1"]
 
 
 def inherited(method, classes=4, **settings):
-    """Build a strategy whose start was trained on other classes than the target's."""
+    """Build a strategy whose initial weights were trained on classes that differ from the target's."""
     strategy = make(method, **settings)
     torch.manual_seed(5)
     head = torch.nn.Linear(6, classes)
@@ -37,14 +37,14 @@ def shake(strategy):
 # Learning without forgetting ------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_forgotten_at_the_start():
+def test_the_divergence_is_zero_at_the_start():
     strategy = inherited(LwF).eval()
     remember = terms(strategy)["remember"]
     assert remember.item() == pytest.approx(0, abs=1e-6)
     assert all(gradient.abs().max() < 1e-6 for gradient in gradients(strategy, remember).values())
 
 
-def test_later_the_old_head_has_to_say_what_it_said():
+def test_later_the_divergence_from_the_old_predictions_is_minimised():
     strategy = inherited(LwF, weight=0.5, temperature=3.0).eval()
     before = {name: value.clone() for name, value in strategy.initial.network.state_dict().items()}
     said = softmax(strategy.source_head(strategy.network(TARGET["target"]["x"])[0]) / 3, 1).detach()
@@ -57,7 +57,7 @@ def test_later_the_old_head_has_to_say_what_it_said():
     assert all(value.equal(before[name]) for name, value in strategy.initial.network.state_dict().items())
 
 
-def test_the_initial_model_rests_through_training(tiny, tmp_path):
+def test_the_initial_model_does_not_change_in_training(tiny, tmp_path):
     cache = f"start.cache={tmp_path / 'cache'}"
     tiny("strategy=lwf", *BEGIN, cache, "trainer.max_epochs=3", "optimizer.weight_decay=0.1")
     (source,) = (tmp_path / "cache").glob("*/last.ckpt")
@@ -73,7 +73,7 @@ def test_the_initial_model_rests_through_training(tiny, tmp_path):
 # Co-Tuning ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_source_head_learns_what_it_said_of_a_class():
+def test_the_source_head_is_trained_on_its_mean_initial_prediction_for_a_class():
     strategy = inherited(CoTuning, weight=2.0).eval()
     table = torch.randn(CLASSES, 4).softmax(1)
     strategy.relationship.copy_(table)
@@ -84,7 +84,7 @@ def test_the_source_head_learns_what_it_said_of_a_class():
 
 
 class Noted(CoTuning):
-    """Notes what the source model says of the visible labels, before and after training."""
+    """Records the source model's predictions for the labelled samples, before and after training."""
 
     def on_train_start(self) -> None:
         seen = self.collect("target")
@@ -95,7 +95,7 @@ class Noted(CoTuning):
         super().on_train_start()
 
 
-def test_the_table_is_made_once_from_the_start_and_the_visible_labels(tiny, tmp_path):
+def test_the_table_is_computed_once_from_the_initial_weights_and_the_visible_labels(tiny, tmp_path):
     tiny(
         "strategy=co_tuning",
         "strategy._target_=test_look_back.Noted",
@@ -108,7 +108,7 @@ def test_the_table_is_made_once_from_the_start_and_the_visible_labels(tiny, tmp_
     torch.testing.assert_close(table.sum(1), torch.ones(3))
 
 
-# Where the classifier comes from --------------------------------------------------------------------------------------
+# Source of the classifier ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strategy", ["lwf", "co_tuning"])
@@ -117,7 +117,7 @@ def test_a_start_without_a_classifier_is_refused(strategy, tiny):
         tiny(f"strategy={strategy}", "target_labels=2")
 
 
-def test_a_checkpoint_of_other_classes_brings_its_classifier(tiny, tmp_path):
+def test_the_classifier_of_a_checkpoint_with_other_classes_is_used(tiny, tmp_path):
     tiny(folder="first")
     path = tmp_path / "first" / "last.ckpt"
     content = torch.load(path, weights_only=True)

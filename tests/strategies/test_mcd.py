@@ -10,25 +10,25 @@ from landbridge.strategies import MCD
 HEADS = {"head", "second_head"}
 
 
-def test_the_three_steps_move_their_own_parameter_groups():
+def test_each_of_the_three_steps_changes_only_its_parameter_groups():
     assert moves(make(MCD, encoder_steps=3), steps=2) == 2 * [{"backbone"} | HEADS, HEADS, *3 * [{"backbone"}]]
 
 
-def test_a_batch_counts_once_however_many_steps_it_takes():
+def test_a_batch_with_several_steps_counts_once():
     strategy = make(MCD)
     moves(strategy, steps=3)
     assert strategy.batches_seen == 3
     assert strategy.epoch_losses.keys() == {"classify", "classify_second", "discrepancy"}
 
 
-def test_the_discrepancy_is_zero_between_equal_heads_only():
+def test_the_discrepancy_is_zero_only_between_equal_heads():
     strategy = make(MCD)
     assert loss(strategy, batches())["discrepancy"] > 0  # they start apart
     strategy.second_head.load_state_dict(strategy.network.head.state_dict())
     assert loss(strategy, batches())["discrepancy"] == 0
 
 
-def test_the_heads_part_while_they_fit_and_the_encoder_draws_them_together():
+def test_the_heads_increase_the_discrepancy_and_the_encoder_reduces_it():
     strategy = make(MCD, encoder_steps=2)
     strategy.make_optimizer = partial(torch.optim.SGD, lr=1e-2)
     step_optimizers, seen = strategy.step_optimizers, []
@@ -57,6 +57,6 @@ def test_labels_reach_both_heads():
 
 
 @pytest.mark.parametrize("progress", [0.0, 1.0])
-def test_nothing_is_ramped(progress):
+def test_the_losses_do_not_depend_on_progress(progress):
     first, second = (loss(make(MCD, progress=p), batches()) for p in (0.0, progress))
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -7,7 +7,7 @@ from landbridge.strategies import MDD
 
 
 def by_hand(strategy, data, gamma):
-    """The objective from its definition, without any reversal."""
+    """The objective by its definition, without a gradient reversal."""
     source, target = (strategy.encode(name, data[name]) for name in ("source", "target_unlabelled"))
     agree = cross_entropy(strategy.adversary(source.features), source.logits.argmax(1))
     p = strategy.adversary(target.features).softmax(1)
@@ -15,7 +15,7 @@ def by_hand(strategy, data, gamma):
     return gamma * agree - contradict
 
 
-def test_the_encoder_gets_a_tenth_of_the_reversed_gradient_and_the_adversary_all_of_it():
+def test_the_encoder_has_a_tenth_of_the_reversed_gradient_and_the_adversary_the_full_gradient():
     strategy = make(MDD, progress=1.0, gamma=2.0, weight=3.0, hidden=9).eval()
     ours = loss(strategy, batches())["contradict"]
     expected = 3 * by_hand(strategy, batches(), 2.0)
@@ -25,7 +25,7 @@ def test_the_encoder_gets_a_tenth_of_the_reversed_gradient_and_the_adversary_all
         torch.testing.assert_close(gradient, factor * gradients(strategy, expected)[name], rtol=1e-3, atol=1e-7)
 
 
-def test_the_main_head_learns_from_labels_alone():
+def test_the_main_head_is_trained_only_on_labels():
     strategy = make(MDD, progress=0.5)
     terms = loss(strategy, batches(labels=6))
     assert parts(strategy, terms["contradict"]) == {"backbone", "adversary"}

@@ -1,4 +1,4 @@
-"""Points in weight space: what is mixed, and that linear networks mix their outputs."""
+"""Weights as vectors: the averaged entries, and the average of linear networks."""
 
 import torch
 from torch import nn
@@ -10,14 +10,14 @@ from landbridge.models.tuning import LoRA
 from landbridge.training.weight_vectors import as_vector, mixable, pour
 
 
-def test_a_point_goes_into_a_network_and_comes_back_to_the_bit():
+def test_a_vector_written_into_a_network_is_read_back_exactly():
     torch.manual_seed(0)
     one, other = Network(DuskNet(), 3), Network(DuskNet(), 3)
     pour(as_vector(one.state_dict()), other)
     assert all(value.equal(other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
-def test_counters_and_one_of_loras_factors_are_not_mixed():
+def test_counters_and_one_of_loras_factors_are_not_averaged():
     network = Network(DuskNet(), 3)
     LoRA(rank=1).apply(network.backbone)
     left_out = network.state_dict().keys() - mixable(network.state_dict()).keys()
@@ -26,7 +26,7 @@ def test_counters_and_one_of_loras_factors_are_not_mixed():
     }
 
 
-def test_outputs_of_linear_networks_mix_as_their_weights_do():
+def test_averaging_linear_networks_averages_their_outputs():
     torch.manual_seed(0)
     start, tuned, mix = (Network(SequentialBackbone({"identity": nn.Flatten()}, None, 5), 3) for _ in range(3))
     x = torch.randn(7, 5)

@@ -19,14 +19,14 @@ def test_the_encoder_lowers_the_targets_entropy_and_the_head_raises_it(part, fal
     assert bool(target_entropy(strategy) < before) is falls
 
 
-def test_the_entropy_counts_with_its_weight():
+def test_the_entropy_is_multiplied_by_its_weight():
     strategy = make(MME, weight=0.3)
     terms = loss(strategy.eval(), batches())
     torch.testing.assert_close(terms["entropy"], -0.3 * target_entropy(strategy))
     assert parts(strategy, terms["entropy"]) == {"backbone", "head"}
 
 
-def test_the_head_reads_directions_and_goes_on_from_the_weights_it_is_given():
+def test_the_head_normalises_features_and_starts_from_the_given_weights():
     strategy = make(MME, temperature=0.1)
     head = strategy.network.head
     features = torch.randn(4, 6)

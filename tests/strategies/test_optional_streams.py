@@ -1,4 +1,4 @@
-"""Every optional stream of every strategy changes the gradient: the tests are generated from `conf/strategy/`."""
+"""Every optional stream of every strategy changes the gradient. The tests are generated from `conf/strategy/`."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ PAIRS = [
 
 
 class Stop(Exception):
-    """The first step has been looked at."""
+    """The first step has been checked."""
 
 
 def gradient(strategy: Strategy, batch: dict[str, Any]) -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_there_are_optional_streams():
 def test_an_optional_stream_changes_the_gradient(strategy, stream, setting, tiny, monkeypatch):  # noqa: F811
     def begin(self):
         start(self)
-        # In the first step, weights that rise are still 0.
+        # In the first step, weights with a ramp are still 0.
         self.batches_seen = self.steps // 2
 
     def step(self, batch, batch_idx):
@@ -54,7 +54,7 @@ def test_an_optional_stream_changes_the_gradient(strategy, stream, setting, tiny
         assert not torch.allclose(with_it, without)
         raise Stop
 
-    # A source model is trained by another class.
+    # Another class trains the source model.
     method = strategy_class(strategy)
     start = method.on_train_start
     monkeypatch.setattr(method, "on_train_start", begin)

@@ -1,4 +1,4 @@
-"""MCC, BNM and entropy minimisation: what is asked of the target's predictions alone."""
+"""MCC, BNM and entropy minimisation: losses that read only the predictions for the target."""
 
 import json
 from math import log, sqrt
@@ -29,7 +29,7 @@ def test_the_term_is_added_with_its_weight(method, scale):
     assert term(of_term(method, progress=1.0, weight=3.0), logits) == pytest.approx(expected, abs=1e-9)
 
 
-def test_sure_and_balanced_predictions_are_best():
+def test_confident_and_balanced_predictions_have_the_lowest_loss():
     sure, vague = 1000 * torch.eye(3).repeat(4, 1), torch.zeros(12, 3)
     ends = {method: [term(of_term(method, progress=1.0, weight=1.0), p) for p in (sure, vague)] for method in METHODS}
     assert ends["mcc"] == pytest.approx([0, RAMP_AT_THE_END * 2 / 3])
@@ -37,14 +37,14 @@ def test_sure_and_balanced_predictions_are_best():
     assert ends["entropy"] == pytest.approx([0, RAMP_AT_THE_END * log(3)])
 
 
-def test_sure_predictions_of_one_class_deceive_entropy_and_not_bnm():
+def test_confident_predictions_of_one_class_are_optimal_for_entropy_but_not_for_bnm():
     same = 1000 * torch.eye(3)[:1].expand(12, 3)
     assert term(of_term("entropy", progress=1.0), same) == 0
     assert term(of_term("bnm"), same) == pytest.approx(-1 / sqrt(12))
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_it_reads_the_target_alone_and_trains_backbone_and_head(method):
+def test_the_loss_reads_only_the_target_and_trains_backbone_and_head(method):
     name = f"+{method}"
     strategy = of_term(method, progress=0.5)
     terms = loss(strategy, batches())
@@ -55,7 +55,7 @@ def test_it_reads_the_target_alone_and_trains_backbone_and_head(method):
     assert falls(strategy, batches(), name)
 
 
-def test_mcc_and_entropy_begin_at_nothing_and_bnm_at_its_full_weight():
+def test_the_weights_of_mcc_and_entropy_begin_at_zero_and_that_of_bnm_does_not():
     begins = {name: float(loss(of_term(name), batches())[f"+{name}"].detach()) for name in METHODS}
     assert begins["mcc"] == begins["entropy"] == 0
     assert begins["bnm"] < 0
@@ -68,7 +68,7 @@ def test_temperature_softens_predictions():
 
 
 @pytest.mark.parametrize("method", ["bnm", "mcc"])
-def test_a_batch_that_cannot_hold_every_class_is_refused(method):
+def test_a_batch_with_fewer_samples_than_classes_is_refused(method):
     message = f"terms: {method} needs .* at least 3 samples, one per class, .* target_unlabelled have 2"
     with pytest.raises(LandbridgeError, match=message):
         loss(of_term(method), batches(24, 2))

@@ -10,7 +10,7 @@ def streams():
     return source, output("target_unlabelled", features, logits)
 
 
-def test_only_sure_samples_learn_and_from_their_own_prediction():
+def test_only_confident_samples_have_a_pseudo_label():
     source, target = streams()
     terms = loss_of(of_term("pseudo_label", progress=1.0, threshold=0.9), source, target)
     (gradient,) = torch.autograd.grad(terms["+pseudo_label"], target.logits)
@@ -21,7 +21,7 @@ def test_only_sure_samples_learn_and_from_their_own_prediction():
     assert terms["+pseudo_label"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_at_threshold_one_and_at_the_beginning_nothing_counts():
+def test_with_threshold_one_and_at_the_beginning_the_loss_is_zero():
     assert loss_of(of_term("pseudo_label", progress=1.0, threshold=1.0), *streams())["+pseudo_label"] == 0
     assert loss_of(of_term("pseudo_label", progress=0.0, threshold=0.0), *streams())["+pseudo_label"] == 0
     assert loss_of(of_term("pseudo_label", progress=0.5, threshold=0.0), *streams())["+pseudo_label"] > 0

@@ -2,7 +2,7 @@ import torch
 from small_problem import batches, loss, loss_of, of_term, output, parts
 
 
-def test_every_feature_of_both_domains_is_lengthened():
+def test_the_norm_of_every_feature_of_both_domains_is_increased():
     s, t = (torch.randn(n, 4, dtype=torch.float64, requires_grad=True) for n in (8, 5))
     source, target = output("source", s, y=torch.zeros(8, dtype=torch.long)), output("target_unlabelled", t)
     term = loss_of(of_term("safn", weight=0.5, step=3.0), source, target)["+safn"]
@@ -12,13 +12,13 @@ def test_every_feature_of_both_domains_is_lengthened():
         torch.testing.assert_close(gradient, -0.5 * 2 * 3.0 / len(features) * outward)
 
 
-def test_features_at_zero_have_no_direction_and_break_nothing():
+def test_zero_features_give_finite_gradients():
     zero = torch.zeros(4, 3, requires_grad=True)
     source, target = output("source", zero, y=torch.zeros(4, dtype=torch.long)), output("target_unlabelled", zero)
     term = loss_of(of_term("safn"), source, target)["+safn"]
     assert torch.isfinite(torch.autograd.grad(term, zero)[0]).all()
 
 
-def test_it_trains_the_backbone_alone():
+def test_the_loss_trains_only_the_backbone():
     strategy = of_term("safn")
     assert parts(strategy, loss(strategy, batches())["+safn"]) == {"backbone"}

@@ -1,4 +1,4 @@
-"""Two processes that train side by side: what they compute together is what one computes of the global batch."""
+"""Two processes that train in parallel compute the same as one process with the global batch."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
 GATHER = "strategy.gather=true"
 NORMS = "backbone=dusk_net"
 
-# Some of each family. Those that compare samples with one another do so on the global batch only where it is gathered.
+# Some strategies of each family. Losses that compare samples read the global batch only if outputs are gathered.
 EQUAL = {
     "l2_sp": ("target_labels=all", "optimizer.weight_decay=0"),
     "coral": (GATHER,),
@@ -40,7 +40,7 @@ SHARDED = {
     "l2_sp": (),
     "coral": (),
     "dann": (),
-    # All of its layers stand still; on CPUs, torch refuses to synchronise any that does not.
+    # All of its BatchNorm layers are frozen. On CPUs, torch refuses to synchronise layers that train.
     "linear_probe": ("trainer.sync_batchnorm=true",),
 }
 WAITS = ("selection._target_=test_run.Second", "checkpoint_every=1000", "trainer.max_epochs=3")
@@ -51,11 +51,11 @@ PARTS = ("trainer.strategy._target_=dusk.ShardedOnCPU", "trainer.devices=2", "da
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, compose):
-    """The folder in which one process has run each command, and then two together."""
+    """The folder in which each command was run by one process, and then by two processes."""
     folder = tmp_path_factory.mktemp("processes")
 
     def overrides(strategy: str, *more: str) -> list[str]:
-        # Adam would blow up what rounding does to gradients that are nearly zero.
+        # Adam would amplify rounding errors of gradients that are nearly zero.
         given = [f"strategy={strategy}", "optimizer=sgd", "optimizer.lr=0.05", "trainer.max_epochs=2", *more]
         if "start=checkpoint" in more:
             given.append(f"start.path={folder / 'source' / ('norms' if NORMS in more else 'plain') / LAST}")
@@ -86,7 +86,7 @@ def folder(tmp_path_factory, compose):
 
 
 def launch(folder: Path, commands: list[dict[str, Any]]) -> None:
-    """Start two processes on the same commands, as torchrun would."""
+    """Start two processes on the same commands, in the same way as torchrun."""
     (folder / "commands.json").write_text(json.dumps(commands))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -132,7 +132,7 @@ def losses(folder: Path) -> list[dict[str, float]]:
 @pytest.mark.parametrize(
     ("where", "strategy"), [*(("two", each) for each in EQUAL), *(("sharded", each) for each in SHARDED)]
 )
-def test_two_processes_compute_what_one_does_of_the_global_batch(where, strategy, folder):
+def test_two_processes_compute_the_same_as_one_process_with_the_global_batch(where, strategy, folder):
     one, two = folder / "one" / strategy, folder / where / strategy
     torch.testing.assert_close(weights(two), weights(one), rtol=1e-4, atol=1e-5)
     assert losses(two) == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in losses(one)]
@@ -143,20 +143,20 @@ def test_two_processes_compute_what_one_does_of_the_global_batch(where, strategy
 
 @pytest.mark.long
 @pytest.mark.parametrize("where", ["two", "sharded"])
-def test_an_epoch_that_waits_in_memory_is_kept_by_several_processes_too(where, folder):
+def test_several_processes_save_an_epoch_that_is_held_in_memory(where, folder):
     assert torch.load(folder / where / "waits" / SELECTED, weights_only=True)["epoch"] == 1
     kept = [weights(folder / each / "waits", SELECTED) for each in ("one", where)]
     torch.testing.assert_close(*kept, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.long
-def test_what_compares_samples_differs_unless_they_are_gathered(folder):
+def test_losses_that_compare_samples_differ_without_gathering(folder):
     apart, together = (losses(folder / where)[1] for where in ("apart", "one/coral"))
     assert apart["+coral"] != pytest.approx(together["+coral"], rel=1e-2)
 
 
 @pytest.mark.long
-def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(folder):
+def test_processes_draw_different_random_numbers_and_a_resumed_run_draws_the_same(folder):
     drawn = [(folder / f"dice-{rank}.txt").read_text().splitlines() for rank in (0, 1)]
     for numbers in drawn:
         whole = numbers[:6]
@@ -168,14 +168,14 @@ def test_processes_draw_their_own_random_numbers_and_a_resume_draws_them_again(f
 
 
 @pytest.mark.long
-def test_the_source_model_is_trained_once_by_whichever_process_comes_first(folder):
+def test_the_source_model_is_trained_by_one_process_only(folder):
     (model,) = (folder / "cache").iterdir()
     assert Record.read(model).status == "done"
     assert Record.read(folder / "from_source").start["loaded"] == 6
 
 
 @pytest.mark.long
-def test_what_moves_parts_of_the_weights_in_turn_must_be_expected(folder):
+def test_training_parts_of_the_weights_in_turn_is_refused_by_default(folder):
     assert "ADDA changes what trains within a step" in Record.read(folder / "refused").reason
 
 
@@ -195,13 +195,13 @@ SHARDS = ("trainer.strategy._target_=dusk.ShardedOnCPU", "target_labels=all")
         (("selection=mixval",), "selection=mixval"),
     ],
 )
-def test_what_needs_whole_weights_is_not_sharded(typed, who, tiny, tmp_path):
+def test_strategies_that_need_whole_weights_are_refused_with_sharding(typed, who, tiny, tmp_path):
     source = ["start.max_epochs=1", f"start.cache={tmp_path}"] if "start=source" in typed else []
     with pytest.raises(LandbridgeError, match=f"^{who} needs whole weights, which FSDP keeps in parts"):
         tiny(*SHARDS, *typed, *source)
 
 
-def test_batchnorm_is_synchronised_where_that_is_possible(tiny):
+def test_batchnorm_is_synchronised_if_possible(tiny):
     with pytest.raises(LandbridgeError, match="on GPUs only"):
         tiny("trainer.strategy=ddp", "trainer.sync_batchnorm=true")
     with pytest.raises(LandbridgeError, match="strategy StochNorm has changed"):

@@ -42,8 +42,8 @@ def test_it_adapts_a_checkpoint_without_the_source(variant, tiny, tmp_path, monk
     assert not any(equal for name, equal in same.items() if name.endswith("0.weight"))
 
 
-def test_it_cannot_start_from_scratch(tiny):
-    with pytest.raises(LandbridgeError, match="continues a source model"):
+def test_a_start_from_scratch_is_refused(tiny):
+    with pytest.raises(LandbridgeError, match="needs a source model"):
         tiny("strategy=shot", "start=scratch")
 
 
@@ -59,7 +59,7 @@ def test_pseudo_labels_are_looked_up_by_the_position_of_a_sample():
     torch.testing.assert_close(loss(strategy, shuffled)["pseudo_label"], expected)
 
 
-def test_information_is_maximised_and_visible_labels_join():
+def test_information_is_maximised_and_visible_labels_are_part_of_the_loss():
     strategy = make(SHOT, weight=2.0).eval()
     data = target(labels=6)
     terms = loss(strategy, data)
@@ -68,7 +68,7 @@ def test_information_is_maximised_and_visible_labels_join():
     torch.testing.assert_close(terms["inform"], -2 * information_maximisation(output.logits))
 
 
-def test_every_epoch_finds_its_pseudo_labels_and_none_are_sought_for_beta_zero(tiny, tmp_path, monkeypatch):
+def test_every_epoch_computes_pseudo_labels_unless_beta_is_zero(tiny, tmp_path, monkeypatch):
     epochs = []
     collect = SHOT.collect
     monkeypatch.setattr(SHOT, "collect", lambda self, name: epochs.append(self.current_epoch) or collect(self, name))

@@ -1,4 +1,4 @@
-"""Soups of runs: means of weights, and what does not belong into one."""
+"""Soups of runs: means of weights, and the runs that are refused."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ def without_statistics(state):
 
 @pytest.fixture(scope="module")
 def made(compose, tmp_path_factory):
-    """Three runs from one start that differ in their learning rate."""
+    """Three runs with the same initial weights that differ in their learning rate."""
     folder = tmp_path_factory.mktemp("sweep")
     for lr in (0.0001, 0.003, 0.03):
         cfg = compose("experiment=tiny", "strategy=target_only", "target_labels=2", f"optimizer.lr={lr}")
@@ -33,13 +33,13 @@ def made(compose, tmp_path_factory):
 
 @pytest.fixture
 def sweep(made, tmp_path):
-    """A copy of them that a test may change."""
+    """A copy of the runs, which a test may change."""
     return shutil.copytree(made, tmp_path / "sweep")
 
 
 @pytest.fixture
 def soup(tiny, sweep, tmp_path):
-    """A function that makes a soup of them."""
+    """A function that makes a soup of the runs."""
 
     def launch(*overrides, folder="soup"):
         overrides = ("target_labels=2", *overrides)
@@ -49,7 +49,7 @@ def soup(tiny, sweep, tmp_path):
     return launch
 
 
-def test_a_uniform_soup_is_the_mean_with_statistics_of_its_own(soup, sweep):
+def test_a_uniform_soup_is_the_mean_with_its_own_statistics(soup, sweep):
     record, mixed = soup("trainer.max_epochs=3")
     runs = [weights(path.parent) for path in sorted(sweep.rglob("record.json"))]
     for name, value in without_statistics(mixed).items():
@@ -78,7 +78,7 @@ def test_the_soup_of_equal_runs_is_that_run(soup, sweep):
     assert all(value.equal(alone[name]) for name, value in without_statistics(mixed).items())
 
 
-def test_a_greedy_soup_is_no_worse_on_validation_than_its_best_run_and_keeps_what_helps(soup, sweep):
+def test_the_validation_accuracy_of_a_greedy_soup_is_not_below_that_of_its_best_run(soup, sweep):
     record, mixed = soup("strategy.how=greedy", "selection=target_val")
     kept = record.epochs[0]["ingredients"]
     alone = {p.parent.name: Record.read(p).epochs[-1]["scores"]["target_val"] for p in sweep.rglob("record.json")}
@@ -99,7 +99,7 @@ def test_lora_runs_are_merged_and_soups_and_failed_runs_are_left_out(soup, sweep
     assert record.epochs[0]["ingredients"] == ["0.0001", "0.003", "lora"]
 
 
-def test_a_soup_of_other_contents_is_another_run(soup, sweep):
+def test_a_soup_of_changed_runs_is_another_run(soup, sweep):
     first, _ = soup()
     again, _ = soup()
     assert again.fingerprint == first.fingerprint
@@ -130,11 +130,11 @@ def changed(sweep, **changes):
         ({"data__target__classes": ["a", "b", "c"]}, r"0\.003 has other classes"),
         ({"selection__oracle": True}, r"0\.003 was chosen by an oracle"),
         ({"selection__checkpoint": None}, r"0\.003 has no checkpoint"),
-        ({"config__target_labels": "all"}, r"seen target_labels=all of seed=0, which target_labels=2"),
-        ({"config__seed": 1}, r"seen target_labels=2 of seed=1, which target_labels=2 and seed=0 hide"),
+        ({"config__target_labels": "all"}, r"trained on target_labels=all of seed=0, which target_labels=2"),
+        ({"config__seed": 1}, r"trained on target_labels=2 of seed=1, which target_labels=2 and seed=0 hide"),
     ],
 )
-def test_what_does_not_belong_into_a_soup_is_refused(changes, message, soup, sweep):
+def test_runs_that_do_not_fit_are_refused(changes, message, soup, sweep):
     changed(sweep, **changes)
     with pytest.raises(LandbridgeError, match=message):
         soup()
@@ -146,9 +146,9 @@ def test_another_architecture_is_refused(soup, sweep, tiny):
         soup()
 
 
-def test_no_runs_and_no_labels_are_said(soup, tiny, tmp_path):
+def test_a_folder_without_runs_and_a_setting_without_labels_are_refused(soup, tiny, tmp_path):
     with pytest.raises(LandbridgeError, match="no finished run lies under"):
         soup(f"strategy.folder={tmp_path / 'nowhere'}")
     tiny(folder="blind/0")
-    with pytest.raises(LandbridgeError, match="looks at target validation labels, which this setting does not show"):
+    with pytest.raises(LandbridgeError, match="reads target validation labels, but this setting hides all of them"):
         soup(f"strategy.folder={tmp_path / 'blind'}", "strategy.how=greedy", "target_labels=0", folder="other")

@@ -17,7 +17,7 @@ LAYER = "backbone.layer1.2"
 
 
 def seen(strategy) -> torch.Tensor:
-    """Return what the first BatchNorm layer gives in a forward pass, and go through all others."""
+    """Return the output of the first BatchNorm layer in a forward pass through the whole network."""
     outputs = []
     layer = strategy.network.get_submodule(LAYER)
     handle = layer.register_forward_hook(lambda *call: outputs.append(call[-1].detach().clone()))
@@ -27,14 +27,14 @@ def seen(strategy) -> torch.Tensor:
 
 
 def moved(strategy):
-    """Give the running statistics values of their own."""
+    """Give the running statistics values that differ from their initial ones."""
     for name, buffer in strategy.network.named_buffers():
         if "running" in name:
             buffer.uniform_(0.5, 2.0)
     return strategy
 
 
-def test_in_evaluation_and_at_0_it_is_batch_norm():
+def test_in_evaluation_and_with_p_0_outputs_are_those_of_batch_norm():
     plain, never, often = (
         moved(make(method, **s)) for method, s in ((TargetOnly, {}), (StochNorm, {"p": 0.0}), (StochNorm, {}))
     )
@@ -47,7 +47,7 @@ def test_in_evaluation_and_at_0_it_is_batch_norm():
     assert all(mine.equal(theirs) for mine, theirs in zip(plain.buffers(), never.buffers(), strict=True))
 
 
-def test_each_channel_follows_the_batch_or_what_is_known():
+def test_each_channel_is_normalised_by_the_batch_or_by_running_statistics():
     torch.manual_seed(3)
     strategy = moved(make(StochNorm, p=0.5))
     layer = deepcopy(strategy.network.get_submodule(LAYER))
@@ -56,7 +56,7 @@ def test_each_channel_follows_the_batch_or_what_is_known():
     drawn = set()
     for _ in range(20):
         mixed = seen(strategy)
-        by_batch = layer.train()(x)  # it moves the statistics first, like the layer itself
+        by_batch = layer.train()(x)  # this call updates the statistics first, as the layer itself does
         by_running = layer.eval()(x)
         followed = [mixed[:, j].allclose(by_batch[:, j], atol=1e-6) for j in range(mixed.shape[1])]
         known = [mixed[:, j].allclose(by_running[:, j], atol=1e-6) for j in range(mixed.shape[1])]
@@ -65,7 +65,7 @@ def test_each_channel_follows_the_batch_or_what_is_known():
     assert len(drawn) > 5
 
 
-def test_at_1_running_statistics_normalise_and_follow():
+def test_with_p_1_running_statistics_normalise_and_are_updated():
     strategy = moved(make(StochNorm, p=1.0))
     layer = strategy.network.get_submodule(LAYER)
     before = layer.running_mean.clone()
@@ -75,14 +75,14 @@ def test_at_1_running_statistics_normalise_and_follow():
     torch.testing.assert_close(mixed, layer.eval()(x))
 
 
-def test_two_streams_before_one_backward_pass():
+def test_two_forward_passes_before_one_backward_pass_work():
     strategy = make(StochNorm)
     first, second = strategy.network(X)[1], strategy.network(X + 1)[1]
     (first.sum() + second.square().sum()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in strategy.network.parameters())
 
 
-def test_frozen_layers_stand_still():
+def test_frozen_layers_do_not_change():
     strategy = moved(make(lambda freeze, **base: StochNorm(freeze=Depth(1), **base)))
     strategy.train()
     before = strategy.network.get_submodule(LAYER).running_mean.clone()
@@ -90,7 +90,7 @@ def test_frozen_layers_stand_still():
     assert strategy.network.get_submodule(LAYER).running_mean.equal(before)
 
 
-def test_layers_with_an_activation_of_their_own():
+def test_layers_with_a_built_in_activation_work():
     options = {"pretrained_cfg_overlay": {"input_size": [3, 64, 64]}}
     network = Network(Timm("test_efficientnet", options=options), 3)
     strategy = make(lambda **base: StochNorm(**{**base, "network": network}, p=0.0))
@@ -108,7 +108,7 @@ def test_a_backbone_without_batch_norm_is_refused():
         make(lambda network, **base: StochNorm(network=bare, **base))
 
 
-def test_its_checkpoint_starts_an_ordinary_run(tiny, tmp_path):
+def test_an_ordinary_run_can_start_from_the_checkpoint(tiny, tmp_path):
     tiny("strategy=stoch_norm", "target_labels=2", folder="before")
     checkpoint = tmp_path / "before" / "last.ckpt"
     record = tiny("strategy=source_only", "start=checkpoint", f"start.path={checkpoint}", folder="after")

@@ -19,11 +19,11 @@ def streams():
 
 
 def squared(x, y):
-    """Exact squared transport between two samples on a line, whose sizes may differ: copies make them equal."""
+    """The exact squared transport cost between two samples on a line. Copies make their sizes equal."""
     return np.mean((np.sort(np.repeat(x, len(y))) - np.sort(np.repeat(y, len(x)))) ** 2)
 
 
-def test_domains_and_classes_are_compared_along_the_steps_directions(streams):
+def test_the_distances_between_domains_and_classes_are_those_of_the_definition(streams):
     s, t = (stream.features.numpy() for stream in streams.values())
     p = streams["target_unlabelled"].logits.softmax(1).numpy()
     y, pseudo, sure = np.arange(12) % 3, p.argmax(1), p.max(1) > 0.6
@@ -46,7 +46,7 @@ def test_domains_and_classes_are_compared_along_the_steps_directions(streams):
     assert float(terms["+swd_classes"]) == pytest.approx(RAMP_HALFWAY * 2 * classes)
 
 
-def test_pseudo_labels_wait_for_the_end_of_the_warm_up(streams):
+def test_pseudo_labels_are_not_used_in_the_warm_up(streams):
     settings = {"warm_up": 0.3, "threshold": 0.0}
     assert loss_of(of_term("swd", progress=0.29, **settings), *streams.values())["+swd_classes"] == 0
     assert loss_of(of_term("swd", progress=0.30, **settings), *streams.values())["+swd_classes"] > 0
@@ -54,7 +54,7 @@ def test_pseudo_labels_wait_for_the_end_of_the_warm_up(streams):
     assert "+swd_classes" not in loss_of(of_term("swd", progress=0.9, class_weight=0.0), *streams.values())
 
 
-def test_every_step_draws_directions_anew_from_the_global_generator(streams):
+def test_every_step_draws_directions_from_the_global_generator(streams):
     strategy = of_term("swd", progress=0.5, directions=2)
     state = torch.get_rng_state()
     first, second = (float(loss_of(strategy, *streams.values())["+swd"]) for _ in range(2))
@@ -62,13 +62,13 @@ def test_every_step_draws_directions_anew_from_the_global_generator(streams):
     assert float(loss_of(strategy, *streams.values())["+swd"]) == first != second
 
 
-def test_alignment_begins_at_nothing(streams):
+def test_the_weight_of_the_alignment_begins_at_zero(streams):
     terms = loss_of(of_term("swd", warm_up=0.0, threshold=0.0), *streams.values())
     assert terms["+swd"] == 0
     assert terms["+swd_classes"] == 0
 
 
-def test_alignment_trains_the_backbone_alone_and_brings_the_domains_together():
+def test_alignment_trains_only_the_backbone_and_reduces_the_distance():
     strategy = of_term("swd", progress=0.5, threshold=0.4)
     terms = loss(strategy, batches())
     assert terms["+swd_classes"] > 0

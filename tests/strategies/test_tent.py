@@ -19,7 +19,7 @@ AFFINE = {f"network.backbone.layer{layer}.2.{kind}" for layer in (1, 2) for kind
 
 
 def around(*parts: nn.Module, **settings):
-    """TENT around a network of the given parts and a bottleneck of 6 features."""
+    """TENT with a network of the given parts and a bottleneck of 6 features."""
     backbone = SequentialBackbone({str(i): part for i, part in enumerate(parts)}, None, 6)
     return make(lambda network, **base: TENT(network=Network(backbone, 3), **base), **settings)
 
@@ -53,10 +53,10 @@ def test_predictions_are_those_made_before_the_last_update_on_a_batch(steps):
         assert output.index.equal(batch["index"])
         assert not output.logits.requires_grad
     unadapted = next(by_hand(strategy.network, arriving[2:], 0.05, 1))
-    assert (outputs[2].logits - unadapted).abs().max() > 0.01  # what was learned from a batch stays for the next
+    assert (outputs[2].logits - unadapted).abs().max() > 0.01  # the adaptation to a batch has an effect on the next
 
 
-def test_only_affine_parameters_of_normalisation_layers_move(monkeypatch):
+def test_only_affine_parameters_of_normalisation_layers_change(monkeypatch):
     strategy = make(TENT)
     before = state(strategy)
     monkeypatch.setattr(strategy, "reset", lambda: None)
@@ -75,7 +75,7 @@ def test_every_stream_starts_from_the_source_model():
     assert not differences(before, state(strategy))
     again = predict(strategy, stream(20, 20))
     assert all(one.logits.equal(other.logits) for one, other in zip(alone, again, strict=True))
-    # The running statistics are in use again, too.
+    # The running statistics are used again, too.
     network = strategy.eval().network
     one, other = (network(stream(20)[0]["x"][rows])[1][0] for rows in (slice(1), slice(None)))
     torch.testing.assert_close(one, other)
@@ -91,7 +91,7 @@ def test_a_small_step_lowers_the_entropy():
     assert all(later < earlier for earlier, later in pairwise(entropies))
 
 
-def test_other_normalisations_adapt_and_take_single_samples(monkeypatch):
+def test_other_normalisation_layers_are_adapted_also_by_single_samples(monkeypatch):
     strategy = around(nn.Sequential(nn.Linear(5, 6), nn.LayerNorm(6), nn.GroupNorm(2, 6, affine=False)))
     before = state(strategy)
     monkeypatch.setattr(strategy, "reset", lambda: None)
@@ -99,7 +99,7 @@ def test_other_normalisations_adapt_and_take_single_samples(monkeypatch):
     assert differences(before, state(strategy)) == {"network.backbone.0.1.weight", "network.backbone.0.1.bias"}
 
 
-def test_what_it_cannot_adapt_is_said():
+def test_networks_and_batches_that_cannot_be_adapted_are_refused():
     with pytest.raises(
         LandbridgeError, match="TENT has nothing to adapt: SequentialBackbone has no normalisation layer with"
     ):
@@ -112,13 +112,13 @@ def test_what_it_cannot_adapt_is_said():
         predict(make(TENT, batch_size=7), stream(7, 1))
 
 
-def test_terms_cannot_act_on_what_is_never_trained(tiny):
+def test_auxiliary_losses_are_refused_without_training(tiny):
     message = "terms: entropy cannot act on strategy TENT: it is never trained"
     with pytest.raises(LandbridgeError, match=message):
         tiny("strategy=tent", "terms={entropy: 1.0}")
 
 
-def test_frozen_stages_neither_move_nor_use_batch_statistics(monkeypatch):
+def test_frozen_stages_do_not_change_and_do_not_use_batch_statistics(monkeypatch):
     strategy = make(lambda freeze, **base: TENT(freeze=Depth(1), **base))
     before, arriving = state(strategy), stream(20)
     monkeypatch.setattr(strategy, "reset", lambda: None)
@@ -127,7 +127,7 @@ def test_frozen_stages_neither_move_nor_use_batch_statistics(monkeypatch):
 
 
 @pytest.mark.parametrize("strategy", ["tent", "bn_adapt"])
-def test_a_run_shuffles_what_arrives_and_reports_it_in_the_order_of_the_split(strategy, tiny, tmp_path):
+def test_a_run_shuffles_test_samples_and_reports_them_in_the_order_of_the_split(strategy, tiny, tmp_path):
     def logits(*overrides, folder):
         settings = ["start.max_epochs=1", f"start.cache={tmp_path}", "strategy.batch_size=4"]
         record = tiny(f"strategy={strategy}", *settings, *overrides, folder=folder)

@@ -20,7 +20,7 @@ def added(strategy, data):
     return strategy.added_terms({name: strategy.encode(name, batch) for name, batch in data.items()})
 
 
-def test_settings_are_names_weights_or_settings_of_the_term():
+def test_settings_can_be_names_or_weights_or_mappings():
     def settings(terms):
         return {name: (term.weight, term.ramp) for name, term in build_terms(terms).items()}
 
@@ -31,7 +31,7 @@ def test_settings_are_names_weights_or_settings_of_the_term():
     assert build_terms({"mcc": {"temperature": 3.0}})["mcc"].temperature == 3.0
 
 
-def test_a_term_that_the_strategy_has_already_is_refused():
+def test_adding_a_term_that_is_part_of_the_strategy_is_refused():
     assert join_terms({"mcc": {}}, ["coral"]).keys() == {"mcc", "coral"}
     with pytest.raises(
         LandbridgeError, match=r"mcc is a part of this strategy already; set strategy\.terms\.mcc\.weight"
@@ -40,9 +40,9 @@ def test_a_term_that_the_strategy_has_already_is_refused():
 
 
 @pytest.mark.parametrize("name", OF_OUTPUTS)
-def test_a_term_is_multiplied_by_its_weight_and_trains(name):
+def test_a_term_is_multiplied_by_its_weight_and_has_a_gradient(name):
     data = batches(labels=9)
-    # No prediction of a network at its start is as sure as the default threshold demands.
+    # The first predictions of a network do not reach the default threshold.
     settings = {"threshold": 0.4} if name == "pseudo_label" else {}
     one, three = (make(SourceOnly, terms={name: {"weight": weight, **settings}}) for weight in (1.0, 3.0))
     torch.manual_seed(0)
@@ -53,7 +53,7 @@ def test_a_term_is_multiplied_by_its_weight_and_trains(name):
     assert trained == ({"backbone"} if name in ("safn", "bsp", "bss", "coral", "mmd", "swd") else {"backbone", "head"})
 
 
-def test_a_ramp_lets_a_weight_rise_from_nothing():
+def test_a_ramp_raises_a_weight_from_zero():
     data = batches()
     ramp = [
         added(make(SourceOnly, progress, {"bnm": {"ramp": "dann"}}).eval(), data)["+bnm"]
@@ -65,7 +65,7 @@ def test_a_ramp_lets_a_weight_rise_from_nothing():
     torch.testing.assert_close(ramp[2], 0.9999092043 * full)
 
 
-def test_information_is_maximised_and_the_smallest_singular_value_shrunk():
+def test_information_is_maximised_and_the_smallest_singular_value_is_reduced():
     strategy = make(SourceOnly, terms={"information_maximisation": 2.0, "bss": 5.0})
     logits, features = torch.randn(8, 3), torch.randn(8, 4)
     streams = {
@@ -77,7 +77,7 @@ def test_information_is_maximised_and_the_smallest_singular_value_shrunk():
     torch.testing.assert_close(terms["+bss"], 5 * bss(features))
 
 
-def test_a_step_minimises_the_sum_of_the_strategys_terms_and_the_added_ones():
+def test_a_step_minimises_the_sum_of_own_and_added_terms():
     strategy, data = make(DANN, terms={"mcc": 0.5, "coral": 2.0}), batches()
     total = strategy.training_step(data, 0)
     noted = dict(strategy._totals)
@@ -85,16 +85,16 @@ def test_a_step_minimises_the_sum_of_the_strategys_terms_and_the_added_ones():
     torch.testing.assert_close(total.detach(), torch.stack(list(noted.values())).sum())
 
 
-def test_a_strategy_is_not_given_streams_that_only_a_term_reads():
+def test_streams_that_only_a_term_reads_are_not_passed_to_the_strategy():
     strategy = make(SourceOnly, terms={"mcc": 1.0})
     strategy.training_step(batches(), 0)
     assert strategy._totals.keys() == {"classify", "+mcc"}
 
 
-# L2-SP looks at weights, and back at the start ------------------------------------------------------------------------
+# L2-SP reads the weights and the initial weights ----------------------------------------------------------------------
 
 
-def test_l2_sp_pulls_the_backbone_back_to_its_start():
+def test_l2_sp_moves_the_backbone_towards_its_initial_weights():
     strategy = make(SourceOnly, terms={"l2_sp": 0.3})
     trained = {name: parameter for name, parameter in strategy.named_parameters() if parameter.requires_grad}
     start = {name: parameter.detach().clone() for name, parameter in trained.items()}
@@ -108,7 +108,7 @@ def test_l2_sp_pulls_the_backbone_back_to_its_start():
         torch.testing.assert_close(gradient, 0.3 * (strategy.get_parameter(name) - start[name]).detach())
 
 
-def test_the_start_is_in_the_checkpoint_and_nowhere_without_the_term():
+def test_the_initial_model_is_in_the_checkpoint_only_with_the_term():
     strategy = make(SourceOnly, terms={"l2_sp": 1.0})
     begun = strategy.initial.backbone_vector.clone()
     with torch.no_grad():
@@ -126,7 +126,7 @@ def test_the_start_is_in_the_checkpoint_and_nowhere_without_the_term():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_terms_stand_beside_every_strategy_that_trains_and_are_refused_elsewhere(strategy, compose, tiny, tmp_path):
+def test_terms_work_with_every_strategy_that_trains_and_are_refused_otherwise(strategy, compose, tiny, tmp_path):
     method = get_class(compose(f"strategy={strategy}").strategy._target_)
     needs = method.requirements
     setting = [f"strategy={strategy}", f"target_labels={int('target' in needs.streams)}"]
@@ -134,7 +134,7 @@ def test_terms_stand_beside_every_strategy_that_trains_and_are_refused_elsewhere
         setting += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
     if strategy == "soup":
         setting.append(f"strategy.folder={tmp_path}")
-    # A term that is a part of the strategy already is set there, and only the others are added.
+    # A term that is part of the strategy is set in the strategy. Only the other terms are added.
     own = compose(f"strategy={strategy}").strategy.get("terms") or {}
     settings = {"mcc": "{weight: 0.5, ramp: constant}", "coral": "{weight: 1}", "l2_sp": "{weight: 1}"}
     setting += [f"strategy.terms.{name}={value}" for name, value in settings.items() if name in own]
@@ -154,7 +154,7 @@ def test_terms_stand_beside_every_strategy_that_trains_and_are_refused_elsewhere
 
 
 @pytest.mark.parametrize("settings", ["[swd, l2_sp]", MANY])
-def test_a_run_with_terms_resumes_as_it_was_and_sees_no_hidden_label(settings, tiny, tmp_path):
+def test_a_run_with_terms_can_be_resumed_and_reads_no_hidden_label(settings, tiny, tmp_path):
     typed = ["strategy=source_only", "target_labels=2", f"terms={settings}", "trainer.max_epochs=3"]
     straight = tiny(*typed, folder="straight")
     assert {name for name in straight.epochs[0]["losses"] if name.startswith("+")} == {
@@ -196,24 +196,24 @@ def power_goes_off(self, trainer, *arguments):
     ],
 )
 @pytest.mark.parametrize("place", ["terms", "strategy.terms"])
-def test_settings_that_name_no_term_or_no_weight_are_refused(place, settings, message, compose):
+def test_settings_with_an_unknown_term_or_an_invalid_weight_are_refused(place, settings, message, compose):
     with pytest.raises(LandbridgeError, match=message):
         check(compose(f"{place}={settings}"))
 
 
 @pytest.mark.parametrize("name", ["bnm", "mcc"])
-def test_a_batch_that_cannot_hold_every_class_is_refused(name):
+def test_a_batch_with_fewer_samples_than_classes_is_refused(name):
     with pytest.raises(LandbridgeError, match=f"terms: {name} needs .* at least 3 samples, one per class, .* have 2"):
         added(make(SourceOnly, terms={name: 1.0}), batches(24, 2))
 
 
-def test_a_covariance_of_one_sample_is_refused():
+def test_a_batch_of_one_sample_is_refused_by_coral():
     strategy = make(SourceOnly, terms={"coral": 1.0})
     features = torch.randn(8, 4)
     with pytest.raises(LandbridgeError, match=r"terms: coral needs batches of at least 2 samples, .* have 1"):
         strategy.added_terms({n: output(n, features[:m]) for n, m in (("source", 8), ("target_unlabelled", 1))})
 
 
-def test_a_term_whose_stream_is_missing_is_named(tiny):
+def test_a_term_whose_stream_is_missing_is_refused(tiny):
     with pytest.raises(LandbridgeError, match="strategy TargetOnly with terms coral needs labelled source samples"):
         tiny("strategy=target_only", "target_labels=2", "~source", "terms=[coral]")

@@ -1,4 +1,4 @@
-"""Freezing policies and learning rates in real training: what moves, what the optimizer keeps, what a resume finds."""
+"""Freezing policies and learning rates in real training: changed stages, optimizer states and resumed runs."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ SUPERVISED = ["strategy=target_only", "target_labels=all", f"trainer.max_epochs=
 ADAM = ["optimizer=adam", "optimizer.weight_decay=0.1"]
 SGD = ["optimizer=sgd", "optimizer.weight_decay=0.1"]
 CONV, BOTTLENECK = "backbone.conv", "backbone.bottleneck"
-# What trains in each of four epochs, beside the head.
+# The stages that train in each of four epochs, in addition to the head.
 POLICIES = {
     "gradual": (["freeze=gradual"], [(), (BOTTLENECK,), (CONV, BOTTLENECK), (CONV, BOTTLENECK)]),
     "slow": (["freeze=gradual", "freeze.at=[1]"], [(), (BOTTLENECK,), (BOTTLENECK,), (BOTTLENECK,)]),
@@ -34,7 +34,7 @@ POLICIES = {
 
 
 class Watched(TargetOnly):
-    """Notes after every epoch what has moved, what had gradients, and what the optimizer keeps a state of."""
+    """Records after every epoch which parameters changed, had gradients, or have a state in the optimizer."""
 
     last: ClassVar["Watched"]
 
@@ -56,7 +56,7 @@ class Watched(TargetOnly):
         return super().training_step(batch, batch_idx)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
-        if self.batches_seen % 2:  # the first step of an epoch: nothing that was there has been reset by a thaw
+        if self.batches_seen % 2:  # the first step of an epoch: unfreezing a stage has not reset the state of others
             for parameter, kept in self._states.items():
                 assert not differences(kept, dict(optimizer.state[parameter]))
 
@@ -71,7 +71,7 @@ class Watched(TargetOnly):
 
 @pytest.mark.parametrize("optimizer", [ADAM, SGD], ids=["adam", "sgd"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_in_each_epoch_exactly_its_stages_move(policy, optimizer, tiny):
+def test_in_each_epoch_exactly_the_stages_of_the_policy_change(policy, optimizer, tiny):
     overrides, stages = POLICIES[policy]
     record = tiny(*SUPERVISED, *overrides, *optimizer, "strategy._target_=test_trainable.Watched")
     watched = Watched.last
@@ -83,7 +83,7 @@ def test_in_each_epoch_exactly_its_stages_move(policy, optimizer, tiny):
         begun |= expected
         assert watched.moved[epoch] == {name for name in watched.network.state_dict() if name.startswith(prefixes)}
         assert watched.gradients[epoch] == expected
-        # What has not begun has no state, and therefore no momentum and no weight decay.
+        # A stage that has not begun to train has no state, and therefore no momentum and no weight decay.
         assert watched.with_state[epoch] == begun
         still = {name for name, _ in watched.network.named_modules() if name.startswith("backbone.")}
         resting = watched.resting[2 * epoch] - {"backbone"}
@@ -94,7 +94,7 @@ def test_in_each_epoch_exactly_its_stages_move(policy, optimizer, tiny):
     assert record.cost["trainable_parameters"] == sum(parameters[name].numel() for name in begun)
 
 
-def test_surgery_may_leave_the_head_alone(tiny):
+def test_surgical_can_freeze_the_head(tiny):
     tiny(
         *SUPERVISED,
         "freeze=surgical",
@@ -108,7 +108,7 @@ def test_surgery_may_leave_the_head_alone(tiny):
 
 @pytest.mark.parametrize("scheduler", ["constant", "slanted_triangular"])
 @pytest.mark.parametrize("policy", POLICIES)
-def test_interrupted_in_any_phase_a_resumed_run_equals_a_straight_one(policy, scheduler, tiny, tmp_path):
+def test_a_run_interrupted_in_any_phase_equals_an_uninterrupted_one(policy, scheduler, tiny, tmp_path):
     overrides = [
         *SUPERVISED,
         *POLICIES[policy][0],
@@ -117,7 +117,7 @@ def test_interrupted_in_any_phase_a_resumed_run_equals_a_straight_one(policy, sc
     ]
     straight = tiny(*overrides, folder="straight")
 
-    # One run, whose power goes off in every epoch but the first.
+    # One run is interrupted in every epoch except the first.
     for epoch in range(1, EPOCHS):
 
         def stop(self, trainer, *arguments, epoch=epoch):
@@ -139,7 +139,7 @@ def test_interrupted_in_any_phase_a_resumed_run_equals_a_straight_one(policy, sc
 
 
 def groups(strategy) -> dict[str, float]:
-    """Map each parameter to its learning rate, and see that it has one."""
+    """Map each parameter to its learning rate, and check that it has exactly one."""
     configured = strategy.configure_optimizers()
     optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
     rates = [(p, group["lr"]) for group in optimizer.param_groups for p in group["params"]]
@@ -157,7 +157,7 @@ def configured(**settings):
 
 
 @pytest.mark.parametrize(("scale", "decay"), [(1.0, 1.0), (0.1, 1.0), (1.0, 1 / 2.6), (0.2, 0.65)])
-def test_learning_rates_fall_geometrically_from_the_head_down(scale, decay):
+def test_learning_rates_fall_geometrically_from_the_head_to_the_input(scale, decay):
     rates = groups(configured(backbone_lr_scale=scale, layer_decay=decay))
     for name, rate in rates.items():
         distance = {"head": 0, "layer2": 1, "layer1": 2}[name.split(".")[-3 if "backbone" in name else -2]]
@@ -165,7 +165,7 @@ def test_learning_rates_fall_geometrically_from_the_head_down(scale, decay):
 
 
 @pytest.mark.parametrize("schedule", [Constant(), Cosine(0.25)])
-def test_the_second_phase_has_its_own_rate_from_its_first_step(schedule):
+def test_the_second_phase_has_its_learning_rate_from_its_first_step(schedule):
     strategy = configured(freeze=LinearThenFull(0.4, 0.1, epochs=5), schedule=schedule, backbone_lr_scale=0.5)
     built = strategy.configure_optimizers()
     optimizer, scheduler = built["optimizer"], built["lr_scheduler"]["scheduler"]
@@ -178,14 +178,14 @@ def test_the_second_phase_has_its_own_rate_from_its_first_step(schedule):
         scheduler.step()
 
 
-def test_a_newly_thawed_stage_joins_at_the_rate_of_the_moment():
+def test_stages_that_are_still_frozen_have_the_current_learning_rate():
     strategy = configured(freeze=Gradual(epochs=4), schedule=Cosine(), layer_decay=0.5)
     built = strategy.configure_optimizers()
     assert [group["lr"] for group in built["optimizer"].param_groups] == pytest.approx([0.5 / 4, 0.5 / 2, 0.5])
 
 
 @pytest.mark.parametrize(("policy", "epoch"), [("gradual", 1), ("linear_then_full", 1)])
-def test_an_epoch_in_which_nothing_would_train_is_refused(policy, epoch, tiny, tmp_path):
+def test_an_epoch_without_training_is_refused(policy, epoch, tiny, tmp_path):
     start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
     message = rf"freeze \w+: nothing trains in epoch {epoch}: .*, and SHOT freezes the head as well"
     with pytest.raises(LandbridgeError, match=message):
@@ -196,7 +196,7 @@ def test_an_epoch_in_which_nothing_would_train_is_refused(policy, epoch, tiny, t
 
 
 @pytest.mark.long
-def test_two_processes_thaw_together(tmp_path):
+def test_two_processes_unfreeze_the_same_stages(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(TESTS)]), "OMP_NUM_THREADS": "1"}
     trainer = ["trainer.devices=2", "trainer.strategy=ddp_find_unused_parameters_true", "hydra.run.dir=out"]
     policy = ["freeze=gradual", "optimizer._target_=dusk.Witness", "optimizer.weight_decay=0.1"]
@@ -214,11 +214,11 @@ def test_two_processes_thaw_together(tmp_path):
     assert one == other
 
 
-def test_processes_that_are_not_told_of_the_thaw_are_refused(tiny):
-    told = r"Gradual changes what .* trainer\.strategy=ddp_find_unused_parameters_true"
-    # What Lightning leaves behind, in the environment and as a process group, is for this run alone.
+def test_ddp_without_unused_parameters_is_refused_with_gradual_unfreezing(tiny):
+    message = r"Gradual changes what .* trainer\.strategy=ddp_find_unused_parameters_true"
+    # Lightning changes the environment and creates a process group. Both must not affect other tests.
     try:
-        with patch.dict(os.environ), pytest.raises(LandbridgeError, match=told):
+        with patch.dict(os.environ), pytest.raises(LandbridgeError, match=message):
             tiny(*SUPERVISED, "freeze=gradual", "trainer.strategy=ddp", "trainer.devices=1")
     finally:
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""WiSE-FT: a curve from the start to the fine-tuned model, scored by every rule."""
+"""WiSE-FT: a curve from the initial to the fine-tuned model, scored by every selection rule."""
 
 import pytest
 import torch
@@ -16,13 +16,13 @@ def weights(folder, name="last.ckpt"):
 
 
 def bare(weight):
-    """Leave out what BatchNorm keeps beside its parameters."""
+    """Leave out the buffers of BatchNorm."""
     return {name: value for name, value in weight.items() if "running" not in name and "batches" not in name}
 
 
 @pytest.fixture
 def curve(tiny, tmp_path):
-    """A function that runs a curve of three points after two epochs; every epoch's network is kept."""
+    """A function that runs a curve of three points after two epochs, and keeps the network of every epoch."""
 
     def launch(*overrides, folder="run"):
         seen = []
@@ -44,7 +44,7 @@ def curve(tiny, tmp_path):
     return launch
 
 
-def test_the_ends_are_the_models_themselves_and_the_middle_lies_between(curve, tmp_path):
+def test_the_ends_are_the_two_models_and_the_middle_is_their_mean(curve, tmp_path):
     record, seen = curve()
     (source,) = (tmp_path / "cache").glob("*/last.ckpt")
     start, tuned = weights(source.parent), seen[1]
@@ -55,15 +55,15 @@ def test_the_ends_are_the_models_themselves_and_the_middle_lies_between(curve, t
     for name, value in middle.items():
         torch.testing.assert_close(value, (start[name] + tuned[name]) / 2)
     assert not any(value.equal(start[name]) for name, value in middle.items() if name.endswith("weight"))
-    # What is scored at the end of the curve is what was scored at the end of training.
+    # The scores at the end of the curve equal the scores at the end of training.
     ends = [{k: v for k, v in record.epochs[epoch]["scores"].items() if k != "last"} for epoch in (1, 4)]
     assert ends[0] == ends[1]
     assert [row["losses"] for row in record.epochs[2:]] == [{}, {}, {}]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_on_the_curve_no_training_batch_is_read(workers, curve, monkeypatch, tmp_path):
-    curve(folder="source")  # which is trained here
+def test_further_epochs_read_no_training_batch(workers, curve, monkeypatch, tmp_path):
+    curve(folder="source")  # this run trains the source model
     read = []
     size = StreamIndices._batch
     monkeypatch.setattr(StreamIndices, "_batch", lambda *step: read.append(step[1]) or size(*step))
@@ -72,12 +72,12 @@ def test_on_the_curve_no_training_batch_is_read(workers, curve, monkeypatch, tmp
     assert len(record.epochs) == 5
 
 
-def test_statistics_in_the_middle_are_those_of_the_mix(curve):
+def test_statistics_in_the_middle_are_measured_for_the_mean(curve):
     _, seen = curve("target_labels=all")
     assert_exact_statistics(seen[3])
 
 
-def test_frozen_stages_stay_and_the_configured_rule_picks_the_point(curve, tmp_path):
+def test_frozen_stages_do_not_change_and_the_configured_rule_chooses_the_point(curve, tmp_path):
     record, seen = curve("freeze.depth=1")
     assert all(each[name].equal(seen[0][name]) for each in seen for name in each if ".conv." in name)
     scores = [row["scores"]["target_val"] for row in record.epochs]
@@ -87,7 +87,7 @@ def test_frozen_stages_stay_and_the_configured_rule_picks_the_point(curve, tmp_p
     assert all(kept[name].equal(seen[best][name]) for name in kept)
 
 
-def test_with_lora_the_products_are_mixed(curve):
+def test_with_lora_the_products_are_interpolated(curve):
     _, seen = curve("tuning=lora", "backbone.dropout=0")
     for name in seen[0]:
         if ".lora_B." in name:
@@ -98,7 +98,7 @@ def test_with_lora_the_products_are_mixed(curve):
 
 
 @pytest.mark.parametrize("epoch", [2, 3])
-def test_a_run_that_is_interrupted_on_the_curve_goes_on_with_it(epoch, curve, tmp_path):
+def test_a_run_that_is_interrupted_on_the_curve_can_be_resumed(epoch, curve, tmp_path):
     straight, _ = curve(folder="straight")
 
     def stop(self, trainer, *arguments):
@@ -115,6 +115,6 @@ def test_a_run_that_is_interrupted_on_the_curve_goes_on_with_it(epoch, curve, tm
     assert all(one[name].equal(other[name]) for name in one)
 
 
-def test_both_ends_need_a_head(tiny):
-    with pytest.raises(LandbridgeError, match="WiSEFT continues a source model: set start=source"):
+def test_a_start_without_a_head_is_refused(tiny):
+    with pytest.raises(LandbridgeError, match="WiSEFT needs a source model: set start=source"):
         tiny("strategy=wise_ft", "start=scratch", "target_labels=2")

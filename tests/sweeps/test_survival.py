@@ -162,7 +162,7 @@ def test_a_job_that_slurm_preempts_goes_on(start, sweep, tmp_path):
     assert process.returncode == 0, output
     assert "1/1 done" in output
     (folder,) = (path.parent for path in tmp_path.glob("preempted/*/record.json"))
-    assert "going on from" in (folder / "console.log").read_text()
+    assert "training resumes from" in (folder / "console.log").read_text()
 
     _, again = sweep(*grid, "hydra.sweep.dir=preempted")
     assert "1 finished already" in again

@@ -1,4 +1,4 @@
-"""Nothing is computed twice: a store of what frozen stages make of inputs, and of decoded images."""
+"""A cache on disk of the activations of frozen stages and of decoded images, so that nothing is computed twice."""
 
 from landbridge.activation_cache.activation_cache import ActivationCache
 from landbridge.activation_cache.off import Cache, Off

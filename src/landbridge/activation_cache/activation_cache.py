@@ -1,4 +1,7 @@
-"""Activations at the freezing boundary, and decoded images: computed once for all runs, epochs and processes."""
+"""The cache of activations and decoded images, which are computed once for all runs, epochs and processes.
+
+The activations are the outputs of the last stage that is frozen throughout the run.
+"""
 
 import logging
 import math
@@ -31,26 +34,28 @@ from landbridge.strategies.self_training.two_views import TwoViews
 
 log = logging.getLogger(__name__)
 
-# Precisions in which weights are what they are; the others convert them when training starts.
+# Precisions that keep the weights in float32. The others convert the weights when training starts.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 Make = Callable[[], Iterator[tuple[Tensor, ...]]]
 
 
 class ActivationCache(Cache):
-    """What the stages that freeze throughout make of every sample, kept on disk and mapped into memory.
+    """Keeps the activations of the stages that are frozen throughout, on disk and mapped into memory.
 
-    Photographs are kept decoded besides. Results are the same with and without, but for `views`.
+    Images that are read from files are also kept decoded. Unless `views` is set, results are the same as without the
+    cache.
 
     Args:
         path: folder in which entries are kept; several runs and processes may share it.
-        size: gigabytes that all entries together may have. Those used least recently go first.
-        views: how often each random view of a training sample is drawn, for strategies that augment images; each draw
-            is an entry of its own, and each pass over a stream chooses one for every sample, by seed and pass. None
-            draws anew in every step and runs all stages on it: results differ, and so does the run's fingerprint.
+        size: maximum size of all entries together, in gigabytes. The least recently used entries are removed first.
+        views: number of draws of each random view of a training sample, for strategies that augment images. Each draw
+            is an entry of its own. In each pass over a stream, seed and pass number choose one draw for every sample.
+            With None, views are drawn anew in every step, and all stages run on them. Therefore a number gives other
+            results than None, and the run has another fingerprint.
 
     Raises:
-        LandbridgeError: there is no place for the views that are asked for.
+        LandbridgeError: the disk or the limit `size` has no room for the views.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class ActivationCache(Cache):
         trainer: Trainer,
         backbone: Mapping[str, Any],
     ) -> TransferStreams:
-        """Return streams that read activations in the place of inputs, as far as the first stages are always frozen."""
+        """Return streams that read cached activations of the stages that are frozen throughout, instead of inputs."""
         self.data, self.trainer, self.config = data, trainer, backbone
         self.backbone = strategy.network.backbone
         streams = data.streams
@@ -102,25 +107,25 @@ class ActivationCache(Cache):
         if not self.views or not isinstance(strategy, TwoViews):
             return streams
         if not self.depth:
-            log.warning("cache.views: no stage is frozen throughout, so views are drawn in every step")
+            log.warning("cache.views has no effect: no stage is frozen throughout, so views are drawn in every step")
             return streams
         return replace(streams, cached_views=draw_views(strategy, streams, self.views, self._drawn))
 
     def require_unchanged(self) -> None:
-        """Refuse to answer for stages that training or testing has changed.
+        """Check that the cached stages still have the weights that they had when the cache was attached.
 
         Raises:
-            LandbridgeError: they have changed, though they were frozen.
+            LandbridgeError: training or testing has changed a stage that was frozen.
         """
         if prefix_keys(self.backbone, self.config, self.depth) != self.keys:
-            raise LandbridgeError("cache: stages that were frozen have changed: run it with cache=off")
+            raise LandbridgeError("cache: stages that were frozen have changed; run again with cache=off")
 
     def report(self) -> dict[str, Any]:
-        """Return how many entries were found and computed, the bytes in all of them, and the seconds it took."""
+        """Return how many entries were found and computed, their size in bytes, and the seconds that this took."""
         return {"cache": {"depth": self.depth, **self.counts, "seconds": round(self.seconds, 3)}}
 
     def _depth(self, strategy: Strategy) -> int:
-        """Return how many stages need not be run."""
+        """Return how many stages, from the first on, can be replaced by cached activations."""
         stages = self.backbone.stages
         depth = strategy.trainable.frozen_depth
         if self.trainer.precision not in PRECISIONS or not stands_still(strategy, depth):
@@ -129,7 +134,7 @@ class ActivationCache(Cache):
             try:
                 self.forward.try_cut(depth)
             except CannotCut as error:
-                log.warning("cache: the frozen stages of this backbone are run anew in every epoch: %s", error)
+                log.warning("cache: the frozen stages of this backbone run again in every epoch: %s", error)
                 return 0
         return depth
 
@@ -139,9 +144,22 @@ class ActivationCache(Cache):
         return self._cached(self.depth, inputs)
 
     def _cached(self, depth: int, inputs: Inputs, reads: float = math.inf) -> CachedActivations | None:
-        """Return what is known of some samples of a split, in whatever order they are.
+        """Return cached activations of some samples, which may be in any order.
 
-        A whole split that is not known yet is computed, but not for the sake of fewer `reads` than it has samples.
+        The samples must belong to one split. An entry always holds the whole split. If there is no entry, it is
+        computed. If `reads` is smaller than the number of samples in the split, it is not computed, to save time.
+
+        Example:
+            A split has 1000 samples. A run that reads 640 samples in all (10 steps of 64) uses an entry on the disk but
+            does not compute a new one. A run that reads 6400 samples computes the entry and reads it.
+
+        Args:
+            depth: number of stages; 0 stands for decoded images.
+            inputs: the samples.
+            reads: how many samples the run will read in all.
+
+        Returns:
+            The activations, one row a sample of `inputs`. None if the samples belong to no split, or there is no entry.
         """
         hashes = inputs.hashes()
         for number, (_, row_of) in enumerate(self.splits):
@@ -152,7 +170,18 @@ class ActivationCache(Cache):
         return None
 
     def _entry(self, number: int, depth: int, reads: float = math.inf) -> Entry | None:
-        """Return the entry of a whole split; None where it is not there, and not worth computing or too large."""
+        """Return the entry of a split at a depth, and keep the result for later calls.
+
+        `_fetch` does the work and is called once for each pair of split and depth. Its time is added to `seconds`.
+
+        Args:
+            number: position of the split in `splits`.
+            depth: number of stages; 0 stands for decoded images.
+            reads: how many samples the run will read in all.
+
+        Returns:
+            The entry, or None in the same cases as `_fetch`. None is kept for later calls, too.
+        """
         if (number, depth) not in self._entries:
             began = time.perf_counter()
             self._entries[number, depth] = self._fetch(number, depth, reads)
@@ -160,6 +189,14 @@ class ActivationCache(Cache):
         return self._entries[number, depth]
 
     def _fetch(self, number: int, depth: int, reads: float) -> Entry | None:
+        """Look for the entry of a split in the store, and compute the entry if it is missing.
+
+        The arguments are those of `_entry`.
+
+        Returns:
+            The entry. None in three cases: at depth 0 if the inputs are already in memory; if the entry is missing and
+            `reads` is smaller than the number of samples; if the store cannot write the entry (this is logged).
+        """
         inputs, _ = self.splits[number]
         in_files = 0 in inputs.shape
         if not depth and not in_files:
@@ -171,10 +208,21 @@ class ActivationCache(Cache):
         try:
             return self._take(key, rows, entry, partial(self._compute, number, depth))
         except OSError as error:
-            log.warning("cache: %s has no place for what %d stages compute: %s", self.store.root, depth, error)
+            log.warning("cache: %s has no room for the activations of %d stages: %s", self.store.root, depth, error)
             return None
 
     def _take(self, key: str, rows: int, found: Entry | None, make: Make) -> Entry:
+        """Return the entry that was found, or make a new one; add the entry to the counts of the report.
+
+        Args:
+            key: key of the entry.
+            rows: number of samples in the entry.
+            found: the entry if the store has it, else None.
+            make: computes the rows batch by batch; called only if `found` is None.
+
+        Raises:
+            OSError: the entry cannot be written.
+        """
         self.counts["computed" if found is None else "found"] += 1
         entry = found or self.store.fetch(key, rows, make)
         self.counts["bytes"] += entry.bytes
@@ -187,10 +235,10 @@ class ActivationCache(Cache):
         return entry_key(self.keys[depth], inputs, format, self.forward.how)
 
     def _drawn(self, stream: Stream, draw: Draw) -> CachedActivations:
-        """Return what is known of one draw of a view at the boundary; it is computed if need be.
+        """Return cached activations of one draw of a view; compute them if they are missing.
 
         Raises:
-            LandbridgeError: there is no place for it, and without it results would be others.
+            LandbridgeError: the activations cannot be written. The run stops, because its results would differ.
         """
         began = time.perf_counter()
         inputs, rows = stream.inputs, len(stream.inputs)
@@ -205,7 +253,7 @@ class ActivationCache(Cache):
         try:
             entry = self._take(place, rows, self.store.find(place, rows), compute)
         except OSError as error:
-            raise LandbridgeError(f"cache.views={self.views}: no place in {self.store.root}: {error}") from error
+            raise LandbridgeError(f"cache.views={self.views}: no room in {self.store.root}: {error}") from error
         self._in_use.append(entry)
         self.seconds += time.perf_counter() - began
         return CachedActivations(self.depth, entry.tensors, torch.arange(rows))
@@ -213,7 +261,10 @@ class ActivationCache(Cache):
     # Computing -------------------------------------------------------------------------------------------------------
 
     def _compute(self, number: int, depth: int) -> Iterator[tuple[Tensor, ...]]:
-        """Return the activations of a whole split, batch by batch; of files, those of the decoded images."""
+        """Compute the activations of a whole split, batch by batch, from cached earlier activations if there are any.
+
+        Images in files are decoded first, and the decoded images are cached as well.
+        """
         inputs, _ = self.splits[number]
         known = self._nearest(partial(self._key, inputs), len(inputs), depth)
         if known is None and depth and (decoded := self._entry(number, 0)):
@@ -223,12 +274,12 @@ class ActivationCache(Cache):
         )
 
     def _nearest(self, key: Callable[[int], str], rows: int, depth: int) -> CachedActivations | None:
-        """Return what is known of samples at the nearest boundary before some depth.
+        """Return the cached activations of the greatest depth below `depth`, or None if there are none.
 
         Args:
-            key: of the samples at a depth.
-            rows: how many there are.
-            depth: of the boundary that is to be computed.
+            key: returns the key of the samples at a depth.
+            rows: how many samples there are.
+            depth: the depth that is to be computed.
         """
         for shallower in range(depth - 1, 0, -1):
             if entry := self.store.find(key(shallower), rows):

@@ -1,4 +1,4 @@
-"""Random views of training samples that are drawn before training: which there are, and their keys in the store."""
+"""Random views of training samples that are drawn before training, and their keys in the store."""
 
 import inspect
 from collections.abc import Callable
@@ -16,7 +16,8 @@ from landbridge.data.streams import Stream
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.strategies.self_training.two_views import TwoViews
 
-#: Samples that are augmented at a time. Random numbers are drawn for whole batches, so that no setting may change it.
+#: Number of samples that are augmented at a time. It is no setting: random numbers are drawn for whole batches, so
+#: another number would give other views under the same key.
 BATCH = 64
 
 
@@ -25,10 +26,10 @@ class Draw:
     """One draw of a random view of some samples.
 
     Attributes:
-        view: its name.
-        augmentation: what is random in it.
-        number: of the draw, from 0 on.
-        seed: of the run.
+        view: name of the view.
+        augmentation: the random changes that make the view.
+        number: number of the draw, from 0 on.
+        seed: seed of the run.
     """
 
     view: str
@@ -37,13 +38,15 @@ class Draw:
     seed: int
 
     def key(self, prefix: str, inputs: Inputs, format: Format | None, how: str) -> str:
-        """Return the key of what stages make of it; see `entry_key`."""
+        """Return the key under which the activations of this draw are stored; see `entry_key`."""
         return entry_key(prefix, inputs, format, f"{how} {self} {inspect.getsource(augment)}")
 
     def augmenting(self, inputs: Inputs, device: torch.device) -> Callable[[Activation], Activation]:
-        """Return what augments one batch of raw images after the other; activations of later stages stay as they are.
+        """Return a function that augments one batch of images after the other.
 
-        Random numbers depend only on the draw and on the samples, and not on the stages that will read the images.
+        The function returns activations of later stages unchanged, because they come from images that are already
+        augmented. The random numbers depend on the draw and the samples only. They do not depend on the stages that
+        will run on the images.
         """
         seed = int(self.key("", inputs, None, ""), 16) % 2**63
         generator = torch.Generator(device).manual_seed(seed)
@@ -59,16 +62,16 @@ class Draw:
 def draw_views(
     strategy: TwoViews, streams: TransferStreams, draws: int, take: Callable[[Stream, Draw], CachedActivations]
 ) -> dict[str, CachedViews]:
-    """Draw all views that a strategy will look at.
+    """Draw all views that a strategy reads.
 
     Args:
-        strategy: says which.
-        streams: that it looks at.
-        draws: of each view.
-        take: gives what frozen stages make of one draw.
+        strategy: names its views and their streams.
+        streams: the streams of the run.
+        draws: number of draws of each view.
+        take: returns the activations of one draw.
 
     Returns:
-        the views of each stream, by its name.
+        The views of each stream, by the stream's name.
     """
     known: dict[str, dict[str, list[CachedActivations]]] = {}
     for view, (of, kind) in strategy.views.items():

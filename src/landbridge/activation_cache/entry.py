@@ -1,4 +1,4 @@
-"""One entry of the store: tensors in memory-mapped files, and a manifest that says when they are whole."""
+"""One entry of the store: tensors in memory-mapped files, and a manifest with their shapes and checksums."""
 
 import hashlib
 import json
@@ -14,23 +14,23 @@ import torch
 from torch import Tensor
 
 MANIFEST = "manifest.json"
-# Blocks of a file are hashed side by side.
+# Size in bytes of the blocks of a file. Several threads hash one block each.
 BLOCK = 2**24
 
 
 def write_entry(folder: Path, rows: int, batches: Iterable[Sequence[Tensor]]) -> int:
-    """Write batches of rows one after the other, and then the manifest.
+    """Write batches of rows one after the other, and the manifest last.
 
     Args:
-        folder: an empty one.
-        rows: how many there will be in all.
-        batches: each the same number of tensors (b, ...) on any device.
+        folder: an empty folder.
+        rows: number of rows of all batches together.
+        batches: tensors (b, ...) on any device; every batch has the same number of tensors.
 
     Returns:
-        bytes written.
+        The number of bytes that were written.
 
     Raises:
-        OSError: the disk is full, or cannot be written to.
+        OSError: the disk is full or not writable.
     """
     files, tensors, written = [], [], 0
     try:
@@ -48,7 +48,7 @@ def write_entry(folder: Path, rows: int, batches: Iterable[Sequence[Tensor]]) ->
         for file in files:
             file.close()
     if written != rows:
-        raise ValueError(f"{written} rows instead of {rows}")
+        raise ValueError(f"{folder}: the batches have {written} rows instead of {rows}")
     for number, about in enumerate(tensors):
         about["digests"] = _digests(folder / f"{number}.bin")
     manifest = json.dumps({"rows": rows, "tensors": tensors})
@@ -62,12 +62,12 @@ def read_entry(folder: Path, rows: int, checked: bool) -> list[Tensor] | None:
     """Map an entry's tensors into memory.
 
     Args:
-        folder: of the entry.
-        rows: how many there must be.
-        checked: whether this process has compared its content with its checksums before.
+        folder: folder of the entry.
+        rows: number of rows that the entry must have.
+        checked: whether this process has already compared the files with their checksums.
 
     Returns:
-        tensors (rows, ...), or None if the entry is damaged in any way.
+        Tensors (rows, ...), or None if the entry is damaged in any way.
     """
     try:
         text, digest = (folder / MANIFEST).read_text().splitlines()
@@ -92,7 +92,7 @@ def _describe(tensor: Tensor) -> dict[str, Any]:
 
 def _as_it_lies(tensor: Tensor, about: dict[str, Any]) -> Tensor:
     if list(tensor.shape[1:]) != about["shape"]:
-        raise ValueError(f"a row of shape {list(tensor.shape[1:])} among rows of {about['shape']}")
+        raise ValueError(f"one batch has rows of shape {list(tensor.shape[1:])}, the first has {about['shape']}")
     return (tensor.permute(0, 2, 3, 1) if about["channels_last"] else tensor).contiguous().flatten()
 
 
@@ -100,9 +100,9 @@ def _map(path: Path, rows: int, about: dict[str, Any], checked: bool) -> Tensor:
     shape, dtype = about["shape"], getattr(torch, about["dtype"])
     size = rows * math.prod(shape) * dtype.itemsize
     if path.stat().st_size != size:
-        raise ValueError("its size is not what the manifest says")
+        raise ValueError(f"the size of {path} differs from the manifest")
     if not checked and _digests(path) != about["digests"]:
-        raise ValueError("its content is not what the manifest says")
+        raise ValueError(f"the content of {path} differs from the manifest")
     if about["channels_last"]:
         channels, height, width = shape
         return _tensor(path, (rows, height, width, channels), dtype).permute(0, 3, 1, 2)
@@ -110,7 +110,7 @@ def _map(path: Path, rows: int, about: dict[str, Any], checked: bool) -> Tensor:
 
 
 def _tensor(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    # Copy on write: the file stays as it is, whatever is done to the tensor.
+    # Copy on write: changes of the tensor do not reach the file.
     return torch.from_numpy(np.memmap(path, mode="c")).view(dtype).view(shape)
 
 

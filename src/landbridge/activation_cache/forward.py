@@ -1,4 +1,4 @@
-"""Runs frozen stages over samples, in evaluation mode, on the device and with the precision that train."""
+"""Forward passes of frozen stages, in evaluation mode, on the device and with the precision of training."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ Change = Callable[[Activation], Activation]
 
 
 class Forward:
-    """The forward pass of a backbone, as far as some depth.
+    """Runs the first stages of a backbone.
 
     Args:
-        backbone: whose stages are run.
-        format: what raw samples are rendered to.
-        trainer: says on which device and with which precision.
+        backbone: the backbone.
+        spec: format to which images are rendered; None for vectors.
+        trainer: has the device and the precision.
     """
 
     def __init__(self, backbone: Backbone, format: Format, trainer: Trainer) -> None:
@@ -37,14 +37,19 @@ class Forward:
         self._precision = trainer.precision_plugin
 
     def over(self, loader: DataLoader[Any], depth: int, change: Change = lambda x: x) -> Iterator[tuple[Tensor, ...]]:
-        """Yield what the first `depth` stages make of each batch of a loader, which may be changed before."""
+        """Yield the activations of the first `depth` stages for each batch of a loader; `change` is applied before."""
         silent = not sys.stderr.isatty()
         with self.evaluating():
             for batch in track(loader, "cache", console=Console(stderr=True), transient=True, disable=silent):
                 yield self.run(change(batch["x"]), depth)
 
     def run(self, x: Activation, depth: int) -> tuple[Tensor, ...]:
-        """Run a batch through the stages that it has not been through, until some depth; at 0 it stays as it is."""
+        """Run a batch through all stages between its own depth and `depth`. A batch of inputs has depth 0.
+
+        Example:
+            With `depth=3`, activations of depth 1 run through the second and the third stage. With `depth=0`, raw
+            samples are returned unchanged.
+        """
         x = x.to(self.device)
         if not depth:
             return x.tensors
@@ -55,29 +60,29 @@ class Forward:
             return self.backbone.segment(x.depth, depth)(x.tensors)
 
     def try_cut(self, depth: int) -> None:
-        """Check that the backbone computes the same of two inputs whether it is cut or whole.
+        """Check that the backbone computes the same features of two random inputs whether or not it is cut.
 
         Args:
-            depth: of the cut.
+            depth: number of stages before the cut.
 
         Raises:
-            CannotCut: it does not.
+            CannotCut: the features differ, or some activation at the cut does not have one row for each sample.
         """
         stages = len(self.backbone.stages)
-        # Noise of its own, so that the random numbers that training draws stay the same.
+        # A separate generator, so that the random numbers of training stay the same.
         first = Activation(0, self.format.example(2, torch.Generator().manual_seed(0))).to(self.device)
         with self.evaluating():
             (whole,) = self._stages(first, stages)
             half = Activation(depth, self._stages(first, depth))
             if any(not isinstance(each, Tensor) or len(each) != len(whole) for each in half.tensors):
-                raise CannotCut("not all that its stages hand on is one row a sample")
+                raise CannotCut("an activation between its stages does not have one row for each sample")
             (parts,) = self._stages(half, stages)
         if not torch.allclose(whole, parts, rtol=1e-3, atol=1e-3 * float(whole.abs().max())):
-            raise CannotCut("stage by stage, it does not compute what it computes as a whole")
+            raise CannotCut("its two parts together do not compute the same features as the whole backbone")
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Put the backbone in evaluation mode on the device that trains, and back to its modes after that."""
+        """Put the backbone in evaluation mode on the training device; restore the modes of its modules at the end."""
         modes = {module: module.training for module in self.backbone.modules()}
         self.backbone.eval().to(self.device)
         try:

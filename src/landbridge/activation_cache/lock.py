@@ -1,4 +1,4 @@
-"""A lock on a file, among threads, processes, and machines that share a disk."""
+"""A lock on a file, for threads, processes and machines that share a disk."""
 
 import fcntl
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 
 class Lock:
-    """A lock that many may hold together, or one alone, until it is forgotten or the process ends, however it ends.
+    """A shared or exclusive lock on a file.
+
+    The lock is released when the object is deleted, and also when the process ends for any reason.
 
     Args:
-        path: of the file.
-        mode: `ab` makes the file if need be, `rb` wants it to be there.
+        path: path of the file.
+        mode: `ab` creates the file if it does not exist; `rb` needs an existing file.
 
     Raises:
         OSError: the file cannot be opened.
@@ -20,15 +22,15 @@ class Lock:
         self._file: Any = path.open(mode)
 
     def share(self) -> None:
-        """Wait until nobody holds it alone, and hold it together with others."""
+        """Take a shared lock; wait while another process has an exclusive lock."""
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
     def own(self) -> None:
-        """Wait until nobody else holds it, and hold it alone."""
+        """Take an exclusive lock; wait while another process has any lock."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def own_at_once(self) -> bool:
-        """Hold it alone if nobody else holds it now; say whether that is so."""
+        """Take an exclusive lock if this needs no waiting; return whether the lock was taken."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

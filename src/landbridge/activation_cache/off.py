@@ -1,4 +1,4 @@
-"""What `run` asks of a cache, and the cache that does nothing."""
+"""The base class of caches, and the cache that does nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from landbridge.strategies.base import Strategy
 
 
 class Cache:
-    """Gives a run what it would otherwise compute again; this one knows nothing."""
+    """Base class: replaces computations of a run by cached results. This class caches nothing."""
 
     def attach(
         self,
@@ -22,24 +22,24 @@ class Cache:
         trainer: Trainer,
         backbone: Mapping[str, Any],
     ) -> TransferStreams:
-        """Return the streams of a transfer such that they read cached activations, which are computed if need be.
+        """Return streams that read cached activations; compute the missing ones.
 
         Args:
-            strategy: with the weights that it begins with.
-            data: reads the streams as they are.
+            strategy: the strategy, with its initial weights.
+            data: the streams without a cache, and their batch sizes.
             splits: the inputs of every split of every domain.
-            trainer: says on which device, with which precision and for how many epochs.
+            trainer: has the device, the precision and the number of epochs.
             backbone: the backbone's configuration.
         """
         return data.streams
 
     def require_unchanged(self) -> None:
-        """Refuse to answer for stages that have changed; see `ActivationCache`."""
+        """Check that no cached stage has changed; see `ActivationCache`."""
 
     def report(self) -> dict[str, Any]:
-        """Return what it did, for the record's cost."""
+        """Return the counts of the cache, for the record's cost."""
         return {}
 
 
 class Off(Cache):
-    """Computes everything anew."""
+    """Caches nothing: everything is computed again."""

@@ -1,4 +1,4 @@
-"""The stages that stand still throughout a run, and a hash of all that determines what they compute."""
+"""The stages that are frozen throughout a run, and a hash of everything that determines their activations."""
 
 import hashlib
 import inspect
@@ -18,12 +18,12 @@ from landbridge.data.inputs import Inputs
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.strategies.base import Strategy
 
-# Raised whenever the same key would stand for other content: the layout, rendering and decoding of images.
+# Raise this number after a change of the layout, rendering or decoding of images. Then old entries are not read.
 SCHEMA = 1
 
 
 def stands_still(strategy: Strategy, depth: int) -> bool:
-    """Say whether a strategy in training leaves the first stages alone: no gradient, and evaluation mode."""
+    """Return whether the first `depth` stages are frozen in training: no gradient, and evaluation mode."""
     if strategy.requirements.replaces_weights:
         return False
     strategy.train()
@@ -35,12 +35,14 @@ def stands_still(strategy: Strategy, depth: int) -> bool:
 
 
 def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> list[str]:
-    """Return, for each depth from 0 on, a hash of the stages before it: their code, settings, parameters and buffers.
+    """Return a hash of the first stages for each depth from 0 to `depth`.
+
+    The hash covers the stages' code, settings, parameters and buffers.
 
     Args:
-        backbone: in its present state.
+        backbone: the backbone with its present weights.
         config: the backbone's configuration.
-        depth: the last.
+        depth: the last depth.
     """
     parts: list[list[tuple[str, Tensor | None]]] = [[] for _ in backbone.stages]
     for name, module in backbone.named_modules():
@@ -67,9 +69,9 @@ def entry_key(prefix: str, inputs: Inputs, format: Format | None, how: str) -> s
     """Return the key of an entry.
 
     Args:
-        prefix: hash of the stages that are run.
+        prefix: hash of the stages that run.
         inputs: the samples.
-        format: what they are rendered to.
+        format: format to which the samples are rendered.
         how: kind of device, and precision.
     """
     kind = [prefix, type(inputs).__name__, inputs.shape, repr(format), how]
@@ -77,7 +79,7 @@ def entry_key(prefix: str, inputs: Inputs, format: Format | None, how: str) -> s
 
 
 def decoded_key(inputs: Inputs, format: Format) -> str:
-    """Return the key of raw samples as they are read: decoded images are the same however they are normalised."""
+    """Return the key of raw samples, such as decoded images. It does not depend on the normalisation of images."""
     if isinstance(format, ImageFormat):
         format = replace(format, mean=(), std=())
     return entry_key(f"decoded {SCHEMA} {PIL.__version__}", inputs, format, "")

@@ -1,4 +1,4 @@
-"""A folder of entries that many processes share: each is written once, whole or not at all, and the oldest go first."""
+"""A folder of entries that many processes share. Each entry is written completely or not at all."""
 
 import logging
 import os
@@ -16,17 +16,17 @@ from landbridge.activation_cache.lock import Lock
 log = logging.getLogger(__name__)
 
 PART = ".part"
-# Files that this process has compared with their checksums, by place, identity and time.
+# Files that this process has compared with their checksums: path, inode and time of the last change.
 _CHECKED: set[tuple[str, int, int]] = set()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry in use; nobody removes it before it is forgotten.
+    """An entry in use. No process removes it as long as this object exists.
 
     Attributes:
-        tensors: (rows, ...), memory-mapped.
-        bytes: on the disk.
+        tensors: tensors (rows, ...), memory-mapped.
+        bytes: size on the disk.
     """
 
     tensors: list[Tensor]
@@ -35,15 +35,16 @@ class Entry:
 
 
 class Store:
-    """Entries by key, in a folder of at most some size.
+    """Keeps entries by key in a folder of limited size.
 
-    An entry is a folder `root/key`. It is made elsewhere and moved there when it is whole. Whoever makes or removes one
-    owns the lock of its key; whoever reads it shares a lock on its manifest. A damaged entry is as good as none: it is
-    replaced, also while others still read it, for what they have mapped stays with them.
+    An entry is the folder `root/key`. It is written under another name and moved when it is complete. A process that
+    makes or removes an entry has the exclusive lock of its key. A process that reads an entry has a shared lock on its
+    manifest. A damaged entry counts as missing and is replaced. This is safe while other processes still read it,
+    because their mapped files stay valid.
 
     Args:
-        root: the folder, which is made if need be.
-        limit: bytes that all entries together may have.
+        root: the folder; it is created if it does not exist.
+        limit: maximum size of all entries together, in bytes.
     """
 
     def __init__(self, root: Path, limit: float) -> None:
@@ -51,11 +52,11 @@ class Store:
         self.limit = limit
 
     def find(self, key: str, rows: int) -> Entry | None:
-        """Return an entry if it is there and whole.
+        """Return an entry, or None if it is missing or damaged.
 
         Args:
-            key: of the entry; a hash of all that determines its content.
-            rows: how many it must have.
+            key: key of the entry: a hash of everything that determines its content.
+            rows: number of rows that it must have.
         """
         folder = self.root / key
         try:
@@ -75,32 +76,32 @@ class Store:
         return None
 
     def fetch(self, key: str, rows: int, make: Callable[[], Iterator[Sequence[Tensor]]]) -> Entry:
-        """Return an entry, which is made if it is not there, or not whole. Others who want it wait.
+        """Return an entry; make it if it is missing or damaged. Other processes that need the entry wait meanwhile.
 
         Args:
-            key: of the entry; a hash of all that determines its content.
-            rows: how many it has.
-            make: gives batches of rows in order.
+            key: key of the entry: a hash of everything that determines its content.
+            rows: number of rows that it has.
+            make: returns batches of rows in order.
 
         Raises:
-            OSError: there is no place for it, or the folder cannot be written to.
+            OSError: there is no room for the entry, or the folder is not writable.
         """
         if entry := self.find(key, rows):
             return entry
         self.root.mkdir(parents=True, exist_ok=True)
         lock = self._lock(key)
         lock.own()
-        # Another process may have made it meanwhile.
+        # Another process may have made the entry meanwhile.
         if entry := self.find(key, rows):
             return entry
         self._write(key, rows, make)
         entry = self.find(key, rows)
         if entry is None:
-            raise OSError(f"what was written to {self.root / key} cannot be read")
+            raise OSError(f"the entry {self.root / key} was written but cannot be read")
         return entry
 
     def _lock(self, key: str) -> Lock:
-        # The file is never removed: another process may be waiting for it.
+        # The lock file is never removed: another process may be waiting for the lock.
         return Lock(self.root / f"{key}.lock")
 
     def _write(self, key: str, rows: int, make: Callable[[], Iterator[Sequence[Tensor]]]) -> None:
@@ -118,10 +119,10 @@ class Store:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _make_room(self, wanted: int) -> None:
-        """Remove what writers that were killed have left, and then the entries that were used least recently.
+        """Remove incomplete entries of killed processes, and then the least recently used entries, until there is room.
 
         Raises:
-            OSError: what is in use leaves too little room.
+            OSError: there is too little room, even without all entries that are not in use.
         """
         sizes, ages = {}, {}
         for folder in self.root.iterdir():
@@ -136,10 +137,10 @@ class Store:
         free = shutil.disk_usage(self.root).free
         room = min(self.limit - sum(sizes.values()), free)
         if wanted > room:
-            raise OSError(f"{wanted / 1e9:.2f} GB are wanted, and there is room for {max(room, 0) / 1e9:.2f}")
+            raise OSError(f"{wanted / 1e9:.2f} GB are needed, but there is room for {max(room, 0) / 1e9:.2f} GB")
 
     def _remove(self, folder: Path) -> bool:
-        """Remove an entry, or what is left of one, unless somebody makes or reads it."""
+        """Remove a complete or incomplete entry, unless a process makes or reads it; return whether it was removed."""
         lock, manifest = self._lock(folder.name.removesuffix(PART)), folder / MANIFEST
         if not lock.own_at_once():
             return False

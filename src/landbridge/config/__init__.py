@@ -1,1 +1,1 @@
-"""The configuration compared with the code that it configures, and turned into objects."""
+"""Checks a configuration against the code that it configures, and builds objects from it."""

@@ -1,4 +1,4 @@
-"""From a configuration node to the object it names: the only place where configuration becomes objects."""
+"""Builds objects from configuration nodes. No other module does this."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 
 
 def factory(node: DictConfig | Mapping[str, Any]) -> Callable[..., Any]:
-    """Return a callable that holds a checked node's settings and waits for the other arguments.
+    """Return a callable that has the settings of a checked node and takes the other arguments.
 
     Args:
-        node: a mapping with `_target_`. Its settings arrive as plain Python values, never as OmegaConf objects.
+        node: a mapping with `_target_`. Its settings are passed as plain Python values, not as OmegaConf objects.
     """
     return instantiate(node, _convert_="all", _partial_=True)
 
@@ -21,7 +21,7 @@ def build(node: DictConfig | Mapping[str, Any], **supplied: Any) -> Any:
 
     Args:
         node: a mapping with `_target_`.
-        **supplied: arguments that a run provides beside the node's settings. They are passed on as they are; Hydra
-            would copy them.
+        **supplied: arguments that a run provides in addition to the node's settings. They are passed directly, because
+            Hydra would copy them.
     """
     return factory(node)(**supplied)

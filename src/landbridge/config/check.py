@@ -1,4 +1,7 @@
-"""The signature is the schema: every mistake of a configuration, found at once and before anything is loaded."""
+"""Finds all mistakes of a configuration at once, before any data or model is loaded.
+
+There is no separate schema: keys and values are compared with the signatures of the configured classes and functions.
+"""
 
 import inspect
 from collections.abc import Iterable, Mapping, Set
@@ -28,16 +31,17 @@ HYDRA_KEYS: Mapping[str, Any] = {
 def check(cfg: DictConfig) -> None:
     """Compare a composed configuration with the code that it configures.
 
-    Every node's keys and values are compared with the signature of its target. Which targets are allowed is a matter
-    of type, and there is no other list of them: a target is a class or a function annotated with the class it returns,
-    and that class derives from what its slot in `slots.SLOTS` expects or, inside another node, from what the parameter
-    is annotated with. Where the annotation names no class, no node may stand. So `os.system` is refused everywhere.
+    The keys and values of every node are compared with the signature of its target. There is no list of allowed
+    targets; types decide. A target must be a class, or a function that is annotated with the class it returns. At the
+    root, that class must derive from the class that the slot in `slots.SLOTS` expects. Inside another node, it must
+    derive from the class in the annotation of the parameter. If the annotation names no class, a node is refused there.
+    `os.system`, for example, is refused everywhere.
 
     Args:
         cfg: the configuration, which is not modified.
 
     Raises:
-        LandbridgeError: there are mistakes. The message lists all of them, one a line.
+        LandbridgeError: the configuration has mistakes. The message lists all of them, one a line.
     """
     problems = _Walk().run(cfg)
     if problems:
@@ -49,7 +53,7 @@ def check(cfg: DictConfig) -> None:
 
 
 class _Walk:
-    """A walk through a configuration that collects problems by path; of two in one place it keeps the first."""
+    """Checks a configuration entry by entry, and collects problems by path. The first problem of a path is kept."""
 
     def __init__(self) -> None:
         self.problems: dict[str, str] = {}
@@ -70,7 +74,7 @@ class _Walk:
         return self.problems
 
     def resolve(self, config: DictConfig | ListConfig, path: str = "") -> Any:
-        """Copy a configuration into plain Python values, with `UNKNOWN` where there is none."""
+        """Copy a configuration into plain Python values; `UNKNOWN` replaces values that cannot be resolved."""
         keys: Iterable[Any] = config if isinstance(config, DictConfig) else range(len(config))
         copy: dict[Any, Any] = {}
         for key in keys:
@@ -87,7 +91,7 @@ class _Walk:
         return copy if isinstance(config, DictConfig) else list(copy.values())
 
     def slot(self, name: str, value: Any) -> None:
-        """Check what a configuration group has put at the root."""
+        """Check the node of a configuration group."""
         if isinstance(value, dict) and "_target_" in value:
             self.node(name, value, SLOTS[name].supplied, expects=locate(SLOTS[name].expects))
         elif value is not UNKNOWN and not (value is None and SLOTS[name].optional) and not self.misspelt(name, value):
@@ -98,7 +102,7 @@ class _Walk:
             )
 
     def setting(self, path: str, value: Any, hint: Any) -> None:
-        """Check a value and the nodes in it."""
+        """Check a value and the nodes inside it."""
         if TermSettings in (hint, *get_args(hint)):
             self.terms(path, value)
             return
@@ -124,7 +128,7 @@ class _Walk:
                 self.setting(where, settings, read_signature(TERMS[name]).hints["weight"])
 
     def stand_ins(self, path: str, value: Any) -> Any:
-        """Check the nodes in a value, and put what stands for their objects in their places."""
+        """Check the nodes inside a value, and return the value with a `StandIn` in place of each node."""
         if isinstance(value, list):
             return [self.stand_ins(f"{path}[{i}]", item) for i, item in enumerate(value)]
         if not isinstance(value, dict):
@@ -137,13 +141,13 @@ class _Walk:
     def node(
         self, path: str, config: dict[Any, Any], supplied: Set[str] = frozenset(), expects: type | None = None
     ) -> Any:
-        """Check a node, and return what stands for its object.
+        """Check a node, and return a `StandIn` for its object.
 
         Args:
-            path: of the node.
+            path: path of the node.
             config: its keys and values.
             supplied: arguments that `run` provides.
-            expects: class that the target must make; where None, the caller compares.
+            expects: class that the target must make; with None, the caller checks this.
         """
         target, made = self.target(f"{path}._target_", config["_target_"], expects)
         if made is None:
@@ -162,7 +166,7 @@ class _Walk:
         return StandIn(made, config["_target_"], partial)
 
     def target(self, path: str, name: Any, expects: type | None) -> tuple[Any, type | None]:
-        """Import a target, and return it with the class that it makes; None in place of a class refuses it."""
+        """Import a target, and return it with the class that it makes. If the target is refused, the class is None."""
         if not isinstance(name, str):
             if name is not UNKNOWN:
                 self.report(path, f"{show(name)} is not a dotted name")
@@ -186,9 +190,16 @@ class _Walk:
     def names(
         self, path: str, given: Iterable[Any], known: Set[str], required: Set[str], owner: str, more: bool = False
     ) -> None:
-        """Compare keys with the names that their owner takes.
+        """Compare keys with the names that their owner takes, and report unknown and missing names.
 
-        An owner that takes more names than are known is given the benefit of the doubt, but not for near misses.
+        Args:
+            path: path of the node.
+            given: the keys of the node.
+            known: names that the owner takes.
+            required: names that the owner needs.
+            owner: name of the class or function, for messages.
+            more: whether the owner takes further names. Then an unknown name is reported only if it is very similar to
+                a known one.
         """
         missing = set(required)
         for key in given:
@@ -201,7 +212,11 @@ class _Walk:
             self.report(_join(path, key), f"is missing: {owner} needs it")
 
     def misspelt(self, path: str, value: Any) -> bool:
-        """Report what looks like a misspelt key of Hydra's in a mapping that is no node."""
+        """Report keys that look like misspelt keys of Hydra, in a mapping without `_target_`.
+
+        Returns:
+            Whether there are any.
+        """
         keys = (
             [key for key in value if isinstance(key, str) and key.strip("_") != key] if isinstance(value, dict) else []
         )
@@ -212,7 +227,7 @@ class _Walk:
         return any(best.values())
 
     def try_optimizer(self, path: str, config: dict[Any, Any]) -> None:
-        """Build an optimizer of one parameter: torch checks the ranges of its settings in no other way."""
+        """Build the optimizer for one parameter. Only its constructor checks the ranges of its settings."""
         try:
             build(config, params=[torch.nn.Parameter(torch.zeros(1, 1))])
         except Exception as error:

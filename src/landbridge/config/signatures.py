@@ -1,4 +1,4 @@
-"""What a dotted name stands for, what it makes, and which settings it takes: read from the code itself."""
+"""Imports objects by dotted name, and reads from the code which class they make and which settings they take."""
 
 import ast
 import inspect
@@ -20,9 +20,9 @@ class Signature:
     """The settings that a class or function takes by name.
 
     Attributes:
-        hints: the annotation of each setting, resolved; `Any` where there is none, or none that can be resolved.
+        hints: the resolved annotation of each setting; `Any` if it has none or the annotation cannot be resolved.
         required: the settings that have no default.
-        open: whether further keywords are taken, of which nothing is known.
+        open: whether further keywords are accepted, whose names are unknown.
     """
 
     hints: Mapping[str, Any]
@@ -31,11 +31,11 @@ class Signature:
 
 
 def locate(dotted: str) -> Any:
-    """Import what a dotted name stands for: a module, or something in one.
+    """Import the module, class or function with a dotted name.
 
     Raises:
-        ImportError: nothing has that name (the message suggests the nearest), or a module on the way cannot be
-            imported (the message shows the original error, which is also the cause).
+        ImportError: nothing has that name (the message suggests the nearest name), or one of the modules in the name
+            cannot be imported (the message shows the original error, which is also the cause).
     """
     path, *rest = dotted.split(".")
     found = _import(path, None)
@@ -55,7 +55,7 @@ def _import(path: str, parent: Any) -> ModuleType:
             if not (isinstance(error, ModuleNotFoundError) and error.name == path):
                 raise ImportError(f"the import of {path} fails with {type(error).__name__}: {error}") from error
     owner, _, name = path.rpartition(".")
-    # Without a path, `iter_modules` lists all that can be imported at the top.
+    # Without a path, `iter_modules` lists all top-level modules.
     modules = (module.name for module in iter_modules(getattr(parent, "__path__", []) if parent else None))
     best = nearest(name, [option for option in sorted({*dir(parent), *modules}) if not option.startswith("_")])
     missing = f"{owner} has no '{name}'" if owner else f"there is no package '{name}'"
@@ -63,10 +63,10 @@ def _import(path: str, parent: Any) -> ModuleType:
 
 
 def product(target: Any) -> type | None:
-    """Return the class of what a call of the target makes.
+    """Return the class of the object that a call of the target makes.
 
     Returns:
-        A class itself; of a function, the class that its annotation says it returns; None if neither says.
+        For a class, the class itself. For a function, the class in its return annotation. None if there is none.
     """
     made = target if isinstance(target, type) else _hints(target).get("return")
     made = get_origin(made) or made
@@ -75,10 +75,21 @@ def product(target: Any) -> type | None:
 
 @cache
 def read_signature(target: Callable[..., Any]) -> Signature:
-    """Collect the settings of a class or function.
+    """Return the settings of a class or function.
 
-    `**kwargs` of a constructor are followed up the method resolution order: a strategy that hands them on to its base
-    has the base's settings too, except for those that it passes to `super().__init__` itself.
+    If a constructor takes `**kwargs`, the settings of the next class in the method resolution order are added.
+    Arguments that the constructor itself passes to `super().__init__` are not added.
+
+    Example:
+        With these two classes, the settings of `Child` are `b` and `c`, of which `b` is required. `a` is no setting,
+        because `Child` sets it. The signature is not open, because `Base` takes no `**kwargs`::
+
+            class Base:
+                def __init__(self, a: int, b: int) -> None: ...
+
+            class Child(Base):
+                def __init__(self, c: float = 0.5, **kwargs) -> None:
+                    super().__init__(a=1, **kwargs)
     """
     if not isinstance(target, type):
         return _own_settings(target, skip=0)
@@ -101,10 +112,10 @@ def read_signature(target: Callable[..., Any]) -> Signature:
 
 
 def _own_settings(function: Any, skip: int) -> Signature:
-    """Read one function, without its first `skip` parameters."""
+    """Return the settings of one function, without its first `skip` parameters."""
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]
-    except ValueError:  # compiled code does not always have a signature
+    except ValueError:  # some compiled functions have no signature
         return Signature({}, frozenset(), True)
     annotations = _hints(function)
     hints: dict[str, Any] = {}
@@ -112,7 +123,7 @@ def _own_settings(function: Any, skip: int) -> Signature:
     for parameter in parameters:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             hint = annotations.get(parameter.name, Any)
-            # Older code writes `x: int = None` and means that None is fine.
+            # Older code writes `x: int = None` although None is a valid value.
             hints[parameter.name] = hint | None if parameter.default is None else hint
             if parameter.default is parameter.empty:
                 required.add(parameter.name)
@@ -121,8 +132,8 @@ def _own_settings(function: Any, skip: int) -> Signature:
 
 
 def _passed_to_base(constructor: Any) -> tuple[int, set[str]]:
-    """Return how many arguments a constructor passes to its base by position, and which by name."""
-    with suppress(OSError, TypeError, SyntaxError):  # what is not written in Python, or has no source
+    """Return how many arguments a constructor passes to its base by position, and the names of the others."""
+    with suppress(OSError, TypeError, SyntaxError):  # constructors without Python source
         for call in ast.walk(ast.parse(dedent(inspect.getsource(constructor)))):
             if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
                 return len(call.args), {keyword.arg for keyword in call.keywords if keyword.arg}
@@ -130,7 +141,7 @@ def _passed_to_base(constructor: Any) -> tuple[int, set[str]]:
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """Resolve annotations one by one: a name that exists only for type checkers must not hide the others."""
+    """Resolve annotations one by one, so that one unresolvable annotation does not prevent the others."""
     function = inspect.unwrap(function)
     names = getattr(function, "__globals__", None)
     hints: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Every entry at the root of a configuration: what it must be, and what it is while a source model trains."""
+"""All entries at the root of a configuration: their types, and their values in the run that trains a source model."""
 
 import re
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from pydantic import AfterValidator
 
 from landbridge.strategies.terms import TermSettings
 
-#: The run that trains a source model has the same value as the run that wants it.
+#: The run that trains a source model has the same value as the run that needs this source model.
 SAME = object()
 
 
 @dataclass(frozen=True)
 class Slot:
-    """What a configuration group must name.
+    """The requirements of a configuration group.
 
     Attributes:
-        expects: dotted name of the class that the target is, returns or derives from.
-        supplied: constructor arguments that a run provides, so that a configuration must not set them. A backbone that
-            does not need the `shape` of a raw sample need not take it.
-        optional: whether it may be null or absent.
+        expects: dotted name of a class. The target must be this class, derive from it or return an instance of it.
+        supplied: constructor arguments that a run provides, so that a configuration must not set them. The `shape` of a
+            raw sample is passed only to backbones that take it.
+        optional: whether the group may be null or absent.
         in_source_model: its value in the run that trains a source model for `start=source`.
     """
 
@@ -34,11 +34,11 @@ class Slot:
 
 @dataclass(frozen=True)
 class Fact:
-    """What a plain value at the root must be.
+    """The requirements of a plain value at the root.
 
     Attributes:
         hint: its type, with its range.
-        optional: whether it may be null or absent.
+        optional: whether the value may be null or absent.
         in_source_model: its value in the run that trains a source model for `start=source`.
     """
 
@@ -48,7 +48,7 @@ class Fact:
 
 
 SLOTS: Mapping[str, Slot] = {
-    # These four depend on the run that wants the source model: see `source_model`.
+    # For these four, `source_model` derives the value from the run that needs the source model.
     "source": Slot("landbridge.data.domain.Domain", optional=True),
     "target": Slot("landbridge.data.domain.Domain"),
     "start": Slot("landbridge.models.start.Start"),
@@ -71,8 +71,8 @@ SLOTS: Mapping[str, Slot] = {
     "selection": Slot("landbridge.selection.rule.Rule", in_source_model={"_target_": "landbridge.selection.Last"}),
     "trainer": Slot(
         "pytorch_lightning.Trainer",
-        # Landbridge provides loggers, checkpoints and samplers itself. Progress and selection need epochs with a
-        # planned number of steps and a validation at their end.
+        # Landbridge provides loggers, checkpoints and samplers itself. The training progress and the selection of an
+        # epoch need epochs with a planned number of steps and a validation at their end.
         frozenset(
             {
                 *("logger", "callbacks", "default_root_dir", "use_distributed_sampler", "log_every_n_steps"),
@@ -91,7 +91,8 @@ SLOTS: Mapping[str, Slot] = {
 def _folder_name(name: str) -> str:
     if not re.fullmatch(r"\w[\w .+=-]*", name):
         raise ValueError(
-            f"{name!r} cannot name a folder: a letter or digit, then letters, digits, spaces and _ . + = -"
+            f"{name!r} is not a valid folder name: start with a letter or digit, then use letters, digits, spaces "
+            f"and _ . + = -"
         )
     return name
 

@@ -1,4 +1,4 @@
-"""The configuration of the run that trains a source model, derived from the run that wants it."""
+"""Derives the configuration of the run that trains a source model from the run that needs this model."""
 
 from typing import Any, cast
 
@@ -11,11 +11,11 @@ from landbridge.config.slots import FACTS, SAME, SLOTS
 def source_model(cfg: DictConfig) -> DictConfig:
     """Return the configuration of a supervised run on all labels of the source.
 
-    Data settings, backbone, optimizer, schedule, trainer, cache and seed are those of `cfg`. Everything else has the
-    value that its slot states.
+    Data settings, backbone, optimizer, schedule, trainer, cache and seed are those of `cfg`. Every other entry has the
+    value in `in_source_model` of its slot.
 
     Args:
-        cfg: of a run with `start=source`.
+        cfg: configuration of a run with `start=source`.
     """
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     config |= {
@@ -30,7 +30,7 @@ def source_model(cfg: DictConfig) -> DictConfig:
         "start": {"_target_": f"landbridge.models.start.{start.get('before', 'scratch').capitalize()}"},
     }
     config["cache"].pop("views", None)
-    # One process: a process group of one would stay for the run itself, which may want more.
+    # "auto" makes no process group. A group of one process would remain, and the run itself might need a larger one.
     config["trainer"].update(devices=1, strategy="auto")
     for setting in ("num_nodes", "sync_batchnorm"):
         config["trainer"].pop(setting, None)

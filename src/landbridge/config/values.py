@@ -1,4 +1,4 @@
-"""Whether a configured value fits the annotation of its parameter, and in people's words why not."""
+"""Compares configured values with the annotations of their parameters, and explains in plain words what is wrong."""
 
 import functools
 import math
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from landbridge.errors import nearest
 
-#: Stands where a value is not known because of a mistake that is already reported. It fits every annotation.
+#: Replaces a value that is unknown because of a mistake that is already reported. It fits every annotation.
 UNKNOWN = object()
 
 SEQUENCES = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Set, abc.Collection, abc.Iterable}
@@ -30,12 +30,14 @@ BOUNDS = {
 
 
 class StandIn:
-    """Passes for an instance of a class, so that a value can be compared with a type before its nodes are built.
+    """Replaces the object of a node, so that a value can be compared with a type before its nodes are built.
+
+    It counts as an instance of the object's class.
 
     Args:
-        made: the class of what the node's target makes.
+        made: the class of the object that the node's target makes.
         name: the target, for messages.
-        partial: whether the node makes a function that makes it.
+        partial: whether the node makes a function that returns the object.
     """
 
     def __init__(self, made: type, name: str, partial: bool = False) -> None:
@@ -44,7 +46,7 @@ class StandIn:
         self.partial = partial
 
     @property
-    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride] -- nobody sets it
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride] -- it is never set
         return functools.partial if self.partial else self.made
 
     def __repr__(self) -> str:
@@ -60,7 +62,7 @@ def faults(value: Any, hint: Any, where: str = "") -> list[tuple[str, str]]:
         where: path of the value.
 
     Returns:
-        For each culprit its path, such as `betas[1]`, and a message. Empty if the value fits.
+        For each part that does not fit, its path, such as `betas[1]`, and a message. Empty if the value fits.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return [(where, f"{value} is not finite")]
@@ -78,11 +80,19 @@ def faults(value: Any, hint: Any, where: str = "") -> list[tuple[str, str]]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Say whether a value may be passed where a type is expected.
+    """Return whether a value fits a type.
 
-    Unlike Python's duck typing, and as a reader of YAML expects, true is no number and "3" no integer; a list may
-    stand for any sequence, an integer for a number, text for a path. A node fits only where a class is named that it
-    makes. A type that cannot be compared with a value accepts all of them.
+    The rules are those that a reader of YAML expects. A boolean is not a number, and text is not an integer. A list
+    fits every type of sequence, an integer fits a float, and text fits a path. A node fits only if the type is a class
+    and the node makes an instance of it. A type that cannot be compared with values accepts every value.
+
+    Example:
+        `fits(1, float)`, `fits([1, 2], Sequence[int])` and `fits("a/b", Path)` are true. `fits(True, int)`,
+        `fits("3", int)`, `fits("abc", list[str])` and `fits(-1, Annotated[int, Ge(0)])` are false.
+
+    Args:
+        value: plain Python values, with a `StandIn` for every node.
+        hint: a resolved annotation.
     """
     if value is UNKNOWN:
         return True
@@ -105,23 +115,23 @@ def fits(value: Any, hint: Any) -> bool:
     if not is_node and (kind in SCALARS or is_typeddict(kind)):
         return _accepts(hint, value)
     if type(value) is str and kind in SEQUENCES:
-        return False  # whoever writes one word does not mean its letters
+        return False  # Python treats text as a sequence of letters, but a user does not mean it as a list
     if type(value) is str and issubclass(kind, PurePath):
         return True
     try:
         return isinstance(value, kind)
-    except TypeError:  # a protocol that is not for run time
+    except TypeError:  # a protocol that cannot be checked at run time
         return True
 
 
 def show(value: Any) -> str:
-    """Write a value for a message, in 60 characters at most."""
+    """Return a value as text for a message, with at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def describe(hint: Any) -> str:
-    """Say in people's words what a type accepts, such as `an integer >= 0 or 'all'`."""
+    """Describe in plain words what a type accepts, such as `an integer >= 0 or 'all'`."""
     origin, arguments = get_origin(hint), get_args(hint)
     kind = origin or hint
     if origin is Annotated:
@@ -133,7 +143,7 @@ def describe(hint: Any) -> str:
         ]
         return f"{describe(arguments[0])} {' and '.join(limits)}".strip()
     if origin in (Union, UnionType):
-        # That null is allowed too helps nobody who wrote something else.
+        # null is left out: the description is for a user who wrote another value.
         others = [member for member in arguments if member is not NoneType and get_origin(member) is not Literal]
         options = _options(hint)
         names = [*map(describe, others), *([describe(Literal[*options])] if options else [])]
@@ -157,7 +167,11 @@ def describe(hint: Any) -> str:
 
 
 def _items(value: Any, hint: Any) -> list[tuple[str, Any, Any]] | None:
-    """Pair the items of a list or mapping with their types, if the type takes that container; else None."""
+    """Return the items of a list or mapping with their path suffixes and types. Keys of a mapping are items, too.
+
+    Returns:
+        Tuples of path suffix, item and type. None if the value is no list or mapping, or the type does not take it.
+    """
     kind, arguments = get_origin(hint) or hint, get_args(hint)
     anything = kind in (Any, object)
     if type(value) is list and (anything or kind in SEQUENCES):
@@ -176,7 +190,7 @@ def _items(value: Any, hint: Any) -> list[tuple[str, Any, Any]] | None:
 
 
 def _members(hint: Any) -> Iterator[Any]:
-    """Yield the types that a union is made of, without their annotations."""
+    """Yield the members of a union, or the type itself, without `Annotated`."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         yield from _members(arguments[0])
@@ -192,7 +206,7 @@ def _options(hint: Any) -> list[Any]:
 
 
 def _own_words(hint: Any, value: Any) -> str | None:
-    """Return what a validator among the annotations of a type says of a value, if it is one that refuses it."""
+    """Return the message of the type's own validator if this validator refuses the value; else None."""
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError as error:
@@ -208,6 +222,6 @@ def _accepts(hint: Any, value: Any) -> bool:
         TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError:
         return False
-    except Exception:  # pydantic has no schema for this type, or its limit does not suit the value
+    except Exception:  # pydantic has no schema for this type, or cannot compare the value with its limit
         return True
     return True

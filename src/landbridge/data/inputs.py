@@ -13,7 +13,9 @@ from landbridge.data.formats import Format
 class Inputs(ABC):
     """Raw samples without labels, read a batch at a time."""
 
-    #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors.
+    #: What samples are: `image`, `vector` or `text`.
+    kind: str
+    #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors; () for text.
     shape: tuple[int, ...]
 
     @abstractmethod
@@ -26,7 +28,8 @@ class Inputs(ABC):
 
         Args:
             indices: int64 positions (b,).
-            spec: input format of the backbone; files are decoded to its size. None for vectors.
+            format: input format of the backbone; files are decoded to its size. None reads samples in memory as they
+                are.
 
         Returns:
             raw tensors, each (b, ...): uint8 images (b, c, h, w), float32 vectors (b, d), or token ids and mask.

@@ -1,4 +1,4 @@
-"""What one run leaves behind: one JSON file that says everything."""
+"""The record of a run: one JSON file with its configuration, scores, results and cost."""
 
 from landbridge.record.identity import INCIDENTAL, fingerprint
 from landbridge.record.machine import environment, peak_memory_bytes

@@ -1,17 +1,17 @@
-"""A hash of what determines a run's result."""
+"""A hash of everything that determines a run's result."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Set
 from typing import Any
 
-# Parts of the configuration that change where and how fast a run happens, and not what comes out.
+# Parts of the configuration that change where and how fast a run happens, but not its result.
 INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     "": ("name", "logger", "checkpoint_every"),
     "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),
-    # Where files lie; what is in them is in the domains' own fingerprints.
+    # Paths of files. The fingerprints of the domains cover the content of the files.
     "source": ("root", "file"),
     "target": ("root", "file"),
     "start": ("cache", "path"),
@@ -19,11 +19,11 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
 
 
 def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] = frozenset()) -> str:
-    """Hash what determines a run's result.
+    """Return a hash of everything that determines a run's result.
 
     Args:
         config: the resolved configuration.
-        data: fingerprints of the domains that the run uses, and of files that its start and its strategy read.
+        data: fingerprints of the domains that the run uses, and of the files that its start and its strategy read.
         ignored: config groups that have no effect on the run's strategy.
     """
     decisive = {

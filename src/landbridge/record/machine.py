@@ -1,4 +1,4 @@
-"""What a run runs on: versions of libraries, the git revision, hardware, and the memory that it took."""
+"""The environment of a run: versions of libraries, git revision and hardware; and the memory that the run took."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ LIBRARIES = (
 
 
 def environment() -> dict[str, Any]:
-    """Describe what a run runs on: library versions, git revision, hardware."""
+    """Return library versions, git revision and hardware."""
     import torch
 
     return {
@@ -38,7 +38,7 @@ def environment() -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> dict[str, int]:
-    """Return the most memory that this process has had, and that it has had on a GPU where there is one, in bytes."""
+    """Return the peak memory of this process in bytes, and its peak memory on the GPU if there is one."""
     import torch
 
     unit = 1 if platform.system() == "Darwin" else 1024

@@ -1,8 +1,8 @@
-"""Names of modules and classes that have changed, so that older records are still understood."""
+"""Names of modules and classes that have changed, so that older records can still be read."""
 
 from typing import Any
 
-#: Old dotted names and their new ones: of modules, with all that is in them, and of single classes.
+#: Old dotted names and their new ones. Names of modules apply to everything inside them.
 RENAMED = {
     "landbridge.averaging": "landbridge.training.averaging",
     "landbridge.backbones.pretrained": "landbridge.models.backbones.timm_models",
@@ -21,8 +21,8 @@ RENAMED = {
     "landbridge.tuning": "landbridge.models.tuning",
 }
 
-#: Strategies that were classes of their own and are a term beside another strategy now: that strategy, the term, the
-#: settings that the class had without saying so, and the settings that were called otherwise.
+#: Strategies that were classes of their own and now are a strategy with an auxiliary loss. For each old class: the
+#: strategy, the term, settings of the term that were fixed in the class, and new names of the class's settings.
 NOW_TERMS: dict[str, tuple[str, str, dict[str, Any], dict[str, str]]] = {
     "BNM": ("Supervised", "bnm", {}, {}),
     "BSP": ("DANN", "bsp", {}, {"spectral_weight": "weight", "k": "k"}),
@@ -38,15 +38,15 @@ NOW_TERMS: dict[str, tuple[str, str, dict[str, Any], dict[str, str]]] = {
     "SAFN": ("Supervised", "safn", {}, {}),
     "SWD": ("Supervised", "swd", {"class_weight": 1.0, "ramp": "dann"}, {}),
 }
-#: Settings of every strategy, which stay with it.
+#: Settings that every strategy has. They stay settings of the strategy.
 OF_ALL = ("gather", "backbone_lr_scale", "layer_decay")
 
 
 def new_name(dotted: str) -> str:
-    """Return what a dotted name is called now.
+    """Return the present form of a dotted name.
 
     Example:
-        `landbridge.freezing.Depth` is `landbridge.training.freezing.Depth`; a name that has not changed stays.
+        `landbridge.freezing.Depth` becomes `landbridge.training.freezing.Depth`. `torch.optim.Adam` stays the same.
     """
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
@@ -56,12 +56,13 @@ def new_name(dotted: str) -> str:
 
 
 def _as_term(node: dict[str, Any]) -> dict[str, Any]:
-    """Write the node of a strategy that has become a term as it is written now; leave others alone."""
+    """Convert the node of a strategy that is a term now; return other nodes unchanged."""
     package, _, name = str(node.get("_target_", "")).rpartition(".")
     if package != "landbridge.strategies" or name not in NOW_TERMS:
         return node
     strategy, term, without_saying, renamed = NOW_TERMS[name]
-    # What a term's strategy does not know is a setting of the term, unless only some are.
+    # Settings of the old class belong to the term, except for those of every strategy. BSP is different: DANN has
+    # settings of its own, and only the renamed ones belong to the term.
     is_of_term = (lambda key: key in renamed) if name == "BSP" else (lambda key: key not in (*OF_ALL, "_target_"))
     own = {renamed.get(key, key): value for key, value in node.items() if is_of_term(key)}
     kept = {key: value for key, value in node.items() if key != "_target_" and not is_of_term(key)}
@@ -69,7 +70,7 @@ def _as_term(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_new_names(config: Any) -> Any:
-    """Return a resolved configuration whose `_target_`s have their new names."""
+    """Return a resolved configuration with the new names in every `_target_`."""
     if isinstance(config, dict):
         config = _as_term(config)
         return {

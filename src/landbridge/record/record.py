@@ -1,4 +1,4 @@
-"""What one run leaves behind: one JSON file that says everything, written atomically."""
+"""The record of a run: one JSON file with its configuration, scores, results and cost, written atomically."""
 
 import base64
 import json
@@ -19,9 +19,9 @@ SCHEMA = 2
 #: Layouts of older versions that are still read.
 READABLE = (1, SCHEMA)
 RECORD = "record.json"
-#: Logits and labels of every test sample, beside the record: for confusion matrices, curves and paired tests.
+#: File next to the record: logits and labels of every test sample, for confusion matrices, curves and paired tests.
 OUTPUTS = "test_outputs.npz"
-#: A few test samples: where the network puts them before and after training, and pictures of confident mistakes.
+#: File next to the record: embeddings of a few test samples before and after training, and pictures of mistakes.
 SAMPLES = "test_samples.npz"
 
 Status = Literal["running", "done", "failed"]
@@ -29,26 +29,26 @@ Status = Literal["running", "done", "failed"]
 
 @dataclass
 class Record:
-    """One run: its configuration, what it saw, every epoch's scores, test results and cost.
+    """The record of one run: its configuration, data, scores of every epoch, test results and cost.
 
     Attributes:
         status: `running`, `done` or `failed`.
-        reason: why it failed.
-        name: of the run's group, as configured.
-        fingerprint: hash of what determines the result: configuration and data.
-        overrides: what the user typed.
-        choices: by config group, the option chosen, such as `strategy: linear_probe`.
+        reason: why the run failed.
+        name: name of the run's group, as configured.
+        fingerprint: hash of everything that determines the result: configuration and data.
+        overrides: the overrides that the user typed.
+        choices: the chosen option of each config group, such as `strategy: linear_probe`.
         config: the resolved configuration.
         environment: library versions, git revision, hardware.
-        data: by role, the domain's name, fingerprint, task, names of classes or numbers, and split sizes.
-        start: what was loaded before the strategy ran.
-        selection: the rule, the epoch it chose, and whether it is an oracle.
-        results: by role, metrics on the test split; shares are fractions of 1. `accuracy_at_start` is among them where
-            the start knew the classes: what it had on the same samples before the strategy ran.
+        data: for each role, the domain's name, fingerprint, classes and split sizes.
+        start: report of the weights that were loaded before training.
+        selection: the rule, the epoch it chose, whether it is an oracle, and the checkpoint of the epoch.
+        results: for each role, metrics on the test split; shares are fractions of 1. If the initial weights include a
+            head for the classes, `accuracy_at_start` is the accuracy of the initial network on the same samples.
         cost: seconds by phase, peak memory in bytes, numbers of parameters.
-        epochs: by epoch, losses and the score under every rule that the setting allows, and under the oracle; and what
-            the strategy notes, such as the point of a curve.
-        seal: by role and split, who opened hidden labels and why.
+        epochs: one row for each epoch: losses; the scores under every rule that the setting allows and under the
+            oracle; notes of the strategy, such as the point of a curve.
+        seal: for each role and split, the reasons for which hidden labels were opened.
         schema: version of this layout.
     """
 
@@ -77,13 +77,13 @@ class Record:
     def score(self) -> float | None:
         """Return the score of the selected epoch under the rule that selected it, or None if there is none.
 
-        A sweeper compares runs by it.
+        Sweepers compare runs by this score.
         """
         epoch = self.selection.get("epoch")
         return None if epoch is None else self.epochs[epoch]["scores"].get(self.selection["rule"])
 
     def write(self, folder: Path) -> None:
-        """Write the record at the top of a run's folder; readers never see half a file."""
+        """Write the record to a run's folder. The file is replaced at once, so that readers never see half of it."""
         draft = folder / f".{RECORD}.{os.getpid()}"
         try:
             draft.write_text(json.dumps(asdict(self), indent=1, allow_nan=True) + "\n")
@@ -99,7 +99,7 @@ class Record:
             folder: the run's folder, or the file itself.
 
         Raises:
-            LandbridgeError: there is none, it is damaged, or a newer landbridge wrote it.
+            LandbridgeError: there is no record, it is damaged, or a newer version of landbridge wrote it.
         """
         folder = Path(folder)
         path = folder if folder.name == RECORD else folder / RECORD
@@ -131,13 +131,16 @@ def _add_tasks(data: dict[str, Any]) -> None:
 
 
 def best_epoch(scores: "Sequence[float] | np.ndarray") -> int:
-    """Return the epoch with the highest score, from 0 on: the later one of equal epochs; nan is the worst score."""
+    """Return the number of the epoch with the highest score, counted from 0.
+
+    If several epochs are equal, the last of them is returned. NaN is the worst score.
+    """
     ranked = [-math.inf if math.isnan(score) else score for score in scores]
     return max(range(len(ranked)), key=lambda epoch: (ranked[epoch], epoch))
 
 
 def read_arrays(path: Path) -> "dict[str, np.ndarray]":
-    """Read all arrays of a file that lies beside a record, such as `OUTPUTS`, and leave nothing open."""
+    """Read all arrays of a file next to a record, such as `OUTPUTS`, and close the file."""
     import numpy as np
 
     with np.load(path) as kept:

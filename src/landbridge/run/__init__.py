@@ -1,1 +1,1 @@
-"""One run: its parts, its folder, training, the scores of every epoch, and the final evaluation."""
+"""One run: preparation, folder, training, scores of every epoch, and final evaluation."""

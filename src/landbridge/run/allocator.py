@@ -1,24 +1,26 @@
-"""Memory that tensors leave stays with the process, for the next ones."""
+"""Makes the C library keep freed memory, so that new tensors reuse it."""
 
 import ctypes
 import os
 import sys
 
-# From glibc's malloc.h: at which size of free memory to give it back, and how many blocks to map one by one.
+# Parameters of mallopt in glibc's malloc.h: the size of free memory above which it is returned to the system, and the
+# maximum number of blocks that are mapped separately.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-#: By these a user chooses another allocator, or other settings of this one.
+#: Prefixes of environment variables that choose another allocator or other settings.
 OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
 def keep_memory() -> bool:
-    """Have the C library keep what is freed, instead of giving it back to the system and asking for it again.
+    """Make the C library keep freed memory instead of returning it to the system.
 
-    A layer's activations for a batch of photographs are a hundred megabytes, and glibc maps such a block anew whenever
-    one is asked for. Every training step then touches all its memory for the first time, and on a CPU the system's work
-    for that can take as long as the step. The price is a higher peak, by what falls between blocks of different sizes.
+    The activations of one layer for a batch of images can take a hundred megabytes. By default, glibc maps such a block
+    anew for every request. Every training step then touches all its memory for the first time, and on a CPU the
+    system's work for this can take as long as the step itself. The disadvantage is a higher peak of memory, because
+    gaps between blocks of different sizes stay unused.
 
     Returns:
-        Whether it could be done: not without glibc, and not where the user has chosen for themselves.
+        Whether the setting was made. It is not made without glibc, or if the user has set an allocator or its options.
     """
     if not sys.platform.startswith("linux") or any(name.startswith(OF_THE_USER) for name in os.environ):
         return False

@@ -1,4 +1,4 @@
-"""The files in which a run keeps epochs: the last one, to go on from, and those that a rule may choose."""
+"""The checkpoints of a run: the last epoch, to resume from, and the epochs that the selection rule may choose."""
 
 import shutil
 import time
@@ -17,15 +17,15 @@ SELECTED = "selected.ckpt"
 
 
 class Checkpoints:
-    """Writes checkpoints, each whole or not at all.
+    """Writes checkpoints. Each file is written completely or not at all.
 
-    A run that is killed repeats the epochs after the last one written. `selected.ckpt` is therefore never older than
-    the choice that `last.ckpt` notes.
+    If a run is killed, it resumes from `last.ckpt` and repeats the later epochs. Therefore `selected.ckpt` is never
+    older than the choice of epoch in `last.ckpt`.
 
     Args:
-        folder: where they go.
-        every: seconds in which one is enough. An epoch that ends sooner after the last one written waits in memory if
-            the rule prefers it. The last epoch is always written; 0 writes every epoch.
+        folder: folder of the checkpoints.
+        every: seconds between two checkpoints. If an epoch ends earlier, no checkpoint is written; if the rule prefers
+            this epoch, its checkpoint is kept in memory. The last epoch is always written. 0 writes every epoch.
     """
 
     def __init__(self, folder: Path, every: float) -> None:
@@ -35,28 +35,37 @@ class Checkpoints:
         self._waiting: dict[str, Any] | None = None
 
     def keep(self, trainer: Trainer, preferred: str | None) -> None:
-        """Keep the epoch that has just ended. All processes call it.
+        """Write a checkpoint of the epoch that has just ended, or keep it in memory. All processes call this method.
+
+        The checkpoint is written if `every` seconds have passed since the last one, or if training ends. Otherwise it
+        is kept in memory if the rule prefers this epoch, and dropped if not. A checkpoint in memory is written as
+        `selected.ckpt` together with the next `last.ckpt`, unless the rule prefers a later epoch by then.
+
+        Example:
+            `every` is 60, there are four epochs of 20 seconds each, and the rule prefers the second epoch. The second
+            call keeps this epoch in memory. The third call writes the third epoch as `last.ckpt` and the second one as
+            `selected.ckpt`. The fourth call replaces `last.ckpt`, because training ends.
 
         Args:
-            trainer: at the end of an epoch.
-            preferred: the name under which the epoch is kept beside `last.ckpt`, where the rule may choose it.
+            trainer: the trainer at the end of an epoch.
+            preferred: name of a second file for this epoch, if the rule prefers the epoch; else None.
 
         Raises:
-            LandbridgeError: there is no place for it.
+            LandbridgeError: the checkpoint cannot be written.
         """
         ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         due = ended or time.monotonic() - self._written >= self.every
-        # Processes must agree: each of them takes part in putting a checkpoint together.
+        # All processes must decide alike, because each of them contributes to the checkpoint.
         due, preferred = trainer.strategy.broadcast((due, preferred))
         if due:
             try:
                 self._write(trainer, preferred)
             except OSError as error:
                 reason = error.strerror or error
-                raise LandbridgeError(f"cannot keep a checkpoint in {self.folder}: {reason}") from error
+                raise LandbridgeError(f"cannot write a checkpoint to {self.folder}: {reason}") from error
             self._written = time.monotonic()
         elif preferred:
-            # What `save_checkpoint` would write.
+            # The content that `save_checkpoint` would write.
             content = trainer._checkpoint_connector.dump_checkpoint()
             self._waiting = _as_it_is(content) if trainer.is_global_zero else {}
 
@@ -76,7 +85,7 @@ class Checkpoints:
 
 
 def _as_it_is(content: dict[str, Any]) -> dict[str, Any]:
-    """Copy a checkpoint's content; the search for tensors is slow where there are hundreds, as among the weights."""
+    """Copy the content of a checkpoint. The weights are copied directly, because `apply_to_collection` is slow."""
     weights = {name: _copied(value) for name, value in content.pop("state_dict").items()}
     return apply_to_collection(content, Tensor, _copied) | {"state_dict": weights}
 
@@ -89,7 +98,7 @@ def _copy(origin: Path, destination: Path) -> None:
     draft = destination.with_name(f"{destination.name}.part")
     draft.unlink(missing_ok=True)
     try:
-        # Lightning too puts a new file in the place of an old one, and never writes into it.
+        # A hard link is safe: Lightning never writes into an existing file, but replaces it by a new one.
         draft.hardlink_to(origin)
     except OSError:
         shutil.copyfile(origin, draft)

@@ -1,4 +1,4 @@
-"""Seconds by phase, for the record."""
+"""Measures the seconds of each phase of a run, for the record."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,10 @@ from typing import Any
 
 
 class Clock:
-    """Adds up seconds by phase, over all the sessions that a run has taken."""
+    """Adds up the seconds of each phase, over all sessions of a run.
+
+    An interrupted and resumed run has several sessions.
+    """
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -16,7 +19,7 @@ class Clock:
         self._before = 0.0
 
     def go_on(self, cost: Mapping[str, Any]) -> None:
-        """Count what earlier sessions of an interrupted run have taken, as their record says."""
+        """Add the seconds of earlier sessions of an interrupted run, from the cost in its record."""
         self._before = cost.get("seconds", 0.0)
         for phase, seconds in cost.get("phases", {}).items():
             self._seconds[phase] = self._seconds.get(phase, 0.0) + seconds
@@ -32,7 +35,7 @@ class Clock:
             del self._running[phase]
 
     def cost(self) -> dict[str, Any]:
-        """Return all seconds so far, and those of each phase, the running ones included."""
+        """Return all seconds so far, and the seconds of each phase, including running phases."""
         phases = [*self._seconds, *(phase for phase in self._running if phase not in self._seconds)]
         total = self._before + time.perf_counter() - self._began
         return {"seconds": round(total, 3), "phases": {phase: round(self._until_now(phase), 3) for phase in phases}}

@@ -1,4 +1,4 @@
-"""What a logger shows of a finished run: test metrics for all; tables and pictures where wandb shows them."""
+"""Logs the results of a finished run: test metrics for every logger, and tables and pictures for wandb."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +11,14 @@ from landbridge.record import OUTPUTS, SAMPLES, Record, read_arrays
 
 
 def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, step: int) -> None:
-    """Log test metrics as `prefix/role/metric`, and to wandb what the report shows of a single run.
+    """Log test metrics as `prefix/role/metric`; log to wandb also the tables and pictures that the report shows.
 
     Args:
-        logger: None for none.
-        record: with results and epochs.
-        folder: of the run, with the files that the final evaluation left.
-        prefix: `test`, or `oracle` where hidden labels chose the epoch.
-        step: optimizer steps so far.
+        logger: the logger; with None, nothing is logged.
+        record: record of the run, with results and epochs.
+        folder: folder of the run, with the files of the final evaluation.
+        prefix: `test`, or `oracle` if hidden labels chose the epoch.
+        step: number of optimizer steps so far.
     """
     if logger is None:
         return
@@ -36,7 +36,7 @@ def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, st
 def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
     import wandb
 
-    # By these a workspace groups and filters.
+    # A wandb workspace groups and filters runs by these entries.
     run.summary.update(
         {
             "strategy": record.choices.get("strategy") or record.config["strategy"]["_target_"].rpartition(".")[2],

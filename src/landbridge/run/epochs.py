@@ -1,4 +1,4 @@
-"""What happens at the end of every epoch: all rules score it, and checkpoints are kept."""
+"""The end of every epoch: the selection rules score the epoch, and its checkpoint is kept."""
 
 import random
 import time
@@ -23,12 +23,13 @@ from landbridge.training.output import Output
 
 
 def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
-    """Return the rules that the setting allows, the configured one with its own settings.
+    """Return all selection rules that the setting allows.
 
-    A rule that runs the model on further inputs is left out unless it is the configured one.
+    The configured rule has its configured settings, the others have their defaults. A rule that runs the model on
+    further inputs is left out unless it is the configured rule.
 
     Raises:
-        LandbridgeError: the configured rule looks at labels that the setting hides, or needs more samples.
+        LandbridgeError: the configured rule reads labels that the setting hides, or needs more samples.
     """
     visible = {f"{role}_labels" for role, labels in streams.validation_labels.items() if bool(shown(labels).any())}
     if not _serves(rule, streams.task):
@@ -41,8 +42,7 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
         hidden = " and ".join(sorted(rule.required_labels - visible)).replace("_", " ")
         allowed = [each.name for each in RULES if each.required_labels <= visible and _serves(each, streams.task)]
         raise LandbridgeError(
-            f"selection={rule.name} looks at {hidden}, which this setting does not show; it allows: "
-            f"{', '.join(allowed)}"
+            f"selection={rule.name} reads {hidden}, which this setting hides; it allows: {', '.join(allowed)}"
         )
     if short := _too_few(rule, streams):
         raise LandbridgeError(
@@ -60,7 +60,7 @@ def _serves(rule: Rule | type[Rule], task: Task) -> bool:
 
 
 def _too_few(rule: Rule, streams: TransferStreams) -> list[str]:
-    """Name the domains that a rule looks at and that have too few validation samples for it."""
+    """Describe each domain that the rule reads and that has too few validation samples, as in `the source has 3`."""
     looks_at = {"target"} | {role for role in streams.validation if f"{role}_labels" in rule.required_labels}
     sizes = {role: len(streams.validation_labels[role]) for role in sorted(looks_at)}
     return [f"the {role} has {size}" for role, size in sizes.items() if size < rule.least]
@@ -71,10 +71,10 @@ class Epochs(Checkpoint):
 
     Args:
         rule: the configured rule.
-        streams: what may be seen.
-        folder: where checkpoints go: `last.ckpt`, and `selected.ckpt` where the rule prefers another epoch. For an
-            oracle every epoch is kept until the final evaluation has chosen.
-        every: seconds in which one checkpoint is enough; see `Checkpoints`.
+        streams: the streams and labels that the setting shows.
+        folder: folder of the checkpoints: `last.ckpt`, and `selected.ckpt` if the rule prefers another epoch. For an
+            oracle, every epoch is kept until the final evaluation has chosen one.
+        every: seconds between two checkpoints; see `Checkpoints`.
         report: called with all rows so far at the end of each epoch, on the first process only.
     """
 
@@ -92,11 +92,11 @@ class Epochs(Checkpoint):
         self.folder = folder
         self.checkpoints = Checkpoints(folder, 0 if rule.oracle else every)
         self.report = report
-        #: One row an epoch: its losses, its score under every rule, its seconds.
+        #: One row for each epoch: its losses, its score under every rule, its seconds.
         self.rows: list[dict[str, Any]] = []
-        #: Condensed outputs for the target's validation samples, one entry an epoch: what an oracle will judge.
+        #: Predicted classes of the target's validation samples, one tensor for each epoch. The oracle reads them.
         self.predictions: list[Tensor] = []
-        #: The epoch that the rule prefers so far. An oracle prefers none before the final evaluation.
+        #: The epoch that the rule prefers so far. An oracle has no preference before the final evaluation.
         self.selected = 0
         self._outputs: dict[str, list[Output]] = {}
         self._scores: dict[str, float] = {}
@@ -143,7 +143,7 @@ class Epochs(Checkpoint):
         return torch.cat([part.logits for part in encoded]).cpu()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Note the epoch, and keep its checkpoint."""
+        """Add the epoch's row, and keep its checkpoint."""
         seconds = round(time.perf_counter() - self._began, 3)
         row = {"epoch": trainer.current_epoch, "losses": pl_module.epoch_losses, "scores": self._scores}
         self.rows.append(row | pl_module.note | {"seconds": seconds})
@@ -170,17 +170,18 @@ class Epochs(Checkpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned; random generators follow when training goes on."""
+        """Restore the result of `state_dict`. The random generators are restored when the next epoch starts."""
         self.rows = list(state_dict["rows"])
         self.predictions = list(state_dict["predictions"])
         self.selected = state_dict["selected"]
         self._random = state_dict["random"]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Start the epoch's clock, and set the random generators: after a resume to where they stood.
+        """Start the epoch's clock, and set the random generators.
 
-        That is what the first process goes on with. Each of the others draws numbers of its own, so that no two drop
-        the same units: since a checkpoint has the first one's state only, theirs begins anew with every epoch.
+        After a resume, the first process restores the state of its generators from the checkpoint. Every other process
+        draws numbers of its own, so that no two processes drop the same units. The checkpoint has the state of the
+        first process only. The others are therefore seeded anew in every epoch, from seed, rank and epoch.
         """
         self._began = time.perf_counter()
         if trainer.global_rank:
@@ -192,12 +193,12 @@ class Epochs(Checkpoint):
 
 
 def epoch_checkpoint(epoch: int) -> str:
-    """Return the file name of an epoch that is kept for an oracle to choose from."""
+    """Return the file name of the checkpoint of an epoch that an oracle may choose."""
     return f"ORACLE-epoch-{epoch:04d}.ckpt"
 
 
 def _random_state() -> dict[str, Any]:
-    # Thousands of numbers: a tensor of them is kept and read at once, a list one by one.
+    # Thousands of numbers: a tensor is saved and loaded at once, a list would be saved number by number.
     version, python, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
     return {

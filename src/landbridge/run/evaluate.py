@@ -1,6 +1,6 @@
-"""The final evaluation: the one place where sealed labels are opened.
+"""The final evaluation. Sealed labels are opened only here.
 
-Nothing that trains imports this module.
+No module that trains imports this module.
 """
 
 from collections.abc import Mapping
@@ -28,8 +28,9 @@ from landbridge.training.output import Output
 def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
     """Return the epoch that the run's rule chose, and its checkpoint.
 
-    Here the oracle's score of every epoch is added to the rows: how well the predictions that were kept for the
-    target's validation split agree with its hidden labels. Where the rule is the oracle, it chooses by that score.
+    The oracle's score of every epoch is added to the rows. This score is the share of validation samples of the target
+    whose kept prediction agrees with the hidden label. If the rule is the oracle, it chooses by this score, and the
+    checkpoints of the other epochs are removed.
     """
     labels = target.splits["val"].labels.open("oracle: score of every epoch")
     for row, predictions in zip(epochs.rows, epochs.predictions, strict=True):
@@ -53,21 +54,22 @@ def test_domains(
     folder: Path,
     before: Strategy | None,
 ) -> dict[str, dict[str, Any]]:
-    """Predict every domain's test split and judge the predictions.
+    """Predict the test split of every domain and compute metrics of the predictions.
 
-    The strategy is given inputs only; labels are opened when its predictions lie before us.
+    The strategy reads inputs only. Labels are opened after all predictions of the domain are made.
 
     Args:
-        strategy: with the weights that the selection rule chose.
+        strategy: the strategy with the weights of the chosen epoch.
         data: renders inputs as in training.
-        domains: by role.
+        domains: the domains by role.
         trainer: runs on a single device, so that no sample is counted twice.
-        samples: keeps what the report shows of single samples.
-        folder: where logits and labels are kept.
-        before: the model that the run started from, if it knew the classes: for what is kept, and what is gained.
+        samples: collects embeddings and pictures of single samples for the report.
+        folder: folder in which logits and labels are saved.
+        before: the initial model, if it has a trained head. Its accuracy shows how much of the source's accuracy is
+            kept and how much the target gains.
 
     Returns:
-        metrics by role; with `before`, the leading metric at the start among them, such as `accuracy_at_start`.
+        Metrics by role; with `before`, they include `accuracy_at_start`.
 
     Raises:
         LandbridgeError: a prediction is not finite.
@@ -85,7 +87,7 @@ def test_domains(
         logits_before = _predict(before, trainer, loader)[0] if before else None
         if not torch.isfinite(logits).all():
             raise LandbridgeError(
-                f"training diverged: predictions for {domain.name} are not finite; a lower optimizer.lr may help"
+                f"training diverged: predictions for {domain.name} are not finite; try a lower optimizer.lr"
             )
         labels = split.labels.open("test")
         if len(logits) != len(labels):
@@ -113,7 +115,7 @@ def _predict(strategy: Strategy, trainer: Trainer, loader: Any) -> tuple[Tensor,
 
 
 def judged(task: Task, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Judge predictions.
+    """Compute metrics of predictions.
 
     Args:
         task: what is predicted.

@@ -1,4 +1,4 @@
-"""The final table that a run prints."""
+"""Prints the final table of a run."""
 
 import math
 from pathlib import Path
@@ -9,12 +9,12 @@ from rich.table import Table
 
 from landbridge.record import Record
 
-#: What every epoch's row holds; the rest a strategy has noted.
+#: Entries that every epoch's row has. All other entries are notes of the strategy.
 ROW = frozenset({"epoch", "losses", "scores", "seconds"})
 
 
 def print_record(record: Record, folder: Path) -> None:
-    """Print what a run found: metrics by domain, the chosen epoch, cost, and where the files lie."""
+    """Print the results of a run: metrics by domain, the chosen epoch, the cost and the folder of the files."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, 120))
@@ -46,7 +46,7 @@ def print_record(record: Record, folder: Path) -> None:
         source, target = record.results["source"], record.results["target"]
         share = source[leading] / source[at_start] if source[at_start] else math.nan
         gain, name = target[leading] - target[at_start], shown[leading]
-        console.print(f"retention  {share:.1%} of the source's {name} is kept, the target's changes by {gain:+.3f}")
+        console.print(f"retention  {share:.1%} of the source's {name} is kept; the target's changes by {gain:+.3f}")
     console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
     console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
     console.print(f"files      {escape(str(folder))}", soft_wrap=True)

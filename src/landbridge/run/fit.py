@@ -1,4 +1,4 @@
-"""Training: a strategy around the network, a trainer, the cache, and the scores of every epoch."""
+"""Training: builds strategy, trainer and cache, and trains."""
 
 import logging
 from copy import deepcopy
@@ -35,11 +35,11 @@ class Fitted:
     """A run after training.
 
     Attributes:
-        strategy: what is tested.
-        data: what it was trained on.
-        trainer: that trained it.
+        strategy: the strategy that is tested.
+        data: the training data.
+        trainer: the trainer.
         epochs: scores and checkpoints.
-        cache: of activations.
+        cache: the cache of activations.
         samples: a few test samples, embedded before training.
     """
 
@@ -59,10 +59,10 @@ def fit(
     Args:
         cfg: the checked configuration.
         prepared: the run before training.
-        record: of the run; gets epochs and cost.
+        record: record of the run; epochs and cost are added to it.
         place: the run's folder.
-        clock: of the run.
-        logger: of the run.
+        clock: clock of the run.
+        logger: logger of the run.
     """
 
     def keep(rows: list[dict[str, Any]]) -> None:
@@ -98,7 +98,8 @@ def fit(
     with clock("test"):
         device = trainer.strategy.root_device
         samples = Samples(prepared.network, prepared.domains, streams.format, device, streams.cached)
-    # Some trainers take the network apart. Then a copy is tested, which the chosen checkpoint fills.
+    # Some trainers change the structure of the network. Then the test uses a copy, which gets the weights of the chosen
+    # checkpoint.
     tested = deepcopy(strategy) if rebuilt and trains else strategy
     with clock("train"):
         if trains:
@@ -107,16 +108,16 @@ def fit(
 
 
 def build_strategy(cfg: DictConfig, network: Network, task: Task, steps: int) -> Strategy:
-    """Build the strategy around its network.
+    """Build the strategy with its network, freezing policy, optimizer, schedule and auxiliary losses.
 
     Args:
         cfg: the checked configuration.
-        network: with its initial weights.
-        task: of the target.
-        steps: batches that are planned in all.
+        network: the network with its initial weights.
+        task: task of the target.
+        steps: planned number of training batches in all.
 
     Raises:
-        LandbridgeError: a setting has no effect on this strategy.
+        LandbridgeError: the strategy cannot use a setting.
     """
     strategy: Strategy = build(
         cfg.strategy,
@@ -134,17 +135,17 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, steps: int) ->
     for setting, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
         if not strategy.automatic_optimization and cfg.trainer.get(setting, default) != default:
             raise LandbridgeError(
-                f"trainer.{setting}: {name} alternates optimizer steps itself, and cannot use this setting"
+                f"trainer.{setting}: {name} makes its optimizer steps itself and cannot use this setting; remove it"
             )
     return strategy
 
 
 def _caution(rule: Rule, strategy: Strategy) -> None:
-    """Log how the selection rule is known to fail, and whether training minimises what the rule scores."""
+    """Log a warning about known failures of the selection rule, and one if training minimises the rule's score."""
     if rule.caution:
         log.warning("selection=%s: %s", rule.name, rule.caution)
     biased = set(strategy.requirements.biased_rules)
     for term in strategy.terms.values():
         biased |= term.biased_rules if term.weight else set()
     if rule.name in biased:
-        log.warning("selection=%s scores what training minimises, and says little about accuracy", rule.name)
+        log.warning("selection=%s scores what training minimises: the score is a poor measure of accuracy", rule.name)

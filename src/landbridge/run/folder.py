@@ -1,4 +1,4 @@
-"""A run's folder: what an earlier run left there, and the record that this one leaves, however it ends."""
+"""A run's folder: reads the record and checkpoint of an earlier session, and writes the record of this one."""
 
 import logging
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ class RunFolder:
     """The folder of a run, with the run's record in it.
 
     Args:
-        path: the folder, which is made if need be.
-        record: of the run.
+        path: the folder; it is created if it does not exist.
+        record: record of the run.
 
     Raises:
-        LandbridgeError: the folder cannot be made.
+        LandbridgeError: the folder cannot be created.
     """
 
     def __init__(self, path: Path, record: Record) -> None:
@@ -32,12 +32,13 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise LandbridgeError(f"cannot make the folder {path}: {error.strerror}") from error
+            raise LandbridgeError(f"cannot create the folder {path}: {error.strerror}") from error
 
     def write(self) -> None:
-        """Write the record: of several processes the first, and one that runs alone whichever it is.
+        """Write the record. If a run has several processes, only the first one writes.
 
-        So does the one of them that comes first to training the source model, while the others wait.
+        A run with one process always writes. An example is the run that trains a source model: any process of the main
+        run may train it, while the other processes wait.
         """
         trainer = self.record.config["trainer"]
         alone = trainer.get("devices") == 1 and trainer.get("num_nodes", 1) == 1
@@ -45,35 +46,35 @@ class RunFolder:
         write(self.path)
 
     def finished(self) -> Record | None:
-        """Return the record of the same run, if the folder holds it and it is done.
+        """Return the record of the same run if the folder holds it and the run is done; else None.
 
         Raises:
             LandbridgeError: the folder holds the record of another run.
         """
         earlier = self._earlier()
         if earlier and earlier.fingerprint not in (None, self.record.fingerprint):
-            raise LandbridgeError(f"{self.path} holds the record of another run; choose another hydra.run.dir")
+            raise LandbridgeError(f"{self.path} holds the record of another run: choose another hydra.run.dir")
         if earlier and earlier.status == "done":
-            log.info("this run is finished already: %s", self.path)
+            log.info("this run is already finished: %s", self.path)
             return earlier
         return None
 
     def checkpoint(self) -> Path | None:
-        """Return the checkpoint from which an interrupted run goes on, if there is one and it is whole."""
+        """Return the checkpoint from which an interrupted run resumes; None if there is none or it is damaged."""
         path = self.path / LAST
         if not self._earlier() or not path.exists():
             return None
         try:
             torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            log.warning("%s is damaged (%s): starting anew", path, type(error).__name__)
+            log.warning("%s is damaged (%s): training starts from the beginning", path, type(error).__name__)
             return None
-        log.info("going on from %s", path)
+        log.info("training resumes from %s", path)
         return path
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Leave a record that says why, if the block fails."""
+        """Write a record with the reason if the block fails."""
         try:
             yield
         except BaseException as error:
@@ -83,9 +84,9 @@ class RunFolder:
             if self._is_ours():
                 self.write()
             if interrupted:
-                log.warning("interrupted; the same command with hydra.run.dir=%s goes on from there", self.path)
+                log.warning("interrupted; the same command with hydra.run.dir=%s resumes this run", self.path)
             if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-                # Lightning turns the one into the other, and forgets why.
+                # Lightning turns a KeyboardInterrupt into a SystemExit. Undo this.
                 raise KeyboardInterrupt from error
             raise
 
@@ -93,7 +94,7 @@ class RunFolder:
         return Record.read(self.path) if (self.path / RECORD).exists() else None
 
     def _is_ours(self) -> bool:
-        # Another run's record is not ours to replace, nor is one that cannot be read.
+        # The record of another run must not be replaced, nor a record that cannot be read.
         try:
             earlier = self._earlier()
         except LandbridgeError:

@@ -1,4 +1,4 @@
-"""What a run needs before it trains: domains, streams and a network with its initial weights."""
+"""Prepares a run before training: opens the domains, chooses the streams and builds the initial network."""
 
 import logging
 from collections.abc import Callable
@@ -37,12 +37,12 @@ class Prepared:
     """A run before training.
 
     Attributes:
-        start: where the initial weights come from.
-        domains: by role.
-        network: with its initial weights.
-        loaded: what was loaded into it, if anything was.
-        streams: what training may see.
-        checkpoint: from which an interrupted run goes on.
+        start: the source of the initial weights.
+        domains: the domains by role.
+        network: the network with its initial weights.
+        loaded: report of the loaded weights; None if none were loaded.
+        streams: the streams that training may read.
+        checkpoint: the checkpoint from which an interrupted run resumes.
     """
 
     start: Start
@@ -54,7 +54,7 @@ class Prepared:
 
     @property
     def classifies_at_start(self) -> bool:
-        """Whether the initial network knows the classes of a source, so that its retention can be measured."""
+        """Whether the initial network has a trained head and the source is open. Then its retention is measured."""
         return bool("source" in self.domains and self.start.brings_head and self.loaded and not self.loaded.initialised)
 
 
@@ -65,13 +65,13 @@ def prepare(
 
     Args:
         cfg: the checked configuration.
-        record: of the run; gets data, fingerprint and start.
+        record: record of the run; data, fingerprint and start are added to it.
         place: the run's folder.
-        clock: of the run.
-        train: runs another configuration in a folder: that of the source model, if the start needs one.
+        clock: clock of the run.
+        train: runs another configuration in a folder. It trains the source model if the start needs one.
 
     Returns:
-        The finished record if the folder holds this run already.
+        The prepared run; or the finished record, if the folder already holds it.
     """
     start: Start = build(cfg.start)
     names = streams_of(cfg, start, record.choices.get("strategy"))
@@ -103,16 +103,16 @@ def prepare(
 
 
 def strategy_class(cfg: DictConfig) -> type[Strategy]:
-    """Return the class that the configured strategy names."""
+    """Return the class of the configured strategy."""
     return cast(type[Strategy], get_class(cfg.strategy._target_))
 
 
 def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> frozenset[str]:
-    """Choose the training streams that the strategy and its terms need.
+    """Return the names of the training streams that the strategy and its auxiliary losses need.
 
     Args:
         cfg: the checked configuration.
-        start: where the weights come from.
+        start: the source of the initial weights.
         choice: the name of the strategy in its config group, for messages.
 
     Raises:
@@ -121,9 +121,9 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
     strategy = strategy_class(cfg)
     requirements, name = strategy.requirements, choice or strategy.__name__
     if requirements.source_model and not start.brings_head:
-        raise LandbridgeError(f"strategy {name} continues a source model: set start=source or start=checkpoint")
+        raise LandbridgeError(f"strategy {name} needs a source model: set start=source or start=checkpoint")
     if requirements.adapts_at_test and not cfg.transductive:
-        raise LandbridgeError(f"strategy {name} adapts to the very inputs that it is tested on: set transductive=true")
+        raise LandbridgeError(f"strategy {name} adapts to the test inputs themselves: set transductive=true")
     terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
     if terms and requirements.no_terms_because:
         raise LandbridgeError(
@@ -160,19 +160,19 @@ def require_task(cfg: DictConfig, task: Task, choice: str | None = None) -> None
 def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Domain]:
     """Open the target, and the source if the run needs it.
 
-    A source that only the start has learned is opened too, because the test on it shows how much the model keeps. If
-    that source cannot be opened, the run goes on without it.
+    If only the initial weights were trained on the source, the source is opened too. A test on it shows how much of
+    the source's accuracy the model keeps. If this source cannot be opened, the run continues without it.
 
     Args:
         cfg: the checked configuration.
         needs_source: whether a stream or the start reads the source.
-        start: where the weights come from.
+        start: the source of the initial weights.
 
     Returns:
         `target` and, if it was opened, `source`.
 
     Raises:
-        LandbridgeError: a needed domain cannot be opened, or both have other classes or another kind of inputs.
+        LandbridgeError: a needed domain cannot be opened, or the domains differ in classes or in the kind of inputs.
     """
     if needs_source and not cfg.get("source"):
         raise LandbridgeError("start=source needs a source domain: set source=...")
@@ -185,7 +185,7 @@ def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str,
     except Exception as error:
         if needs_source:
             raise
-        log.info("the source cannot be opened, so retention is not measured: %s", error)
+        log.info("retention is not measured, because the source cannot be opened: %s", error)
         return {"target": target}
     require_same_classes(source, target)
     require_same_kind(source, target)
@@ -193,9 +193,9 @@ def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str,
 
 
 def build_network(cfg: DictConfig, target: Domain) -> Network:
-    """Build backbone and head; a backbone that asks for the `shape` of a raw sample is told it."""
-    asks = "shape" in read_signature(locate(cfg.backbone._target_)).hints
-    backbone = build(cfg.backbone, **({"shape": target.shape} if asks else {}))
+    """Build backbone and head. The `shape` of a raw sample is passed to backbones that take it."""
+    takes_shape = "shape" in read_signature(locate(cfg.backbone._target_)).hints
+    backbone = build(cfg.backbone, **({"shape": target.shape} if takes_shape else {}))
     head = factory(cfg.head)
     return Network(backbone, target.task.outputs, head, target.task.has_units)
 
@@ -214,7 +214,7 @@ def initial_network(cfg: DictConfig, start: Start, target: Domain) -> tuple[Netw
 
 
 def model_at_start(cfg: DictConfig, start: Start, target: Domain) -> Strategy:
-    """Build the initial network once more, as a strategy that only predicts."""
+    """Build the initial network again, as a strategy that only predicts."""
     network = build_network(cfg, target)
     start.apply(network)
     return AsIs(

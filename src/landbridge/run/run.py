@@ -1,4 +1,4 @@
-"""One run, from a configuration to its record: prepare, fit, test, record."""
+"""One run, from its configuration to its record: prepare, train, test, write the record."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,19 +22,19 @@ from landbridge.run.trainers import logging_to, quiet, test_trainer
 def run(
     cfg: DictConfig, folder: Path, overrides: Sequence[str] = (), choices: Mapping[str, str] | None = None
 ) -> Record:
-    """Run one transfer and leave its record.
+    """Run one transfer, and return and write its record.
 
-    If the folder holds a finished run of the same fingerprint, its record is returned. If a run was interrupted there,
-    it goes on from its last checkpoint.
+    If the folder holds a finished run with the same fingerprint, the record of that run is returned. If the folder
+    holds an interrupted run with the same fingerprint, the run resumes from its last checkpoint.
 
     Args:
         cfg: the composed configuration.
-        folder: where the record, checkpoints and logs go.
-        overrides: what the user typed, for the record.
-        choices: the option chosen in each config group, for the record.
+        folder: folder of the record, checkpoints and logs.
+        overrides: the overrides that the user typed, for the record.
+        choices: the chosen option of each config group, for the record.
 
     Raises:
-        LandbridgeError: the configuration, the data or the training has a fault that the message names.
+        LandbridgeError: the configuration, the data or the training has a fault. The message names it.
     """
     check(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
@@ -70,8 +70,8 @@ def test(cfg: DictConfig, prepared: Prepared, fitted: Fitted, record: Record, fo
         cfg: the checked configuration.
         prepared: the run before training.
         fitted: the run after training.
-        record: of the run; gets selection and results.
-        folder: of the run.
+        record: record of the run; selection and results are added to it.
+        folder: folder of the run.
     """
     strategy, epochs, target = fitted.strategy, fitted.epochs, prepared.domains["target"]
     chosen, path = choose_epoch(epochs, target) if strategy.requirements.trains else (None, None)
@@ -90,7 +90,7 @@ def test(cfg: DictConfig, prepared: Prepared, fitted: Fitted, record: Record, fo
 
 
 def _openings(domains: Mapping[str, Domain]) -> dict[str, list[str]]:
-    """Return why hidden labels of each split were opened."""
+    """Return the reasons for which hidden labels of each split were opened."""
     return {
         f"{role} {name}": split.labels.openings
         for role, domain in domains.items()

@@ -1,4 +1,4 @@
-"""A few test samples of every domain, kept beside the record for the report: embeddings, and pictures of mistakes."""
+"""Embeddings and pictures of a few test samples of every domain, saved next to the record for the report."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ from landbridge.data.streams import Stream
 from landbridge.models.network import Network
 from landbridge.record import SAMPLES
 
-#: Samples of a domain that are embedded; directions of their joint principal components that are kept.
+#: Maximum number of embedded samples of a domain; maximum number of principal components that are kept.
 EMBEDDED, DIRECTIONS = 200, 16
-#: Wrong test predictions that are kept as pictures, the most confident first, and their longer side in pixels.
+#: Maximum number of pictures of wrong predictions, and the length of their longer side in pixels.
 PICTURES, PIXELS = 12, 48
 BATCH = 64
 
@@ -26,14 +26,14 @@ BATCH = 64
 class Samples:
     """Embeds the same test samples before and after training, and keeps pictures of confident mistakes.
 
-    Only inputs are looked at here; labels come from the final evaluation, when predictions lie before it.
+    This class reads inputs only. The final evaluation passes the labels, after it has made all predictions of a domain.
 
     Args:
-        network: before training. Its mode is left as evaluation.
-        domains: by role.
-        format: what the backbone wants.
-        device: where the network runs here; it is brought back to where it was.
-        cached: looks up activations of inputs.
+        network: the network before training. It is left in evaluation mode.
+        domains: the domains by role.
+        spec: image format of the backbone; None for vectors.
+        device: device on which the network runs here. Afterwards the network is moved back to its own device.
+        cached: returns cached activations of inputs.
     """
 
     def __init__(
@@ -57,14 +57,16 @@ class Samples:
         self._kept: dict[str, np.ndarray] = {}
 
     def keep(self, role: str, inputs: Inputs, features: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Keep what is shown of a domain's test split.
+        """Keep embeddings and pictures of a domain's test split.
+
+        The pictures are those of the most confident mistakes.
 
         Args:
-            role: of the domain.
-            inputs: the split (n).
-            features: of all its samples, in order (n, d).
-            logits: of the same (n, classes).
-            labels: of the same (n,).
+            role: role of the domain.
+            inputs: inputs of the split (n).
+            features: features of all samples, in order (n, d).
+            logits: logits of the same samples (n, classes).
+            labels: labels of the same samples (n,).
         """
         self._after[role] = features[self.positions[role]]
         self._kept[f"{role}_positions"] = self.positions[role].numpy()
@@ -78,9 +80,9 @@ class Samples:
                 self._kept[f"{role}_pictures"] = _small(*inputs.read(worst, self.format)).numpy()
 
     def write(self, folder: Path) -> None:
-        """Write all that was kept, whole or not at all."""
+        """Write everything that was kept. The file is written completely or not at all."""
         before = _principal(self._before)
-        # A head on frozen stages leaves the features what they were.
+        # If only the head was trained, the features are the same as before.
         same = all(features.equal(self._before[role]) for role, features in self._after.items())
         after = before if same else _principal(self._after)
         for moment, both in (("before", before), ("after", after)):
@@ -104,7 +106,7 @@ def _embed(network: Network, stream: Stream, device: torch.device) -> Tensor:
     def features(where: Tensor) -> Tensor:
         x = stream.read(where)["x"].to(device)
         tensors = network.backbone.format.render(x.tensors) if x.depth == 0 else x.tensors
-        # Mixed precision keeps activations in half precision, which is not used here.
+        # With mixed precision, activations are cached in half precision. This forward pass needs the weights' type.
         x = Activation(x.depth, tuple(each.to(dtype) if each.is_floating_point() else each for each in tensors))
         return network(x)[0].float().cpu()
 
@@ -112,7 +114,10 @@ def _embed(network: Network, stream: Stream, device: torch.device) -> Tensor:
 
 
 def _principal(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return coordinates (n, up to 16) along the principal components of all domains together, at a scale of 1."""
+    """Return coordinates (n, up to 16) along the principal components of all domains together.
+
+    The coordinates are scaled so that the largest absolute value is 1.
+    """
     together = torch.cat(list(features.values())).double()
     together = together - together.mean(0)
     left, sizes, _ = torch.linalg.svd(together, full_matrices=False)
@@ -122,7 +127,7 @@ def _principal(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _small(images: Tensor) -> Tensor:
-    """Shrink uint8 images (n, c, h, w) to pictures (n, h, w, c) of at most `PIXELS` pixels."""
+    """Shrink uint8 images (n, c, h, w) to pictures (n, h, w, c) whose longer side is at most `PIXELS` pixels."""
     scale = PIXELS / max(images.shape[-2:])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in images.shape[-2:]]

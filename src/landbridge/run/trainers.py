@@ -1,4 +1,4 @@
-"""Lightning as a run uses it: trainers, loggers, progress on a terminal and silence in a pipe."""
+"""Lightning's trainers and loggers for a run, with progress bars only on a terminal."""
 
 import logging
 import sys
@@ -24,20 +24,24 @@ from landbridge.training.lightning_speed import NoProfiler, skip_driver_check
 from landbridge.training.norm_layers import BATCH_NORMS
 
 WEIGHTS_IN_HALF = ("16-true", "bf16-true")
-#: Where Lightning calls a strategy between the steps in which the network runs as a whole.
+#: Hooks that Lightning calls between training steps. FSDP has no whole weights there.
 BETWEEN_STEPS = ("on_train_start", "on_train_epoch_start", "on_train_batch_end", "on_train_epoch_end")
 
 
 def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback], folder: Path) -> Trainer:
-    """Make the trainer that fits: a progress bar on a terminal, nothing in a pipe."""
+    """Make the trainer for training. It shows a progress bar only on a terminal.
+
+    Raises:
+        LandbridgeError: the number of epochs or the precision is refused, or Lightning refuses a setting.
+    """
     epochs = cfg.trainer.get("max_epochs")
     if epochs is None or epochs < 1:
-        raise LandbridgeError(f"trainer.max_epochs={epochs}: training takes a planned number of epochs, at least 1")
+        raise LandbridgeError(f"trainer.max_epochs={epochs} is not a valid number of epochs: set an integer >= 1")
     precision = str(cfg.trainer.get("precision", ""))
     if precision in WEIGHTS_IN_HALF:
         raise LandbridgeError(
-            f"trainer.precision={precision} keeps the weights themselves in low precision, where losses that compare "
-            f"domains cancel; nearest: {precision.removesuffix('-true')}-mixed"
+            f"trainer.precision={precision} keeps the weights in low precision, which is too inexact for losses that "
+            f"compare domains; nearest: {precision.removesuffix('-true')}-mixed"
         )
     skip_driver_check()
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
@@ -49,9 +53,9 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
             enable_progress_bar=terminal,
             **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
             default_root_dir=str(folder),
-            # Streams shard themselves, so that all of them are sharded alike.
+            # Landbridge distributes the samples over processes itself, in the same way for all streams.
             use_distributed_sampler=False,
-            # Losses are logged once an epoch.
+            # Losses are logged only once in each epoch, and no such step may be skipped.
             log_every_n_steps=1,
             num_sanity_val_steps=0,
         )
@@ -60,25 +64,26 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
 
 
 def rebuilds(cfg: DictConfig, trainer: Trainer, strategy: Strategy, rule: Rule) -> bool:
-    """Say whether training takes the network apart: shards its weights, or puts other BatchNorm layers in their places.
+    """Return whether training changes the structure of the network: it shards weights or replaces BatchNorm layers.
 
     Args:
         cfg: the run's configuration.
-        trainer: made from it.
-        strategy: that it is to train.
-        rule: scores its epochs.
+        trainer: the trainer that was made from it.
+        strategy: the strategy that will be trained.
+        rule: the selection rule.
 
     Raises:
-        LandbridgeError: something needs what would not be there.
+        LandbridgeError: a part of the run cannot work with the changed network.
     """
     synchronises = bool(cfg.trainer.get("sync_batchnorm"))
     name = type(strategy).__name__
     if synchronises and any(m._forward_hooks for m in strategy.modules() if isinstance(m, BATCH_NORMS)):
         raise LandbridgeError(
-            f"trainer.sync_batchnorm replaces BatchNorm layers that strategy {name} has changed itself"
+            f"trainer.sync_batchnorm=true replaces BatchNorm layers that strategy {name} has changed: "
+            "set trainer.sync_batchnorm=false"
         )
     if synchronises and isinstance(trainer.strategy, DDPStrategy) and trainer.strategy.root_device.type == "cpu":
-        raise LandbridgeError("trainer.sync_batchnorm: processes synchronise BatchNorm on GPUs only")
+        raise LandbridgeError("trainer.sync_batchnorm=true works on GPUs only: set trainer.sync_batchnorm=false")
     if isinstance(trainer.strategy, FSDPStrategy):
         between = any(getattr(type(strategy), hook) is not getattr(Strategy, hook) for hook in BETWEEN_STEPS)
         for who, where in (
@@ -95,9 +100,9 @@ def rebuilds(cfg: DictConfig, trainer: Trainer, strategy: Strategy, rule: Rule) 
 
 
 def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:
-    """Make the trainer that tests, on one device: a sampler for several would count some samples twice."""
+    """Make the trainer for testing. It uses one device, because with several, some samples would be counted twice."""
     return Trainer(
-        # Lightning leaves a strategy on the CPU after training, wherever that took place.
+        # After training, Lightning moves the strategy to the CPU, so the device must come from the trainer.
         accelerator="cpu" if isinstance(trainer.accelerator, CPUAccelerator) else "auto",
         devices=1,
         precision=trainer.precision,
@@ -113,13 +118,13 @@ def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:
 def logging_to(
     node: DictConfig | None, folder: Path, config: dict[str, Any], tags: list[str]
 ) -> Iterator[Logger | None]:
-    """Build the configured logger, give it the configuration, and close it with the right status.
+    """Build the configured logger, log the configuration, and close the logger with the right status.
 
     Args:
-        node: names the logger; None for none.
-        folder: where it writes.
+        node: configuration of the logger; with None, there is no logger.
+        folder: folder for the logger's files.
         config: the resolved configuration.
-        tags: of the run, where the logger knows tags.
+        tags: tags of the run; only wandb uses them.
     """
     if node is None:
         yield None
@@ -133,21 +138,21 @@ def logging_to(
     finally:
         logger.finalize("failed" if failed else "success")
         if isinstance(logger, WandbLogger):
-            # One run of wandb for one run of landbridge, also where several share a process.
+            # Each run of landbridge is one run of wandb, even if several runs share a process.
             logger.experiment.finish(exit_code=int(failed))
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what Lightning says of what is meant: data read in the main process, frozen stages in evaluation mode."""
+    """Suppress Lightning's warnings about intended behaviour, such as frozen stages in evaluation mode."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        # The module's own way of moving batches is meant: see `lightning_speed`.
+        # This override is intended: see `lightning_speed`.
         warnings.filterwarnings("ignore", message=".*overridden `transfer_batch_to_device` in `LightningModule`.*")
-        # Epochs' losses and scores are in the record; the logger shows those of the first process.
+        # The record has the losses and scores of every epoch. The logger shows the values of the first process.
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         yield

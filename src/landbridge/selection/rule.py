@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Judge(Protocol):
-    """What a rule asks of a task."""
+    """The part of a task that rules use."""
 
     kind: ClassVar[str]
 
@@ -29,6 +29,7 @@ class ValidationOutputs:
         logits: by domain (`source`, `target`), logits of the validation samples (n, classes).
         features: by domain, features of the same samples (n, d).
         labels: by domain, labels of the same samples (n,); -1 for a label that the setting hides.
+        task: computes the leading metric from outputs and labels.
         inputs: function that returns the target's validation samples at given positions, as floating-point tensors
             (m, ...).
         predict: function that returns the model's logits (m, classes) for such samples.
@@ -66,6 +67,8 @@ class Rule(ABC):
     oracle: ClassVar[bool] = False
     #: Whether the rule runs the model on further inputs. Such a rule is computed only if it is the configured one.
     predicts: ClassVar[bool] = False
+    #: Kinds of tasks whose outputs the rule can score; None: all.
+    tasks: ClassVar[frozenset[str] | None] = None
     #: The smallest number of validation samples per domain for which the rule has a score.
     least: ClassVar[int] = 1
     #: A known failure of the rule. It is logged as a warning if the rule is configured; empty if there is none.

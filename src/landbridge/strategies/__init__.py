@@ -1,4 +1,4 @@
-"""Strategies: one short file per method, each a LightningModule with the streams it needs and its loss."""
+"""Strategies: one short file per method. Each is a LightningModule with the streams it needs and its loss."""
 
 from landbridge.strategies.adversarial.adda import ADDA
 from landbridge.strategies.adversarial.cdan import CDAN

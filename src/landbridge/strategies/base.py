@@ -1,4 +1,4 @@
-"""The base of all strategies: it encodes streams, and sums and logs the terms of a loss."""
+"""The base of all strategies. It encodes streams, and it sums and logs the terms of a loss."""
 
 import operator
 from abc import abstractmethod
@@ -20,38 +20,39 @@ from landbridge.training.output import Output
 from landbridge.training.processes import gathered, mean_over_processes
 from landbridge.training.trainable import Trainable
 
-# Looking at a loss makes a GPU wait, so training looks once in so many steps.
+# Reading the value of a loss makes the CPU wait for the GPU, so values are checked only once in this many steps.
 STEPS_BETWEEN_CHECKS = 50
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:
-    """Add up the terms of a loss, of which there is at least one."""
+    """Return the sum of the terms of a loss. There must be at least one term."""
     return reduce(operator.add, terms.values())
 
 
 class Strategy(Trainable):
-    """A way of carrying knowledge over: the streams it needs, and its loss.
+    """A transfer learning method: the streams that it needs, and its loss.
 
-    All that a strategy learns lies in parameters and buffers, so that it resumes and runs in processes side by side.
+    Everything that a strategy learns is in parameters and buffers. So a run can be resumed, and can use several
+    processes.
 
     Args:
         network: backbone and head.
-        task: what is predicted; None: one class for each output of the network.
-        terms: auxiliary losses that are added to the strategy's own; see `landbridge.strategies.terms`.
-        gather: whether several processes compute the loss on the outputs of all of them, so that what compares samples
-            with one another (an alignment, a class balance) sees the global batch; otherwise each sees its own part.
+        terms: auxiliary losses that are added to the strategy's own loss; see `landbridge.strategies.terms`.
+        gather: whether each of several processes computes the loss on the outputs of all processes. Then losses that
+            compare samples with one another (an alignment, a class balance) read the global batch. Otherwise each
+            process reads only its own part.
         **trainable: see `Trainable`.
     """
 
     #: What the strategy needs, and what it does to the network.
     requirements: ClassVar[Requirements]
 
-    #: How test samples arrive, for a strategy that adapts to them as they come: how many at a time, and the seed of
-    #: their random order. None: as many as the data says, and as the split holds them.
+    #: Size of a test batch, for a strategy that adapts to test batches. None means the batch size of the data.
     test_batch_size: int | None = None
+    #: Seed of the random order of the test samples, for such a strategy. None means the order of the split.
     test_order_seed: int | None = None
 
-    #: Epochs after the planned ones, in which nothing is read and no step is taken.
+    #: Number of epochs after the planned ones. In these epochs no training batch is read and no step is taken.
     further_epochs: int = 0
 
     initial: InitialModel
@@ -73,29 +74,32 @@ class Strategy(Trainable):
         self._totals: dict[str, Tensor] = {}
         self._batches_in_totals = 0
         self.epoch_losses: dict[str, float] = {}
-        #: What else the record says of an epoch.
+        #: Additional entries for the epoch in the record.
         self.note: dict[str, Any] = {}
 
     @classmethod
     def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
-        """Return fingerprints of the files that its settings name, by what they are."""
+        """Return fingerprints of the files that the strategy's settings name, by a short description of the files."""
         return {}
 
     @abstractmethod
     def loss(self, *args: Any, **streams: Any) -> dict[str, Tensor]:
-        """Return the terms of the loss, each a scalar; their sum is minimised.
+        """Return the terms of the loss by name. Each is a scalar, and their sum is minimised.
 
         Args:
-            *args: none; subclasses name the streams they take.
-            **streams: the `Output` of each stream in `requirements.streams`, and of each of its `optional_streams` that
-                the setting provides.
+            *args: none. Subclasses have one named parameter for each stream.
+            **streams: the `Output` of each stream in `requirements.streams`, and of each stream in
+                `requirements.optional_streams` that the setting provides.
         """
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what the strategy that trained the initial weights has kept beside its network, by name."""
+        """Load auxiliary tensors, by name, that another strategy saved with the initial weights.
+
+        These are the tensors of the strategy that trained the initial weights, without those of its network.
+        """
 
     def classify(self, *labelled: Output | None) -> Tensor:
-        """Return the task's loss of labelled streams, each stream's mean counted once."""
+        """Return the sum of the task's mean losses of labelled streams. Streams that are None are left out."""
         scale = self.network.units.scale if self.network.units else None
         losses = (self.task.loss(stream.logits, stream.y, scale) for stream in labelled if stream)
         return reduce(operator.add, losses)
@@ -110,20 +114,23 @@ class Strategy(Trainable):
                 units.set(*found)
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
-        """Encode every stream of a batch. A strategy that learns from augmented views adds them under new names."""
+        """Encode every stream of a batch. Strategies that train on augmented views add outputs under new names."""
         return {name: self.encode(name, stream) for name, stream in batch.items()}
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor | None:
-        """Encode every stream, and sum the terms of the loss. A strategy that alternates steps overrides this."""
+        """Encode every stream, and return the sum of the loss terms.
+
+        Strategies that alternate between several optimizers override this method.
+        """
         terms = self.loss_terms(self.encode_streams(batch))
         self.count_step(terms)
         return total(terms)
 
     def loss_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
-        """Return the terms of the strategy's own loss and the configured ones beside it."""
+        """Return the terms of the strategy's own loss and the configured auxiliary losses."""
         if self.gather:
             outputs = {name: gathered(output, self) for name, output in outputs.items()}
-        # Distances and covariances lose their digits in half precision.
+        # Distances and covariances are too inaccurate in half precision.
         with torch.autocast(self.device.type, enabled=False):
             streams_of_terms = {stream for term in self.terms.values() for stream in term.streams}
             only_for_terms = streams_of_terms - self.requirements.all_streams
@@ -131,7 +138,7 @@ class Strategy(Trainable):
             return self.loss(**own) | self.added_terms(outputs)
 
     def added_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
-        """Return the weighted losses of the terms; a plus sign before a name marks them."""
+        """Return the weighted auxiliary losses by name. Their names begin with a plus sign."""
         training = Training(self.network, self.progress, getattr(self, "initial", None))
         losses = [term.losses(outputs, training) for term in self.terms.values()]
         return {f"+{name}": value for each in losses for name, value in each.items()}
@@ -140,7 +147,7 @@ class Strategy(Trainable):
         """Build the optimizers; see `Trainable`.
 
         Raises:
-            LandbridgeError: an optimizer has a weight decay, and a term replaces it.
+            LandbridgeError: an optimizer has a weight decay, and an auxiliary loss replaces it.
         """
         configured = super().configure_optimizers()
         every = configured if isinstance(configured, list) else [configured]
@@ -151,9 +158,12 @@ class Strategy(Trainable):
         return configured
 
     def count_step(self, terms: Mapping[str, Tensor]) -> None:
-        """Note the terms of a finished step, and count it as one batch, however many optimizers moved in it."""
+        """Add the loss terms of a finished step to the epoch's sums, and count one batch.
+
+        A step counts as one batch even if several optimizers took a step in it.
+        """
         self.batches_seen += 1
-        # Sums stay on the device; Lightning's `log` would cost more than a small network's forward pass.
+        # Sums stay on the device. Lightning's `log` takes longer than the forward pass of a small network.
         for name, value in terms.items():
             value = value.detach()
             self._totals[name] = self._totals[name] + value if name in self._totals else value
@@ -162,7 +172,7 @@ class Strategy(Trainable):
             self._require_finite(mean_over_processes(self._totals, self))
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> Any:
-        """Encode a batch of validation inputs; selection rules read the outputs."""
+        """Encode a batch of validation inputs, for the selection rules."""
         return self.encode(batch["stream"], batch)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> Any:
@@ -170,13 +180,13 @@ class Strategy(Trainable):
         return self.encode(batch["stream"], batch)
 
     def collect(self, name: str) -> Output:
-        """Encode a whole training stream in the order of its samples, and go back to training mode."""
+        """Encode a whole training stream in the order of its samples, and set training mode again."""
         output = self.encode_whole(name)
         self.train()
         return output
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean of each term."""
+        """Log the mean of each loss term over the epoch."""
         totals = mean_over_processes(self._totals, self)
         self._require_finite(totals)
         self.epoch_losses = {name: float(value) / self._batches_in_totals for name, value in totals.items()}

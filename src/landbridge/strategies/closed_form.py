@@ -1,4 +1,4 @@
-"""The base of strategies that find what they look for in one go, without gradient steps."""
+"""The base of strategies that compute their solution at once, without gradient steps."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -14,13 +14,13 @@ from landbridge.training.output import Output
 
 
 class ClosedForm(Strategy):
-    """A strategy that is done after one epoch, at whose start it solves its problem.
+    """A strategy that computes its solution at the start of the first epoch, and stops after this epoch.
 
     Args:
         **base: see `Strategy`.
 
     Raises:
-        LandbridgeError: terms are configured, which act through gradients.
+        LandbridgeError: auxiliary losses are configured. They need gradient steps.
     """
 
     requirements: ClassVar = Requirements(
@@ -33,58 +33,61 @@ class ClosedForm(Strategy):
 
     @abstractmethod
     def solve(self) -> None:
-        """Set parameters and buffers: a function of weights and samples, whatever was there before."""
+        """Compute the solution, and write it into parameters and buffers.
+
+        The solution depends on the initial weights and on the samples only.
+        """
 
     def validation_outputs(self) -> Output:
         """Encode the target's validation inputs in the order of the split, in evaluation mode."""
         return self.encode_whole("target", self.data.streams.validation["target"])
 
     def visible_validation_labels(self, why: str) -> Tensor:
-        """Return the target's validation labels, with those hidden that the setting hides.
+        """Return the target's validation labels. A label that the setting hides is -1.
 
         Args:
-            why: what needs them, for the message.
+            why: the purpose of the labels, for the message.
 
         Raises:
-            LandbridgeError: the setting hides all of them.
+            LandbridgeError: the setting hides all validation labels.
         """
         labels = self.data.streams.validation_labels["target"]
         if not bool(shown(labels).any()):
             raise LandbridgeError(
-                f"strategy {type(self).__name__} looks at target validation labels, which this setting does not show: "
+                f"strategy {type(self).__name__} reads target validation labels, but this setting hides all of them: "
                 f"set target_labels to a number per class or to all ({why})"
             )
         return labels
 
     def loss(self, **streams: Any) -> dict[str, Tensor]:
-        """Nothing is minimised."""
+        """Return no terms, because nothing is minimised."""
         return {}
 
     def configure_optimizers(self) -> list[Any]:
-        """Nothing is learned by gradient."""
+        """Return no optimizers, because no step is taken."""
         return []
 
     def parameter_counts(self) -> tuple[int, int]:
-        """No parameter trains."""
+        """Return the number of parameters, and 0, because no parameter trains."""
         return super().parameter_counts()[0], 0
 
     def on_train_start(self) -> None:
-        """Have nothing left to do where a run goes on after its one epoch."""
+        """Stop at once if a resumed run has already finished its one epoch."""
         super().on_train_start()
         self.trainer.should_stop = self.batches_seen > 0
 
     def on_train_epoch_start(self) -> None:
-        """Solve the problem."""
+        """Compute the solution in evaluation mode."""
         super().on_train_epoch_start()
         self.eval()
         self.solve()
         self.train()
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
-        """Count the step: all has been done at the start of the epoch."""
+        """Count the step. The solution was computed at the start of the epoch."""
         self.count_step({})
 
     def on_train_epoch_end(self) -> None:
-        """End training: another epoch would find the same."""
+        """Stop training, because another epoch would compute the same solution."""
         super().on_train_epoch_end()
         self.trainer.should_stop = True

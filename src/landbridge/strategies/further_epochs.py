@@ -1,4 +1,4 @@
-"""Epochs after training that take no step, and show versions of what was trained to the selection rules."""
+"""Epochs after training without steps. Each puts one version of the trained model before the selection rules."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -10,13 +10,13 @@ from landbridge.strategies.supervised.supervised import TargetOnly
 
 
 class FurtherEpochs(TargetOnly):
-    """A strategy that trains for the epochs that are planned, and then puts one version after another into the network.
+    """A strategy that trains for the planned epochs, and then evaluates several versions of the trained model.
 
-    Each version has an epoch of its own. So every selection rule scores all of them, and the configured one picks from
-    them and from the epochs of training.
+    Each version is put into the network for one further epoch. So every selection rule scores all versions. The
+    configured rule chooses one of the versions or one of the training epochs.
 
     Args:
-        versions: how many.
+        versions: number of versions.
         **base: see `Strategy`.
     """
 
@@ -29,14 +29,17 @@ class FurtherEpochs(TargetOnly):
 
     @abstractmethod
     def noted(self, version: int | None) -> dict[str, Any]:
-        """Return what the record says of a version; of an epoch of training where it is None."""
+        """Return the record's entries for a version. None means an epoch of training."""
 
     @abstractmethod
     def show(self, version: int) -> None:
-        """Put a version into the network: a function of parameters and buffers, so that it resumes."""
+        """Put a version into the network.
+
+        The version depends only on parameters and buffers, so that a resumed run shows the same version.
+        """
 
     def on_train_epoch_start(self) -> None:
-        """Train or, once that is done, show the epoch's version."""
+        """Start an epoch of training or, after the planned epochs, show the version of this epoch."""
         super().on_train_epoch_start()
         version = self.current_epoch - self.training_epochs
         self.automatic_optimization = version < 0
@@ -45,5 +48,5 @@ class FurtherEpochs(TargetOnly):
             self.show(version)
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> Tensor | None:
-        """Take a step while there is something to learn."""
+        """Take a step in the planned epochs, and none in further epochs."""
         return super().training_step(batch, batch_idx) if self.automatic_optimization else None

@@ -1,4 +1,4 @@
-"""The network as it was before training."""
+"""A frozen copy of the network before training."""
 
 from copy import deepcopy
 
@@ -10,9 +10,9 @@ from landbridge.models.network import Network
 
 
 class InitialModel(nn.Module):
-    """A frozen copy of a network, in evaluation mode, for strategies and terms that look back at it.
+    """A frozen copy of a network, in evaluation mode, for strategies and auxiliary losses that compare with it.
 
-    It is part of the strategy's checkpoint, so that a resumed run looks back at the same weights.
+    The copy is part of the strategy's checkpoint, so that a resumed run compares with the same weights.
 
     Args:
         network: backbone and head, before training.
@@ -25,7 +25,7 @@ class InitialModel(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "InitialModel":
-        """Stay in evaluation mode."""
+        """Stay in evaluation mode, for any value of `mode`."""
         super().train(False)
         return self
 
@@ -39,5 +39,5 @@ class InitialModel(nn.Module):
         return parameters_to_vector(self.network.backbone.parameters())
 
     def keep(self, name: str, module: nn.Module) -> None:
-        """Keep a copy of another module, such as the source's classifier, beside the network."""
+        """Store a frozen copy of another module, such as the source's classifier, under a name."""
         self.add_module(name, deepcopy(module).requires_grad_(False).eval())

@@ -1,4 +1,4 @@
-"""The facts about a strategy that the rest of landbridge asks for."""
+"""The facts about a strategy that other parts of landbridge read."""
 
 from collections.abc import Set
 from dataclasses import dataclass, replace
@@ -14,23 +14,24 @@ class Requirements:
     """What a strategy needs, and what it does to the network.
 
     Attributes:
-        streams: training streams without which it cannot train: `source`, `target`, `target_unlabelled`.
-        tasks: kinds of tasks that it can serve.
-        optional_streams: training streams that it uses where the setting provides them.
-        looks_back: whether it keeps the network as it was before training, as `Strategy.initial`.
-        source_model: whether it continues a source model with its head, so that it cannot start from scratch.
+        streams: names of the training streams that the strategy needs: `source`, `target`, `target_unlabelled`.
+        optional_streams: names of training streams that it uses if the setting provides them.
+        looks_back: whether it keeps a copy of the network before training, as `Strategy.initial`.
+        source_model: whether it continues a source model with its head. Such a strategy cannot start from scratch.
         source_classifier: whether it needs the classifier that the initial weights were trained with.
-        source_strategy: the class that trains the source model for `start=source`, with the source as its target.
+        source_strategy: the class that trains the source model for `start=source`. It is trained with the source domain
+            as its target.
         trains: whether it is trained before the test.
         trains_head: whether the head may train.
-        adapts_at_test: whether it changes its weights during the test, for which it needs gradients.
-        reads_inputs: whether training reads the inputs themselves, so that activations of frozen stages cannot replace
-            them.
-        replaces_weights: whether it sets all weights, also those of frozen stages.
+        adapts_at_test: whether it changes its weights during the test. It then needs gradients.
+        reads_inputs: whether training reads the inputs themselves. Then activations of frozen stages cannot replace the
+            inputs.
+        replaces_weights: whether it sets all weights, including those of frozen stages.
         can_be_averaged: whether an average over its steps or epochs can replace its weights.
-        no_terms_because: why no term can be added to its loss; empty if terms can be added.
-        biased_rules: names of the selection rules that score what its loss minimises, and therefore prefer it.
-        ignored_groups: config groups without effect on it. Runs that differ only there are the same run.
+        no_terms_because: why no auxiliary loss can be added. Empty if auxiliary losses can be added.
+        biased_rules: names of the selection rules that score the quantity which its loss minimises. These rules are
+            biased in favour of the strategy.
+        ignored_groups: config groups without effect on it. Two runs that differ only in these groups are the same run.
     """
 
     streams: Set[str]
@@ -52,9 +53,9 @@ class Requirements:
 
     @property
     def all_streams(self) -> Set[str]:
-        """The streams that it may be given."""
+        """The names of all streams that the strategy can use."""
         return self.streams | self.optional_streams
 
     def but(self, **changes: Any) -> "Requirements":
-        """Return a copy with some facts changed: for a strategy that differs from its base."""
+        """Return a copy with changed attributes, for a strategy that differs from its base class."""
         return replace(self, **changes)

@@ -1,1 +1,1 @@
-"""Which parameters train in which epoch, with which learning rates, and what is measured on the way."""
+"""Decide which parameters train in which epoch and at which learning rates, and measure network statistics."""

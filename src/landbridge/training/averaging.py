@@ -1,4 +1,4 @@
-"""Averages of the weights that training passes through: validated, kept and tested in their place."""
+"""Averages of the weights over training. The average is validated, saved and tested in place of the weights."""
 
 from abc import ABC
 from typing import Annotated, Any
@@ -12,26 +12,30 @@ from landbridge.training.weight_vectors import renew_statistics
 
 
 class Averaging(WeightAveraging, ABC):
-    """Lightning's averaging, with the average in place until all that is done in a validation is over."""
+    """Lightning's weight averaging, with the average kept in the network until the whole validation has ended."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring the average to where training is; Lightning makes it before. Its count stays, as it is looked at."""
+        """Move the average to the device that trains, because Lightning creates it on another one.
+
+        Its counter of updates stays on the CPU, because reading a counter on a GPU makes the CPU wait.
+        """
         assert self._average_model is not None
         self._average_model.to(pl_module.device)
         self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Wait: selection rules may still run the network."""
+        """Do nothing yet, because selection rules may still run the network with the average."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on with the weights that train."""
+        """Put the weights that train back into the network."""
         super().on_validation_epoch_end(trainer, pl_module)
 
 
 class EMA(Averaging):
-    r"""Exponential moving average over steps: $\bar\theta \leftarrow d\bar\theta + (1-d)\theta$, statistics included.
+    r"""Exponential moving average over steps: $\bar\theta \leftarrow d\bar\theta + (1-d)\theta$.
 
-    After $n$ steps $d$ is no more than $(1 + n) / (10 + n)$, so that the start does not linger in short runs.
+    BatchNorm statistics are averaged as well. After $n$ steps $d$ is at most $(1 + n) / (10 + n)$. This limits the
+    influence of the initial weights in short runs.
 
     Args:
         decay: $d$, in (0, 1).
@@ -54,11 +58,12 @@ class EMA(Averaging):
 class SWA(Averaging):
     """Stochastic weight averaging (Izmailov et al., 2018, arXiv:1803.05407): the mean of the weights at epochs' ends.
 
-    BatchNorm statistics of the mean are measured anew for every validation (`measure_statistics`, a pass for each
-    layer). Until an epoch counts, the weights that train stand for the mean. Learning rates stay the schedule's.
+    Before every validation the BatchNorm statistics of the mean are measured (`measure_statistics`, one pass over the
+    data for each layer). Before epoch `start` the current weights are used instead of the mean. The learning rates
+    follow the configured schedule.
 
     Args:
-        start: the first epoch that counts, from 0 on.
+        start: the first epoch that enters the mean, counted from 0.
     """
 
     def __init__(self, start: Annotated[int, Ge(0)] = 0) -> None:
@@ -68,7 +73,7 @@ class SWA(Averaging):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add the weights to the mean if the epoch is over."""
+        """Add the weights to the mean after the last batch of an epoch."""
         assert self._average_model is not None
         if trainer.is_last_batch:
             if trainer.current_epoch <= self.start:
@@ -76,7 +81,7 @@ class SWA(Averaging):
             self._average_model.update_parameters(pl_module)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Put the mean in place."""
+        """Put the mean into the network, and measure its BatchNorm statistics."""
         super().on_validation_epoch_start(trainer, pl_module)
         if trainer.current_epoch > self.start:
             renew_statistics(pl_module)

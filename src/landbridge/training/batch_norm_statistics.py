@@ -1,4 +1,4 @@
-"""The exact mean and variance of what flows into BatchNorm layers over whole training streams."""
+"""The exact mean and variance of the inputs of BatchNorm layers over whole training streams."""
 
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -11,7 +11,7 @@ from landbridge.training.encoder import Encoder
 
 
 class Moments:
-    """Mean and variance per channel, pooled over batches as if they were one (Chan et al., 1979)."""
+    """Mean and variance per channel, pooled over batches as if they were one batch (Chan et al., 1979)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -28,7 +28,7 @@ class Moments:
         self.count = total
 
     def fill(self, layer: nn.BatchNorm2d) -> None:
-        """Make them a layer's running statistics, with the unbiased variance, as in training."""
+        """Write mean and unbiased variance into a layer's running statistics, which in training are unbiased too."""
         assert layer.running_mean is not None
         assert layer.running_var is not None
         layer.running_mean.copy_(self.mean)
@@ -36,15 +36,15 @@ class Moments:
 
 
 def measure_statistics(strategy: Encoder, layers: Collection[nn.BatchNorm2d]) -> None:
-    """Give BatchNorm layers the statistics of their inputs over all training streams of a strategy, pooled.
+    """Set the running statistics of BatchNorm layers to those of their inputs, pooled over all training streams.
 
-    Layers are measured one after the other, from the input on, each behind layers that use their new statistics
-    already. That takes as many passes over the streams as there are layers, each through the network up to that layer.
-    The result is a function of weights and inputs, whatever the statistics were before.
+    Layers are measured one after the other, starting at the input. When a layer is measured, all layers before it
+    already use their new statistics. Each layer takes one pass over the streams, through the network up to that layer.
+    The result depends on weights and inputs only. The statistics before the call have no influence.
 
     Args:
         strategy: in evaluation mode, attached to a trainer.
-        layers: those to measure; others keep their statistics.
+        layers: the layers to measure. Other layers keep their statistics.
     """
     for layer in _in_order(strategy, layers):
         moments = Moments()
@@ -63,11 +63,13 @@ def _in_order(strategy: Encoder, layers: Collection[nn.BatchNorm2d]) -> list[nn.
 
 
 def _pass_until(strategy: Encoder, layer: nn.Module, moments: Moments) -> None:
-    def look(_: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Run all training streams through the network up to a layer, and add the layer's inputs to the moments."""
+
+    def record(_: nn.Module, inputs: tuple[Tensor]) -> None:
         moments.add(inputs[0])
         raise _Reached
 
-    hook = layer.register_forward_pre_hook(look)
+    hook = layer.register_forward_pre_hook(record)
     for name, batch in _batches(strategy):
         with suppress(_Reached):
             _encode(strategy, name, batch)
@@ -85,5 +87,5 @@ def _encode(strategy: Encoder, name: str, batch: Any) -> None:
     strategy.encode(name, strategy.transfer_batch_to_device(batch, strategy.device, 0))
 
 
-class _Reached(Exception):  # noqa: N818 -- nothing is wrong: the rest of a forward pass is not needed
-    """A forward pass has come to the layer that is being measured."""
+class _Reached(Exception):  # noqa: N818 -- not an error: it skips the rest of a forward pass
+    """A forward pass has reached the layer that is being measured."""

@@ -1,4 +1,4 @@
-"""A LightningModule that runs streams through its network."""
+"""A LightningModule that runs batches of streams through its network."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -29,29 +29,32 @@ class Encoder(FastModule, ABC):
 
     @property
     def data(self) -> TransferData:
-        """The data that it trains on."""
+        """The data module of the trainer."""
         return cast(Any, self.trainer).datamodule
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
-        """Return the network that encodes a stream: the same for all streams, unless a strategy keeps a second one.
+        """Return the network that encodes a stream.
 
-        In the frozen stages it must be the same too.
+        By default all streams have the same network. A strategy with a second network overrides this method. The frozen
+        stages of both networks must be equal.
         """
         return self.network
 
     def encode(self, name: str, batch: Batch) -> Output:
-        """Run one stream's batch through the network on its own, so that BatchNorm sees one domain at a time.
+        """Run the batch of one stream through the network.
+
+        Streams are encoded separately, so that the batch statistics of BatchNorm come from one domain.
 
         Args:
-            name: of the stream.
+            name: name of the stream.
             batch: `x`, an activation (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
 
         Raises:
-            LandbridgeError: the batch has one sample, and a BatchNorm layer that trains needs more.
+            LandbridgeError: the batch has one sample, and a BatchNorm layer in training mode needs more.
         """
         inputs = batch["x"]
         if inputs.depth == 0:
-            # Rendered on the device that trains, because raw bytes are faster to move than floats.
+            # Raw samples are rendered on the device that trains, because moving bytes is faster than moving floats.
             rendered = self.network.backbone.format.render(inputs.tensors)
             inputs = Activation(
                 0, tuple(each.to(self.dtype) if each.is_floating_point() else each for each in rendered)
@@ -61,18 +64,20 @@ class Encoder(FastModule, ABC):
         except ValueError as error:
             if len(inputs) > 1:
                 raise
-            message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size"
+            message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size above 1"
             raise LandbridgeError(message) from error
-        # Mixed precision gives outputs in half precision, but losses need full precision.
+        # Losses need full precision, but mixed precision returns half precision.
         return Output(name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"))
 
     @torch.no_grad()
     def encode_whole(self, name: str, stream: Stream | None = None) -> Output:
-        """Encode a whole stream in the order of its samples, in evaluation mode. The mode stays evaluation.
+        """Encode a whole stream in the order of its samples, in evaluation mode.
+
+        The module stays in evaluation mode afterwards.
 
         Args:
-            name: of the stream.
-            stream: its samples; None takes the training stream of that name.
+            name: name of the stream.
+            stream: its samples. None means the training stream of that name.
         """
         self.eval()
         batches = self.data.in_order(name, stream)

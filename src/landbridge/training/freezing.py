@@ -1,4 +1,4 @@
-"""Which stages train, as a pure function of the epoch."""
+"""Freezing policies: which stages of a backbone train, as a pure function of the epoch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,15 +10,16 @@ from landbridge.errors import LandbridgeError, nearest
 
 
 class Freezing(ABC):
-    """A policy that says, for every epoch, which stages of a backbone train; the head trains beside them.
+    """A policy that decides, for every epoch, which stages of a backbone train.
 
-    It remembers nothing: asked again after a resume, it answers the same.
+    A freezing policy is a stateless function of the epoch. So a resumed run freezes the same stages as an uninterrupted
+    one. The head trains in addition to the stages, unless the policy freezes it.
 
     Args:
-        epochs: how many are planned.
+        epochs: number of planned epochs.
     """
 
-    #: Whether the head trains. It does so in every epoch or in none.
+    #: Whether the head trains. It trains in every epoch or in none.
     head: bool = True
 
     def __init__(self, epochs: Annotated[int, Gt(0)] = 1) -> None:
@@ -29,24 +30,27 @@ class Freezing(ABC):
         """Return the indices of the stages that train in an epoch.
 
         Args:
-            epoch: from 0 on.
-            stages: names of the backbone's stages, from the input on.
+            epoch: counted from 0.
+            stages: names of the backbone's stages, starting at the input.
         """
 
     def ever(self, stages: Sequence[str]) -> frozenset[int]:
-        """Return the indices of the stages that train in any of the planned epochs."""
+        """Return the indices of the stages that train in at least one planned epoch."""
         return frozenset().union(*(self.trainable(epoch, stages) for epoch in range(self.epochs)))
 
     def lr_scale(self, epoch: int) -> float:
-        """Return the factor on every learning rate in an epoch: 1, unless the policy has phases with their own."""
+        """Return the factor on every learning rate in an epoch.
+
+        The factor is 1, unless the policy has phases with different learning rates.
+        """
         return 1.0
 
 
 class Depth(Freezing):
-    """Freeze the first `depth` stages throughout.
+    """Freeze the first `depth` stages in all epochs.
 
     Args:
-        depth: how many stages, counted from the input, do not train; `all` leaves only the head.
+        depth: number of frozen stages, counted from the input. With `all` only the head trains.
         **planned: see `Freezing`.
     """
 
@@ -58,25 +62,27 @@ class Depth(Freezing):
         """Return the stages after the frozen ones.
 
         Raises:
-            LandbridgeError: there are fewer stages than are to be frozen.
+            LandbridgeError: the backbone has fewer stages than `depth`.
         """
         depth = len(stages) if isinstance(self.depth, str) else self.depth
         if depth > len(stages):
-            raise LandbridgeError(f"freeze.depth={depth}: the backbone has {_listed(stages)}")
+            raise LandbridgeError(
+                f"freeze.depth={depth} is larger than the number of stages: the backbone has {_listed(stages)}"
+            )
         return frozenset(range(depth, len(stages)))
 
 
 class Gradual(Freezing):
-    """Thaw one stage after the other, from the head down (ULMFiT: Howard & Ruder, 2018, arXiv:1801.06146).
+    """Unfreeze one stage after the other, from the last to the first (ULMFiT: Howard & Ruder, 2018, arXiv:1801.06146).
 
-    The head trains alone first. A stage that has begun to train goes on; what is not reached by the last epoch never
-    trains. The paper adds discriminative learning rates (`strategy.layer_decay=0.385`, that is 1 / 2.6) and
-    `scheduler=slanted_triangular`.
+    At first only the head trains. A stage that has begun to train is not frozen again. A stage that has not begun by
+    the last epoch never trains. The paper adds discriminative learning rates (`strategy.layer_decay=0.385`, that is
+    1 / 2.6) and `scheduler=slanted_triangular`.
 
     Args:
-        every: one more stage trains after each so many epochs.
-        at: the epochs, counted from 0, at which one more stage begins each, in place of `every`; `[0, 0, 3]` begins
-            with two stages and adds a third.
+        every: number of epochs after which one more stage begins to train.
+        at: epochs, counted from 0, at each of which one more stage begins to train. Replaces `every`. For example,
+            `[0, 0, 3]` trains the last two stages from epoch 0 on, and a third stage from epoch 3 on.
         **planned: see `Freezing`.
     """
 
@@ -88,17 +94,17 @@ class Gradual(Freezing):
         self.at = at
 
     def trainable(self, epoch: int, stages: Sequence[str]) -> frozenset[int]:
-        """Return the stages that have thawed.
+        """Return the stages that have begun to train.
 
         Raises:
-            LandbridgeError: more stages are to begin than there are.
+            LandbridgeError: `at` has more entries than the backbone has stages.
         """
         if self.at is None:
             thawed = min(epoch // self.every, len(stages))
         elif len(self.at) > len(stages):
             listed = ", ".join(map(str, self.at))
             raise LandbridgeError(
-                f"freeze.at=[{listed}] begins {len(self.at)} stages: the backbone has {_listed(stages)}"
+                f"freeze.at=[{listed}] unfreezes {len(self.at)} stages: the backbone has {_listed(stages)}"
             )
         else:
             thawed = sum(epoch >= begin for begin in self.at)
@@ -106,15 +112,16 @@ class Gradual(Freezing):
 
 
 class Surgical(Freezing):
-    """Train only some stages, throughout (Lee et al., 2023, arXiv:2210.11466).
+    """Train only the given stages, in all epochs (Lee et al., 2023, arXiv:2210.11466).
 
-    The paper finds that early stages are best where the inputs have changed, and late ones where the labels have. Which
-    to take is chosen on validation data: sweep over `freeze.stages` with `selection=target_val`, then let
-    `landbridge.sweeps.trials.choose` compare the runs.
+    The paper finds that early stages are best where the inputs have changed, and late stages where the labels have
+    changed. Choose the stages on validation data: sweep over `freeze.stages` with `selection=target_val`, and compare
+    the runs with `landbridge.sweeps.trials.choose`.
 
     Args:
-        stages: names of stages, or their numbers counted from 1 at the input; one alone needs no list.
-        head: whether the head trains too. It must where it is new; the paper freezes it unless it is what is tuned.
+        stages: names of stages, or their numbers counted from 1 at the input. A single stage needs no list.
+        head: whether the head trains too. A new head must train. The paper freezes the head, except where the head is
+            the tuned part.
         **planned: see `Freezing`.
     """
 
@@ -150,12 +157,13 @@ class Surgical(Freezing):
 class LinearThenFull(Freezing):
     """Linear probing, then full fine-tuning, within one budget (LP-FT: Kumar et al., 2022, arXiv:2202.10054).
 
-    Only the head trains for a share of the epochs, and everything after that. The paper trains the head to convergence
-    and goes on with a smaller learning rate. One schedule runs over both phases.
+    In the first phase only the head trains. In the second phase everything trains. The paper trains the head to
+    convergence, and then uses a smaller learning rate. One schedule covers both phases.
 
     Args:
-        share: of the planned epochs in which only the head trains, in (0, 1), rounded; each phase has one at least.
-        full_lr_scale: the second phase's learning rates, relative to what they would be without phases.
+        share: share of the planned epochs in the first phase, in (0, 1). The number of epochs is rounded, and each
+            phase has at least one.
+        full_lr_scale: factor on the learning rates in the second phase.
         **planned: see `Freezing`.
 
     Raises:
@@ -170,16 +178,18 @@ class LinearThenFull(Freezing):
     ) -> None:
         super().__init__(**planned)
         if self.epochs < 2:
-            raise LandbridgeError(f"freeze: two phases need trainer.max_epochs of at least 2, not {self.epochs}")
+            raise LandbridgeError(
+                f"freeze: two phases need trainer.max_epochs of at least 2, not {self.epochs}: raise trainer.max_epochs"
+            )
         self.probing = min(max(round(share * self.epochs), 1), self.epochs - 1)
         self.full_lr_scale = full_lr_scale
 
     def trainable(self, epoch: int, stages: Sequence[str]) -> frozenset[int]:
-        """Return no stage, then all."""
+        """Return no stage in the first phase, and all stages in the second."""
         return frozenset() if epoch < self.probing else frozenset(range(len(stages)))
 
     def lr_scale(self, epoch: int) -> float:
-        """Return 1, then the second phase's factor."""
+        """Return 1 in the first phase, and `full_lr_scale` in the second."""
         return 1.0 if epoch < self.probing else self.full_lr_scale
 
 

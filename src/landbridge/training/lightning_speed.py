@@ -1,7 +1,7 @@
-"""What is done so that Lightning costs less in each step.
+"""Changes that reduce the time Lightning spends in each training step.
 
-`benchmarks/lightning_speed.py` measures each part by running the same training with it and without it. Microseconds a
-step on one thread of a laptop-class CPU, medians of seven pairs:
+`benchmarks/lightning_speed.py` measures each change by running the same training with it and without it. The table
+has microseconds per step on one thread of a laptop-class CPU, medians of seven pairs:
 
 | part | saves |
 | --- | --- |
@@ -21,7 +21,10 @@ from pytorch_lightning.profilers import PassThroughProfiler
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing, as Lightning's own does, but makes no context for each of two dozen calls in a step."""
+    """A profiler that measures nothing, and reuses one context.
+
+    Lightning's own empty profiler creates a new context for each of about two dozen calls in a step.
+    """
 
     _nothing = nullcontext()
 
@@ -31,25 +34,28 @@ class NoProfiler(PassThroughProfiler):
 
 
 class FastModule(LightningModule):
-    """A LightningModule without work that training does not need."""
+    """A LightningModule that skips work which training does not need."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Lightning notes the name of each hook that it calls, dozens in a step. `nn.Module` would check every time
-        # whether that name is a parameter.
+        # Lightning stores the name of each hook that it calls, dozens of times in a step. For each of them
+        # `nn.Module.__setattr__` would check whether the value is a parameter.
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a batch to the device that trains. On a CPU it is there already, so it is not searched for tensors."""
+        """Move a batch to the device that trains.
+
+        On a CPU the batch is already in place. It is returned without a search for tensors.
+        """
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 
 def skip_driver_check() -> None:
-    """Without a GPU, keep PyTorch from looking for a driver on the disk in every step of an optimizer.
+    """Stop PyTorch from searching the disk for a GPU driver in every optimizer step, if there is no GPU.
 
-    Lightning sets the variable that asks for this check.
+    An environment variable that Lightning sets causes this search. The function removes the variable.
     """
     if not torch.cuda.is_available():
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)

@@ -16,34 +16,37 @@ def layers_with_statistics(strategy: Encoder) -> list[nn.BatchNorm2d]:
     """Return the BatchNorm layers with running statistics, in the stages that train.
 
     Raises:
-        LandbridgeError: there are none, or all of them are frozen.
+        LandbridgeError: the network has no such layer, or all such layers are frozen.
     """
-    return _free(strategy, BATCH_NORMS, "running_mean", "BatchNorm layer with running statistics")
+    return _not_frozen(strategy, BATCH_NORMS, "running_mean", "BatchNorm layer with running statistics")
 
 
 def layers_with_affine(strategy: Encoder) -> list[Any]:
-    """Return the normalisation layers with a scale of their own, in the stages that train.
+    """Return the normalisation layers with affine parameters, in the stages that train.
 
     Raises:
-        LandbridgeError: there are none, or all of them are frozen.
+        LandbridgeError: the network has no such layer, or all such layers are frozen.
     """
-    return _free(strategy, AFFINE_NORMS, "weight", "normalisation layer with affine parameters")
+    return _not_frozen(strategy, AFFINE_NORMS, "weight", "normalisation layer with affine parameters")
 
 
-def _free(strategy: Encoder, kinds: tuple[type[nn.Module], ...], holds: str, what: str) -> list[Any]:
+def _not_frozen(strategy: Encoder, kinds: tuple[type[nn.Module], ...], attribute: str, description: str) -> list[Any]:
     layers = [
         layer
         for layer in strategy.network.modules()
-        if isinstance(layer, kinds) and getattr(layer, holds, None) is not None
+        if isinstance(layer, kinds) and getattr(layer, attribute, None) is not None
     ]
     name = type(strategy).__name__
     if not layers:
         backbone = type(strategy.network.backbone).__name__
-        raise LandbridgeError(f"strategy {name} has nothing to adapt: {backbone} has no {what}")
-    strategy.train()
-    free = [layer for layer in layers if layer.training]
-    if not free:
         raise LandbridgeError(
-            f"strategy {name} has nothing to adapt: every {what} is frozen; lower freeze.depth or set tuning=full"
+            f"strategy {name} has nothing to adapt: {backbone} has no {description}; choose another model or strategy"
         )
-    return cast(list[Any], free)
+    strategy.train()
+    not_frozen = [layer for layer in layers if layer.training]
+    if not not_frozen:
+        raise LandbridgeError(
+            f"strategy {name} has nothing to adapt: every {description} is frozen; lower freeze.depth or set "
+            "tuning=full"
+        )
+    return cast(list[Any], not_frozen)

@@ -1,4 +1,4 @@
-"""What a strategy's loss is given of a stream: the network's outputs, and labels only where the stream has them."""
+"""The input of a strategy's loss: the network's outputs for a stream, and the labels if the stream has them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Output:
     """The network's outputs for one batch of one stream.
 
     Attributes:
-        stream: its name.
+        stream: name of the stream.
         features: (b, d).
         logits: (b, classes).
         index: positions of the samples in their stream (b,).
@@ -34,12 +34,12 @@ class Output:
             LandbridgeError: the stream is unlabelled.
         """
         if self._y is None:
-            raise LandbridgeError(f"the stream {self.stream} carries no labels")
+            raise LandbridgeError(f"the stream {self.stream} carries no labels: read labels from another stream")
         return self._y
 
     @classmethod
     def cat(cls, parts: Sequence["Output"]) -> "Output":
-        """Join the outputs of one stream's batches, in order; the result has labels if the parts have."""
+        """Join the outputs of one stream's batches in their order. The result has labels if the parts have labels."""
         fields = ("features", "logits", "index", *(() if parts[0]._y is None else ("_y",)))
         return cls(parts[0].stream, *(torch.cat([getattr(part, field) for part in parts]) for field in fields))
 
@@ -47,12 +47,12 @@ class Output:
         """Refuse a batch that is too small for a loss.
 
         Args:
-            rows: how many samples the loss needs at least.
-            reader: what needs them, for the message.
-            why: added to the message.
+            rows: the least number of samples that the loss needs.
+            reader: name of the loss, for the message.
+            why: the reason, for the message. It follows the word "samples" directly.
 
         Raises:
-            LandbridgeError: there are fewer.
+            LandbridgeError: the batch has fewer samples.
         """
         if len(self.logits) < rows:
             raise LandbridgeError(
@@ -61,5 +61,5 @@ class Output:
             )
 
     def require_row_per_class(self, reader: str) -> None:
-        """Refuse a batch that has fewer samples than there are classes; see `require_rows`."""
+        """Refuse a batch with fewer samples than classes; see `require_rows`."""
         self.require_rows(self.logits.shape[1], reader, ", one per class")

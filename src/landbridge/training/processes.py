@@ -1,4 +1,4 @@
-"""What several processes that train side by side know together."""
+"""Tensors and means over several processes that train in parallel."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,10 +13,11 @@ from landbridge.training.output import Output
 def joined(own: Tensor) -> Tensor:
     r"""Join a tensor (b, ...) of each of n processes to (n b, ...), in the order of the global batch that they share.
 
-    Every process may then compute the same loss $L$ of all rows. Gradients reach a process's own rows only, n-fold:
-    $n\,\partial L / \partial z_r$. The mean that processes take of their gradients leaves $\sum_r \partial L / \partial
-    z_r \cdot \partial z_r / \partial \theta$, what one process computes of the global batch. Parameters of the loss
-    itself, such as those of a domain discriminator, have the same gradient everywhere, and the mean leaves it as it is.
+    Every process may then compute the same loss $L$ of all rows. Gradients reach only the rows of the process itself,
+    multiplied by n: $n\,\partial L / \partial z_r$. The processes average their gradients. The average is $\sum_r
+    \partial L / \partial z_r \cdot \partial z_r / \partial \theta$. This is the gradient that a single process would
+    compute from the global batch. Parameters of the loss itself, such as those of a domain discriminator, have the same
+    gradient in every process, and averaging does not change it.
     """
     world, rank = torch.distributed.get_world_size(), torch.distributed.get_rank()
     parts = [torch.empty_like(own) for _ in range(world)]
@@ -28,11 +29,13 @@ def joined(own: Tensor) -> Tensor:
 
 
 def gathered(output: Output, module: LightningModule) -> Output:
-    """Join a stream's outputs of all processes, which have as many samples each; a single process keeps its own.
+    """Join the outputs of one stream from all processes. A single process gets its own output back.
+
+    All processes must have the same number of samples.
 
     Args:
-        output: of this process.
-        module: trains.
+        output: the output of this process.
+        module: the module that trains.
     """
     if module.trainer.world_size == 1:
         return output
@@ -41,15 +44,15 @@ def gathered(output: Output, module: LightningModule) -> Output:
 
 
 def mean_over_processes(values: Mapping[str, Tensor], module: LightningModule) -> dict[str, Tensor]:
-    """Return the mean of each scalar over all processes, so that every one of them sees the same.
+    """Return the mean of each scalar over all processes, so that all processes have the same values.
 
     Args:
-        values: of this process; all have the same names.
-        module: trains.
+        values: the scalars of this process by name. All processes have the same names.
+        module: the module that trains.
     """
     if module.trainer.world_size == 1:
         return dict(values)
-    # On copies, since what is reduced changes in its place.
+    # `reduce` changes its argument in place, so it gets copies.
     return {
         name: module.trainer.strategy.reduce(value.clone().to(module.device), reduce_op="mean")
         for name, value in values.items()

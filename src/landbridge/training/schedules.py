@@ -1,4 +1,4 @@
-"""Learning-rate schedules: a factor on every learning rate, as a pure function of training progress."""
+"""Learning rate schedules: a factor on every learning rate, as a pure function of training progress."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ class Schedule(ABC):
 
 
 class Constant(Schedule):
-    """The learning rate as it is."""
+    """A constant learning rate."""
 
     def __call__(self, progress: float) -> float:
         """Return 1."""
@@ -26,7 +26,7 @@ class Constant(Schedule):
 class Cosine(Schedule):
     r"""Linear warm-up, then half a cosine down to zero (Loshchilov & Hutter, 2017, arXiv:1608.03983).
 
-    $\tfrac12 (1 + \cos \pi u)$ with $u$ the progress after the warm-up.
+    The factor after the warm-up is $\tfrac12 (1 + \cos \pi u)$, where $u$ is the progress since its end, in [0, 1].
 
     Args:
         warmup: share of the steps in which the rate rises linearly, in [0, 1).
@@ -36,7 +36,7 @@ class Cosine(Schedule):
         self.warmup = warmup
 
     def __call__(self, progress: float) -> float:
-        """Return the factor, which rises from 0 to 1 and falls to 0."""
+        """Return the factor, which rises from 0 to 1 and then falls to 0."""
         if progress < self.warmup:
             return progress / self.warmup
         return 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
@@ -47,7 +47,7 @@ class InverseDecay(Schedule):
 
     Args:
         gamma: speed of the decay.
-        power: its exponent.
+        power: exponent of the decay.
     """
 
     def __init__(self, gamma: Annotated[float, Ge(0)] = 10.0, power: Annotated[float, Ge(0)] = 0.75) -> None:
@@ -62,11 +62,11 @@ class InverseDecay(Schedule):
 class SlantedTriangular(Schedule):
     r"""A short linear rise and a long linear fall (ULMFiT: Howard & Ruder, 2018, arXiv:1801.06146, equation 3).
 
-    $(1 + p\,(r - 1)) / r$, where $p$ rises from 0 to 1 and falls to 0 again.
+    The factor is $(1 + p\,(r - 1)) / r$, where $p$ rises from 0 to 1 and falls to 0 again.
 
     Args:
         cut: share of the steps in which the rate rises, in (0, 1).
-        ratio: of the highest rate to the lowest, $r$.
+        ratio: highest learning rate divided by the lowest, $r$.
     """
 
     def __init__(self, cut: Annotated[float, Gt(0), Lt(1)] = 0.1, ratio: Annotated[float, Ge(1)] = 32.0) -> None:

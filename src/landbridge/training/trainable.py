@@ -1,4 +1,4 @@
-"""What of a network trains in an epoch, and by which optimizer."""
+"""The part of a network that trains in an epoch, and the optimizers that train it."""
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Sequence
@@ -20,20 +20,21 @@ from landbridge.training.trainable_parameters import TrainableParameters
 
 
 class Trainable(Encoder, ABC):
-    """A network of which a policy freezes stages, and whose parameters are divided among optimizers.
+    """A network whose stages are frozen by a policy, and whose parameters are divided among optimizers.
 
-    With its parameters and buffers, the number of batches seen is its whole state.
+    Its whole state is its parameters, its buffers and the number of batches seen.
 
     Args:
         network: backbone and head.
         freeze: which stages train in which epoch.
-        optimizer: makes the optimizer from parameter groups.
-        schedule: factor on the learning rates over training progress.
-        steps: batches that are planned in all.
+        optimizer: builds an optimizer from parameter groups.
+        schedule: factor on the learning rates as a function of training progress.
+        steps: number of planned batches.
         backbone_lr_scale: the backbone's learning rate relative to the head's.
-        layer_decay: the learning rate of each stage relative to that of the next one towards the head; the last stage's
-            is `backbone_lr_scale` times this, relative to the head's. At 1 / 2.6 these are the discriminative rates of
-            ULMFiT (Howard & Ruder, 2018, arXiv:1801.06146); 0.65 to 0.9 are usual for transformers.
+        layer_decay: the learning rate of each stage, divided by that of the next stage towards the head. The learning
+            rate of the last stage is `backbone_lr_scale * layer_decay` times the head's. The value 1 / 2.6 gives the
+            discriminative rates of ULMFiT (Howard & Ruder, 2018, arXiv:1801.06146). For transformers 0.65 to 0.9 are
+            usual.
         trains_head: whether the head may train.
     """
 
@@ -60,63 +61,69 @@ class Trainable(Encoder, ABC):
 
     @property
     def progress(self) -> float:
-        """Training progress in [0, 1]: batches seen over batches planned, whatever the number of optimizers."""
+        """Training progress in [0, 1]: batches seen over batches planned, for any number of optimizers."""
         return min(self.batches_seen / self.steps, 1.0)
 
     def setup(self, stage: str) -> None:
-        """Show whatever wraps the network for several processes all that will train: it looks only once."""
+        """Mark all parameters that ever train, because DistributedDataParallel reads the marks only once, at setup."""
         if stage == "fit":
             self.trainable.apply(self.trainable.ever)
 
     def on_train_start(self) -> None:
-        """Refuse processes side by side that would wait for gradients of weights which stand still in some steps.
+        """Refuse parallel processes that would wait for gradients of weights which are frozen in some steps.
 
         Raises:
-            LandbridgeError: what trains changes, and the trainer is not told to expect that.
+            LandbridgeError: the set of trained parameters changes, and the trainer is not configured for that.
         """
-        # Layers may have been replaced since it was built: trainer.sync_batchnorm does that.
+        # Layers may have been replaced after the network was built: trainer.sync_batchnorm replaces BatchNorm.
         self.network.backbone.forget_modules()
         wrapped = self.trainer.model
         if not isinstance(wrapped, DistributedDataParallel) or wrapped.find_unused_parameters:
             return
-        for who, does, when in (
+        for cause, applies, when in (
             (self.trainable.policy, self.trainable.changes, "between epochs"),
             (self, not self.automatic_optimization and len(self.parameter_groups()) > 1, "within a step"),
         ):
-            if does:
+            if applies:
                 raise LandbridgeError(
-                    f"{type(who).__name__} changes what trains {when}, which several processes must expect: "
-                    "set trainer.strategy=ddp_find_unused_parameters_true, as trainer=ddp does"
+                    f"{type(cause).__name__} changes what trains {when}, and trainer.strategy does not support this "
+                    "with several processes: set trainer.strategy=ddp_find_unused_parameters_true, as trainer=ddp does"
                 )
 
     def on_train_epoch_start(self) -> None:
-        """Freeze what the policy freezes in this epoch; asked anew each time, so that a resume changes nothing."""
+        """Freeze the stages that the policy freezes in this epoch.
+
+        The policy is evaluated in every epoch, so that a resumed run freezes the same stages.
+        """
         self.stages_now = self.trainable.stages(self.current_epoch)
         self.train()
 
     def train(self, mode: bool = True) -> "Trainable":
-        """Set the mode of all modules; stages that are frozen stay in evaluation mode."""
+        """Set the mode of all modules. Frozen stages stay in evaluation mode."""
         super().train(mode)
         if mode:
             self.trainable.apply(self.stages_now)
         return self
 
     def parameter_groups(self) -> Sequence[Sequence[str]]:
-        """Return, for each optimizer, the name prefixes of the parameters that it trains; one for all by default."""
+        """Return, for each optimizer, the name prefixes of the parameters that it trains.
+
+        By default one optimizer trains all parameters.
+        """
         return [[""]]
 
     def configure_optimizers(self) -> Any:
-        """Build an optimizer for each of `parameter_groups`, of all parameters that ever train, by learning rate.
+        """Build one optimizer for each entry of `parameter_groups`, with one group for each learning rate.
 
-        A parameter whose stage still stands has no gradient, so that the optimizer passes it over: it has no state, no
-        momentum and no weight decay before it trains.
+        The optimizers contain all parameters that train in some epoch. A parameter of a frozen stage has no gradient,
+        so the optimizer skips it. Before the stage trains, the parameter has no state, no momentum and no weight decay.
         """
         self.train()
         self.trainable.apply(self.trainable.ever)
         configured = [self._configure(tuple(prefixes)) for prefixes in self.parameter_groups()]
         prefix = "network.backbone."
-        beside = any(each.requires_grad for name, each in self.named_parameters() if not name.startswith(prefix))
-        self.trainable.require_work(beside, type(self).__name__)
+        others = any(each.requires_grad for name, each in self.named_parameters() if not name.startswith(prefix))
+        self.trainable.require_work(others, type(self).__name__)
         self.train()
         return configured if len(configured) > 1 else configured[0]
 
@@ -139,7 +146,10 @@ class Trainable(Encoder, ABC):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def lr_scales(self) -> dict[str, float]:
-        """Map parameters, by name, to their learning rates relative to the head's: by default, all of the backbone."""
+        """Map names of parameters to their learning rates relative to the head's.
+
+        The default contains all parameters of the backbone. A parameter that is missing has the head's learning rate.
+        """
         backbone = self.network.backbone
         return {
             f"network.backbone.{name}": self.backbone_lr_scale * self.layer_decay ** (len(backbone.stages) - stage)
@@ -147,17 +157,18 @@ class Trainable(Encoder, ABC):
         }
 
     def _lr_factor(self) -> float:
-        # Asked after the last batch of an epoch, it answers for the first of the next.
+        # After the last batch of an epoch, this is already the number of the next epoch.
         epoch = self.batches_seen * self.trainable.policy.epochs // self.steps
         return self.schedule(self.progress) * self.trainable.policy.lr_scale(epoch)
 
     def step_optimizers(self, groups: int | Sequence[int], loss: Tensor) -> None:
-        """Take a step of one optimizer, or of several at once, against a loss: for manual optimization.
+        """Take a step of one optimizer, or of several optimizers together, to reduce a loss.
 
-        Only their own parameters move. Gradients that reach other parameters are dropped before their next step.
+        This is for manual optimization. Only the parameters of these optimizers change. Gradients of other parameters
+        are set to zero before the next step of their optimizer.
 
         Args:
-            groups: which of `parameter_groups` move.
+            groups: indices of the `parameter_groups` to train.
             loss: a scalar.
         """
         moved = [groups] if isinstance(groups, int) else groups
@@ -173,7 +184,7 @@ class Trainable(Encoder, ABC):
                 schedulers[group].step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the number of batches seen."""
+        """Write the number of batches seen into the checkpoint."""
         checkpoint["batches_seen"] = self.batches_seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -181,10 +192,10 @@ class Trainable(Encoder, ABC):
         self.batches_seen = checkpoint["batches_seen"]
 
     def parameter_counts(self) -> tuple[int, int]:
-        """Return the number of the model's parameters, and of those that train in any epoch."""
+        """Return the number of the model's parameters, and the number of those that train in some epoch."""
         self.train()
         self.trainable.apply(self.trainable.ever)
-        # A copy that the strategy looks back at is no part of the model.
+        # The frozen copy of the initial network is not part of the model.
         model = [parameter for name, parameter in self.named_parameters() if not name.startswith("initial.")]
         counts = _count(model), _count(parameter for parameter in model if parameter.requires_grad)
         self.train()

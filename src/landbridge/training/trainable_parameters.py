@@ -1,4 +1,4 @@
-"""Which parameters of a network train in which epoch: the one place that answers this."""
+"""The rule for which parameters of a network train in which epoch. No other module decides this."""
 
 from functools import cached_property
 
@@ -8,16 +8,17 @@ from landbridge.training.freezing import Freezing
 
 
 class TrainableParameters:
-    """Joins what policy, tuning and strategy say.
+    """The combination of freezing policy, tuning and strategy.
 
-    A parameter of the backbone trains in an epoch if the freezing policy trains its stage in this epoch and the tuning
-    does not hold it. The head trains in every epoch if neither the policy nor the strategy holds it, and else in none.
-    All other parameters of a strategy, such as those of a domain discriminator, train in every epoch.
+    A parameter of the backbone trains in an epoch under two conditions: the freezing policy trains its stage in this
+    epoch, and the tuning does not freeze the parameter. The head trains in every epoch if neither the policy nor the
+    strategy freezes it, and otherwise in no epoch. All other parameters of a strategy, such as those of a domain
+    discriminator, train in every epoch.
 
     Args:
         network: backbone and head.
         policy: which stages train in which epoch.
-        head: whether the strategy lets the head train.
+        head: whether the strategy trains the head.
     """
 
     def __init__(self, network: Network, policy: Freezing, head: bool) -> None:
@@ -31,38 +32,41 @@ class TrainableParameters:
 
     @cached_property
     def ever(self) -> frozenset[int]:
-        """The stages that train in any planned epoch."""
+        """The stages that train in at least one planned epoch."""
         return self.policy.ever(self.network.backbone.stages)
 
     @cached_property
     def frozen_depth(self) -> int:
-        """How many stages, counted from the input, train in no planned epoch."""
+        """The number of stages, counted from the input, that are frozen in all planned epochs."""
         return min(self.ever, default=len(self.network.backbone.stages))
 
     @cached_property
     def changes(self) -> bool:
-        """Whether some stage trains in some planned epochs only."""
+        """Whether a stage trains in some planned epochs but not in all."""
         return any(self.stages(epoch) != self.ever for epoch in range(self.policy.epochs))
 
     def apply(self, stages: frozenset[int]) -> None:
-        """Let the parameters of some stages train, and the head if it may; see `Backbone.train_stages`."""
+        """Set which parameters train: those of the given stages, and the head unless it is frozen.
+
+        See `Backbone.train_stages`.
+        """
         self.network.backbone.train_stages(stages)
         if not self.head:
             self.network.head.requires_grad_(False)
 
     def require_work(self, beside_the_backbone: bool, strategy: str) -> None:
-        """Refuse a policy under which nothing trains in some epoch.
+        """Refuse a policy that leaves an epoch without any trained parameter.
 
         Args:
-            beside_the_backbone: whether anything else than the backbone trains.
-            strategy: its name, for the message.
+            beside_the_backbone: whether parameters outside the backbone train.
+            strategy: name of the strategy, for the message.
 
         Raises:
-            LandbridgeError: names the first such epoch.
+            LandbridgeError: there is such an epoch; the message has the number of the first one.
         """
         idle = [epoch for epoch in range(self.policy.epochs) if not self.stages(epoch)]
         if idle and not beside_the_backbone:
             raise LandbridgeError(
                 f"freeze {type(self.policy).__name__}: nothing trains in epoch {idle[0] + 1}: all stages are frozen, "
-                f"and {strategy} freezes the head as well"
+                f"and {strategy} freezes the head as well; choose a freezing policy that trains a stage in every epoch"
             )

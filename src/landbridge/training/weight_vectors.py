@@ -1,4 +1,4 @@
-"""Networks as points in weight space: vectors that can be averaged."""
+"""Network weights as vectors that can be averaged."""
 
 from collections.abc import Mapping
 
@@ -12,31 +12,32 @@ from landbridge.training.norm_layers import BATCH_NORMS
 
 
 def mixable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the entries of a network's state that an average makes sense of.
+    """Return the entries of a network's state that can be averaged.
 
-    Counters are none. Of LoRA's two factors one stays, so that a mix of the others is a mix of their products.
+    Counters are left out. LoRA's factor A is left out too, and keeps its value. For one value of A, an average of the
+    factors B is also an average of the products of both factors.
     """
     return {name: value for name, value in state.items() if value.is_floating_point() and ".lora_A." not in name}
 
 
 def as_vector(state: Mapping[str, Tensor]) -> Tensor:
-    """Return a network's state as a point in weight space: its mixable entries as one vector."""
+    """Return the mixable entries of a network's state as one vector."""
     return torch.cat([value.detach().flatten() for value in mixable(state).values()])
 
 
 @torch.no_grad()
 def pour(vector: Tensor, network: Network) -> None:
-    """Put a point in weight space into a network."""
+    """Write a vector, as returned by `as_vector`, into the weights of a network."""
     entries = list(mixable(network.state_dict()).values())
     for entry, part in zip(entries, vector.split([entry.numel() for entry in entries]), strict=True):
         entry.copy_(part.view_as(entry))
 
 
 def renew_statistics(strategy: Encoder) -> None:
-    """Measure BatchNorm statistics anew after mixing, on the strategy's training streams.
+    """Measure the BatchNorm statistics of a network with averaged weights, on the strategy's training streams.
 
-    Mixed statistics fit none of the models. Layers in frozen stages keep theirs. A network without BatchNorm needs
-    nothing. The strategy is left in evaluation mode.
+    This is needed because averaged statistics do not fit averaged weights. Layers in frozen stages keep their
+    statistics. Nothing is measured if the network has no BatchNorm. The strategy is left in evaluation mode.
     """
     strategy.train()
     norms = (module for module in strategy.network.modules() if isinstance(module, BATCH_NORMS))

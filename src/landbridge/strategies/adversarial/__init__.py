@@ -1,1 +1,1 @@
-"""Discriminators and classifiers that play against the encoder."""
+"""Strategies with a discriminator or classifier that is trained against the encoder."""

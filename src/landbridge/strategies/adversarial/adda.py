@@ -1,4 +1,4 @@
-"""Adversarial adaptation of an encoder for the target alone."""
+"""Adversarial adaptation of a separate target encoder."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -20,15 +20,18 @@ DISCRIMINATOR, ENCODER = 0, 1
 class ADDA(Strategy):
     r"""Adversarial discriminative domain adaptation (Tzeng et al., 2017, arXiv:1702.05464).
 
-    The source model's encoder $E_s$ and head stay as they are. A copy $E_t$ learns to encode the target so that a
-    domain discriminator takes it for the source. On every batch the discriminator minimises $\mathrm{BCE}(D(E_s(x_s)),
-    D(E_t(x_t)))$, and then $E_t$ minimises $-\log D(E_t(x_t))$ (inverted labels). Source inputs are always encoded by
-    $E_s$, in evaluation too. It drifts, or collapses where the discriminator wins: its loss then falls to 0. Visible
-    target labels, where there are any, add their cross-entropy to the second step.
+    The source model's encoder $E_s$ and head are frozen. A copy $E_t$ of the encoder is trained on the target, so that
+    a domain discriminator classifies target features as source features. On every batch the discriminator minimises
+    $\mathrm{BCE}(D(E_s(x_s)), D(E_t(x_t)))$. Then $E_t$ minimises $-\log D(E_t(x_t))$ (inverted labels). Source inputs
+    are always encoded by $E_s$, in evaluation too.
+
+    Training is unstable. $E_t$ can drift. It can also collapse, if the discriminator separates the domains perfectly.
+    The discriminator's loss then falls to 0. If target labels are visible, their cross-entropy is added to the second
+    step.
 
     Args:
         hidden: width of the discriminator's two hidden layers.
-        freeze_statistics: whether BatchNorm's statistics in $E_t$ stay those of the source model.
+        freeze_statistics: whether the BatchNorm statistics in $E_t$ stay those of the source model.
         **base: see `Strategy`.
     """
 
@@ -47,15 +50,15 @@ class ADDA(Strategy):
         self.discriminator = domain_discriminator(self.network.backbone.features, hidden)
 
     def parameter_groups(self) -> list[list[str]]:
-        """The discriminator, and the target's encoder."""
+        """Return the discriminator's prefix and that of the target encoder, in this order."""
         return [["discriminator."], ["network.backbone."]]
 
     def network_for(self, name: str) -> nn.Module:
-        """Encode the source with the source model, and everything else with its copy."""
+        """Return the source model for the source, and its trained copy for every other stream."""
         return self.initial if name == "source" else self.network
 
     def train(self, mode: bool = True) -> "ADDA":
-        """Set the mode of all modules but, where they are frozen, of BatchNorm layers."""
+        """Set the mode of all modules. BatchNorm layers stay in evaluation mode if their statistics are frozen."""
         super().train(mode)
         if self.freeze_statistics:
             for module in self.network.modules():
@@ -64,7 +67,7 @@ class ADDA(Strategy):
         return self
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
-        """Let the discriminator learn, then the encoder mislead it."""
+        """Take a step of the discriminator, then a step of the encoder against the discriminator."""
         outputs = self.encode_streams(batch)
         with torch.autocast(self.device.type, enabled=False):
             source, target = outputs["source"].features, outputs["target_unlabelled"].features
@@ -75,7 +78,7 @@ class ADDA(Strategy):
         self.count_step({"tell": tell} | terms)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Have the target taken for the source; classify its labelled samples, where there are any."""
+        """Return the encoder's adversarial loss, and the cross-entropy of labelled target samples if there are any."""
         domain = self.discriminator(target_unlabelled.features)
         terms = {"mislead": binary_cross_entropy_with_logits(domain, torch.ones_like(domain))}
         return terms | ({"classify": self.classify(target)} if target else {})

@@ -24,18 +24,19 @@ from landbridge.training.output import Output
 class CDAN(Strategy):
     r"""Conditional adversarial domain adaptation, CDAN and CDAN+E (Long et al., 2018, arXiv:1705.10667).
 
-    DANN whose discriminator sees features and predictions together,
-    $\mathrm{CE}(g_s, y_s) + w\,\mathrm{BCE}(D(\mathrm{GRL}_\lambda(f \otimes p)), \text{domain})$ with $p$ detached and
-    $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. CDAN+E weights samples by $1 + e^{-H(p)}$, normalised per domain. The
-    authors let a reversed gradient flow through these weights; here they are constants. Visible target labels, where
-    there are any, join the cross-entropy.
+    CDAN is DANN with a discriminator that reads features and predictions together. The loss is
+    $\mathrm{CE}(g_s, y_s) + w\,\mathrm{BCE}(D(\mathrm{GRL}_\lambda(f \otimes p)), \text{domain})$, where $p$ is
+    detached and $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. CDAN+E weights samples by $1 + e^{-H(p)}$, normalised per
+    domain. In the authors' code a reversed gradient flows through these weights; here they are constants. If target
+    labels are visible, the cross-entropy includes them.
 
     Args:
-        weight: of the domain loss, $w$.
-        entropy_weighting: whether sure predictions count more: CDAN+E.
+        weight: weight of the domain loss, $w$.
+        entropy_weighting: whether confident predictions have a larger weight (CDAN+E).
         hidden: width of the discriminator's two hidden layers.
-        widest_map: largest width of $f \otimes p$; a wider one is sketched with fixed random matrices.
-        sketch: width of that sketch.
+        widest_map: largest allowed width of $f \otimes p$. If it is wider, fixed random matrices project it to
+            `sketch` dimensions.
+        sketch: width of the projection.
         **base: see `Strategy`.
     """
 
@@ -60,13 +61,13 @@ class CDAN(Strategy):
         self.entropy_weighting = entropy_weighting
         features, classes = self.network.backbone.features, self.network.outputs
         sketched = features * classes > widest_map
-        # The matrices decide what the discriminator has learned, so they are kept with it.
+        # The discriminator is only valid for these matrices, so they are saved with it.
         self.register_buffer("r_f", torch.randn(features, sketch) if sketched else None)
         self.register_buffer("r_p", torch.randn(classes, sketch) if sketched else None)
         self.discriminator = domain_discriminator(sketch if sketched else features * classes, hidden)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Classify labelled samples; confuse the discriminator."""
+        """Return the cross-entropy of labelled samples, and the domain loss behind a gradient reversal."""
         scale = dann_ramp(self.progress)
         streams = source, target_unlabelled
         predictions = [softmax(stream.logits, dim=1) for stream in streams]
@@ -76,7 +77,7 @@ class CDAN(Strategy):
         return {"classify": self.classify(source, target), "confuse": self.weight * domain_loss(*domains, *weights)}
 
     def join(self, features: Tensor, probabilities: Tensor) -> Tensor:
-        """Return what the discriminator sees of features (b, d) and predictions (b, classes)."""
+        """Return the discriminator's input for features (b, d) and predictions (b, classes)."""
         if self.r_f is None or self.r_p is None:
             return multilinear_map(features, probabilities)
         return randomised_multilinear_map(features, probabilities, self.r_f, self.r_p)

@@ -15,13 +15,14 @@ from landbridge.training.output import Output
 class DANN(Strategy):
     r"""Domain-adversarial neural network (Ganin et al., 2016, arXiv:1505.07818).
 
-    A domain discriminator $D$ tells source features from target features, and the encoder is trained to mislead it:
+    A domain discriminator $D$ is trained to distinguish source features from target features. The encoder is trained to
+    make them indistinguishable. The loss is
     $\mathrm{CE}(g_s, y_s) + w\,\mathrm{BCE}(D(\mathrm{GRL}_\lambda(f)), \text{domain})$. The gradient reversal
-    multiplies the encoder's gradient by $-\lambda$, with $\lambda(t) = 2 / (1 + e^{-10t}) - 1$, and leaves that of the
-    discriminator as it is. Visible target labels, where there are any, join the cross-entropy.
+    multiplies the encoder's gradient by $-\lambda$, with $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. It does not change the
+    discriminator's gradient. If target labels are visible, the cross-entropy includes them.
 
     Args:
-        weight: of the domain loss, $w$.
+        weight: weight of the domain loss, $w$.
         hidden: width of the discriminator's two hidden layers.
         **base: see `Strategy`.
     """
@@ -36,7 +37,7 @@ class DANN(Strategy):
         self.discriminator = domain_discriminator(self.network.backbone.features, hidden)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Classify labelled samples; confuse the discriminator."""
+        """Return the cross-entropy of labelled samples, and the domain loss behind a gradient reversal."""
         scale = dann_ramp(self.progress)
         domains = [
             self.discriminator(reverse_gradient(stream.features, scale)) for stream in (source, target_unlabelled)

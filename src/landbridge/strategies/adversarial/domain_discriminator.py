@@ -1,17 +1,17 @@
-"""The discriminator of adversarial methods: it tells source features from target features."""
+"""The domain discriminator of adversarial methods. It distinguishes source features from target features."""
 
 from torch import nn
 
 
 def domain_discriminator(inputs: int, hidden: int) -> nn.Sequential:
-    """Make a domain discriminator with two hidden layers (Ganin et al., 2016, arXiv:1505.07818, section 5.2).
+    """Build a domain discriminator with two hidden layers (Ganin et al., 2016, arXiv:1505.07818, section 5.2).
 
     Args:
-        inputs: width of what it judges.
+        inputs: width of the inputs.
         hidden: width of both hidden layers.
 
     Returns:
-        A network from (b, inputs) to domain logits (b, 1), positive for the source.
+        A network that maps (b, inputs) to domain logits (b, 1). Positive logits mean the source.
     """
     return nn.Sequential(
         nn.Linear(inputs, hidden),

@@ -1,4 +1,4 @@
-"""Adaptation by the discrepancy of two classifiers."""
+"""Adaptation by the discrepancy between two classifiers."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -18,15 +18,18 @@ ENCODER, HEADS = 0, 1
 class MCD(Strategy):
     r"""Maximum classifier discrepancy (Saito et al., 2018, arXiv:1712.02560).
 
-    Two heads $F_1, F_2$ on one encoder $G$ take turns with it on every batch, $d$ being the mean absolute difference
-    of their predictions on the target: (A) $\min_{G, F} \mathrm{CE}_1 + \mathrm{CE}_2$ on the source; (B) $\min_F
-    \mathrm{CE}_1 + \mathrm{CE}_2 - d$, in which the heads part over target samples far from the source; (C) $n$ times
-    $\min_G d$, which draws those samples in. BatchNorm and dropout are active in all of them. The paper's heads have
-    hidden layers; here they are linear, the network's own and a second one that starts elsewhere, and the network's own
-    predicts. Visible target labels, where there are any, join the cross-entropy.
+    Two heads $F_1, F_2$ read the features of one encoder $G$. Let $d$ be the mean absolute difference of their
+    predictions on the target. Every batch takes three steps. Step (A), $\min_{G, F} \mathrm{CE}_1 + \mathrm{CE}_2$,
+    trains everything on the source. Step (B), $\min_F \mathrm{CE}_1 + \mathrm{CE}_2 - d$, trains the heads to disagree
+    on target samples that are far from the source. Step (C), $\min_G d$, is taken $n$ times. It trains the encoder to
+    move these samples towards the source. BatchNorm and dropout are active in all steps.
+
+    The paper's heads have hidden layers. Here both heads are linear: the network's own head, and a second head with a
+    different initialisation. The network's own head makes the predictions. If target labels are visible, the
+    cross-entropy includes them.
 
     Args:
-        encoder_steps: how often step C is taken, $n$.
+        encoder_steps: number of times that step (C) is taken, $n$.
         **base: see `Strategy`.
     """
 
@@ -41,22 +44,25 @@ class MCD(Strategy):
         self.second_head = nn.Linear(self.network.backbone.features, self.network.outputs)
 
     def parameter_groups(self) -> list[list[str]]:
-        """The encoder, and the two heads."""
+        """Return the prefix of the encoder and those of the two heads, in this order."""
         return [["network.backbone."], ["network.head.", "second_head."]]
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Classify labelled samples with both heads; what both say of the target is for `training_step` to weigh."""
+        """Return the cross-entropies of both heads and the discrepancy.
+
+        `training_step` sets the sign of the discrepancy for each step.
+        """
         labelled = [stream for stream in (source, target) if stream]
         second = [nn.functional.cross_entropy(self.second_head(stream.features), stream.y) for stream in labelled]
         terms = {"classify": self.classify(source, target), "classify_second": torch.stack(second).sum()}
         return terms | {"discrepancy": self.discrepancy(target_unlabelled)}
 
     def discrepancy(self, target: Output) -> Tensor:
-        """How far the two heads disagree."""
+        """Return the discrepancy between the two heads on a batch of the target, $d$."""
         return classifier_discrepancy(self.network.head(target.features), self.second_head(target.features))
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
-        """Take the three steps, each with a forward pass of its own."""
+        """Take the steps (A), (B) and (C), each with its own forward pass."""
         terms, fit, _ = self._fit(batch)
         self.step_optimizers((ENCODER, HEADS), fit)
         _, fit, apart = self._fit(batch)
@@ -69,7 +75,7 @@ class MCD(Strategy):
         self.count_step(terms | {"discrepancy": apart})
 
     def _fit(self, batch: dict[str, Batch]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """Return the terms that fit labels, with any that were added, their sum, and the discrepancy."""
+        """Return the loss terms without the discrepancy, their sum, and the discrepancy."""
         terms = self.loss_terms(self.encode_streams(batch))
         apart = terms.pop("discrepancy")
         return terms, total(terms), apart

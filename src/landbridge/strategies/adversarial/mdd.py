@@ -1,4 +1,4 @@
-"""Adaptation by margin disparity discrepancy."""
+"""Adaptation by the margin disparity discrepancy."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -14,17 +14,19 @@ from landbridge.training.output import Output
 class MDD(Strategy):
     r"""Margin disparity discrepancy (Zhang et al., 2019, arXiv:1904.05801).
 
-    An adversarial head $f'$ agrees with the main head on the source and contradicts it on the target; the encoder is
-    trained to leave it no room: $\mathrm{CE}(g_s, y_s) - w\,[-\gamma\,\mathcal E_s(f', f) + \mathcal E_t(f', f)]$, with
-    $f'$ behind a gradient reversal of $0.1\,\lambda(t)$, $\lambda(t) = 2 / (1 + e^{-10t}) - 1$; the paper's code rises
-    to 0.1 by a schedule that counts iterations. The decisions of the main head carry no gradient. In the paper the
-    main head has a hidden layer as well; here it is linear. Visible target labels, where there are any, join the
-    cross-entropy.
+    An adversarial head $f'$ is trained to agree with the main head $f$ on the source, and to disagree with it on the
+    target. The encoder is trained against $f'$, so that both heads agree. The loss is
+    $\mathrm{CE}(g_s, y_s) - w\,[-\gamma\,\mathcal E_s(f', f) + \mathcal E_t(f', f)]$. The input of $f'$ passes a
+    gradient reversal with the factor $0.1\,\lambda(t)$, $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. In the paper's code this
+    factor rises to 0.1 by a schedule that counts iterations.
+
+    The decisions of the main head have no gradient. In the paper the main head has a hidden layer too; here it is
+    linear. If target labels are visible, the cross-entropy includes them.
 
     Args:
-        gamma: the margin factor.
-        weight: of the adversary's objective, $w$.
-        reversal: what the reversal's factor rises to.
+        gamma: margin factor, $\gamma$.
+        weight: weight of the adversarial head's objective, $w$.
+        reversal: final factor of the gradient reversal.
         hidden: width of the adversarial head's hidden layer.
         **base: see `Strategy`.
     """
@@ -51,7 +53,7 @@ class MDD(Strategy):
         )
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Classify labelled samples; let the adversarial head contradict on the target."""
+        """Return the cross-entropy of labelled samples, and the weighted objective of the adversarial head."""
         scale = self.reversal * dann_ramp(self.progress)
         against = [self.adversary(reverse_gradient(s.features, scale)) for s in (source, target_unlabelled)]
         objective = mdd_objective(source.logits, against[0], target_unlabelled.logits, against[1], self.gamma)

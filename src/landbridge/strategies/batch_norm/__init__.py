@@ -1,1 +1,1 @@
-"""Adaptation of BatchNorm layers before the test."""
+"""Strategies that adapt BatchNorm layers before the test."""

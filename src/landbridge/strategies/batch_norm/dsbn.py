@@ -18,30 +18,32 @@ SOURCE = "source"
 
 
 class DSBN(DANN):
-    r"""Domain-specific batch normalisation (Chang et al., 2019, arXiv:1906.03950), trained by an adversary.
+    r"""Domain-specific batch normalisation (Chang et al., 2019, arXiv:1906.03950), with the loss of DANN.
 
-    The source has BatchNorm statistics and affine parameters of its own, and so has the target; all other weights are
-    shared. Both start alike. The loss is DANN's. The paper's first stage adds semantic alignment (MSTN) to it, and a
-    second one trains on pseudo-labels; neither is here, but terms can take the adversary's place, as in
-    `strategy.weight=0 terms=[mcc]`. The layers of the network itself are the target's, so that a checkpoint starts an
-    ordinary run; the source's lie beside them.
+    Source and target have separate BatchNorm statistics and affine parameters, with equal initial values. All other
+    weights are shared. The paper's first stage adds semantic alignment (MSTN) to the loss, and its second stage trains
+    on pseudo-labels. Neither is implemented. Auxiliary losses can replace the adversarial loss, for example with
+    `strategy.weight=0 terms=[mcc]`. The BatchNorm layers of the network itself belong to the target, so that an
+    ordinary run can start from the checkpoint. The source's layers are submodules of them.
 
     Args:
-        network: backbone and head; the backbone needs BatchNorm layers.
+        network: backbone and head. The backbone needs BatchNorm layers.
         **dann: see `DANN`.
     """
 
     def __init__(self, network: Network, **dann: Any) -> None:
         layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, BATCH_NORMS)}
         if not layers:
-            raise LandbridgeError(f"strategy DSBN: {type(network.backbone).__name__} has no BatchNorm layers to double")
+            raise LandbridgeError(
+                f"strategy DSBN: {type(network.backbone).__name__} has no BatchNorm layers; choose another backbone"
+            )
         for layer in layers.values():
             layer.add_module(SOURCE, deepcopy(layer))
         super().__init__(network=network, **dann)
         self._layers: Mapping[str, nn.Module] = layers
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
-        """Encode the source with its own BatchNorm layers, and everything else with the target's."""
+        """Return the network with the source's BatchNorm layers for the source, and with the target's for the rest."""
         if name != SOURCE:
             return self.network
         own = {

@@ -1,1 +1,1 @@
-"""Fine-tuning that keeps what the initial model knew."""
+"""Fine-tuning methods that retain knowledge of the initial model."""

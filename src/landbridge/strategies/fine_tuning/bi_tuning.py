@@ -1,4 +1,4 @@
-"""Fine-tuning with contrast between classes."""
+"""Fine-tuning with a contrastive loss between classes."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -24,19 +24,23 @@ KEYS = "target_keys"
 class BiTuning(TwoViews):
     r"""Bi-Tuning (Zhong et al., 2020, arXiv:2011.06182).
 
-    $\mathrm{CE}(g_t, y_t) + w\,[\mathcal L(\text{head}) + \mathcal L(\text{projector})]$. Two weakly augmented views of
-    a sample are encoded, one by the network and one, its key, by a moving average of it; the last keys of every class
-    are queued. By the projector, a sample should be alike to the keys of its own class and to no others; by the head,
-    the weights of its class should be alike to it and to those keys, and to no others. Both are $\mathcal L$ =
-    `landbridge.losses.bi_tuning` of cosines; no gradient reaches the keys, nor the head by the contrast. The queues
-    begin with random keys.
+    The loss is $\mathrm{CE}(g_t, y_t) + w\,[\mathcal L(\text{head}) + \mathcal L(\text{projector})]$. Two weakly
+    augmented views of each sample are encoded. The network encodes the first view. A moving average of the network
+    encodes the second view, which is called the key of the sample. A queue holds the last keys of every class. At the
+    start the queues have random keys.
+
+    $\mathcal L(\text{projector})$ compares projected features. It makes a sample similar to the keys of its own class,
+    and dissimilar to all other keys. $\mathcal L(\text{head})$ compares features with the head's weights. It makes the
+    weights of the sample's class similar to the sample and to the keys of this class, and dissimilar to all other keys.
+    Both are `landbridge.losses.bi_tuning` of cosine similarities. The keys have no gradient. The contrastive losses
+    have no gradient with respect to the head.
 
     Args:
-        weight: of the contrast, $w$.
-        keys: queued for each class.
-        decay: of the moving average.
-        temperature: by which cosines are divided.
-        projection: width of the projector.
+        weight: weight of the contrastive losses, $w$.
+        keys: number of keys in the queue of each class.
+        decay: decay of the moving average.
+        temperature: divisor of the cosine similarities.
+        projection: output width of the projector.
         **base: see `Strategy`.
 
     Raises:
@@ -72,12 +76,12 @@ class BiTuning(TwoViews):
         self._fresh: tuple[Tensor, Tensor, Tensor]
 
     def on_train_start(self) -> None:
-        """Look anew at the key network's modules too: layers may have been replaced."""
+        """Forget the cached lists of modules of the key network too, because layers may have been replaced."""
         super().on_train_start()
         self.key_network.backbone.forget_modules()
 
     def train(self, mode: bool = True) -> "BiTuning":
-        """Set the mode of all modules; of the key network, the same stages stay in evaluation mode."""
+        """Set the mode of all modules. The same stages of both networks stay in evaluation mode."""
         super().train(mode)
         if mode:
             self.key_network.backbone.train_stages(self.stages_now)
@@ -85,18 +89,18 @@ class BiTuning(TwoViews):
         return self
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
-        """Encode keys with the moving average, and everything else with the network."""
+        """Return the moving average for keys, and the network for every other stream."""
         return self.key_network if name == KEYS else self.network
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
-        """Encode one view of the target as it is trained on, and one as keys."""
+        """Encode one view of the target with the network, and a second view as keys."""
         views = self.with_views(batch)
         with torch.no_grad():
             keys = self.encode(KEYS, views.pop(KEYS))
         return super().encode_streams(views) | {KEYS: keys}
 
     def loss(self, target: Output, target_keys: Output) -> dict[str, Tensor]:
-        """Classify target samples; contrast them with keys of their own class and of others."""
+        """Return the cross-entropy of the target, and the contrastive losses with the keys."""
         head = require_linear(self.network.head, self)
         y, classes = target.y, normalize(torch.cat([head.weight, head.bias.unsqueeze(1)], dim=1), dim=1).detach()
         features, key_features = (_with_one(stream.features) for stream in (target, target_keys))
@@ -115,7 +119,10 @@ class BiTuning(TwoViews):
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Queue the batch's keys, of all processes alike, and move the average towards the weights."""
+        """Put the batch's keys into the queues, and update the moving average.
+
+        The keys of all processes are joined, so that all processes have the same queues.
+        """
         fresh = self._fresh
         if self.data.processes > 1 and not self.gather:
             fresh = tuple(joined(each) for each in fresh)
@@ -130,27 +137,28 @@ class BiTuning(TwoViews):
 
 
 def enqueued(queue: Tensor, oldest: Tensor, keys: Tensor, y: Tensor) -> Tensor:
-    """Put keys in the places of the oldest of their classes.
+    """Replace the oldest keys of each class by new keys.
 
     Args:
         queue: (classes, k, d).
         oldest: position of each class's oldest key (classes,).
-        keys: new ones, the newest last (n, d).
-        y: their classes (n,).
+        keys: new keys, the newest last (n, d).
+        y: classes of the new keys (n,).
 
     Returns:
-        The new queue; of more than k keys of a class, the last k are in it.
+        The new queue. If a class has more than k new keys, the queue has the last k of them.
     """
     classes, k, d = queue.shape
     of_class = (y.unsqueeze(1) == torch.arange(classes, device=y.device)).long()
     rank = of_class.cumsum(dim=0).gather(1, y.unsqueeze(1)).squeeze(1) - 1
     place = y * k + (oldest[y] + rank) % k
-    # What a later key of the batch will push out goes to a row beside the queue. No count is read from the device.
+    # A key that a later key of the same batch would replace is written to an extra row, which is then dropped. This
+    # keeps all shapes fixed, so that the CPU never waits for a count from the GPU.
     place = torch.where(rank >= of_class.sum(dim=0)[y] - k, place, classes * k)
     rows = torch.cat([queue.reshape(classes * k, d), queue.new_zeros(1, d)])
     return rows.index_copy(0, place, keys.to(rows.dtype))[:-1].view(classes, k, d)
 
 
 def _with_one(features: Tensor) -> Tensor:
-    """Append a 1, by which the bias is a weight, and normalise (n, d + 1)."""
+    """Append a 1 to each feature, as the input of the bias, and normalise the result (n, d + 1)."""
     return normalize(torch.cat([features, torch.ones_like(features[:, :1])], dim=1), dim=1)

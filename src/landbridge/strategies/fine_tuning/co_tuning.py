@@ -1,4 +1,4 @@
-"""Fine-tuning that keeps the source classifier at work."""
+"""Fine-tuning with an auxiliary loss on the source classifier."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -16,13 +16,14 @@ from landbridge.training.output import Output
 class CoTuning(WithSourceHead):
     r"""Co-Tuning (You et al., NeurIPS 2020).
 
-    $\mathrm{CE}(g_t, y_t) + w\,\mathrm{CE}(g^{source}_t, p(y_s \mid y_t))$: the classifier that the start was trained
-    with is trained on, towards what it said at the start of the samples of a target class on average. That table is
-    made once, from visible training labels alone. It is the paper's direct estimate; the reverse one, which learns
-    $p(y_t \mid y_s)$, calibrates it and inverts it, is not here.
+    The loss is $\mathrm{CE}(g_t, y_t) + w\,\mathrm{CE}(g^{source}_t, p(y_s \mid y_t))$. The initial weights were
+    trained with the source classifier, and this classifier continues to train. Its label for a target class is the mean
+    of its initial predictions for the samples of this class, $p(y_s \mid y_t)$. The table of these labels is computed
+    once, from the visible training labels only. This is the paper's direct estimate. The paper's reverse estimate
+    learns $p(y_t \mid y_s)$, calibrates it and inverts it. The reverse estimate is not implemented.
 
     Args:
-        weight: of the source classes, $w$.
+        weight: weight of the source classifier's loss, $w$.
         **base: see `Strategy`.
     """
 
@@ -33,21 +34,21 @@ class CoTuning(WithSourceHead):
         self.weight = weight
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the classifier, and make room for what its classes say of the target's."""
+        r"""Load the source classifier, and allocate the table $p(y_s \mid y_t)$."""
         super().load_auxiliary_state(state)
         shape = self.network.outputs, self.source_head.out_features
         self.register_buffer("relationship", torch.zeros(shape))
 
     def on_train_start(self) -> None:
-        """Relate the classes before the first step; a resumed run finds the table in its checkpoint."""
+        """Compute the table before the first step. A resumed run has it from its checkpoint."""
         super().on_train_start()
         if self.batches_seen == 0:
             seen = self.collect("target")
             with torch.no_grad():
-                said = softmax(self.source_head(seen.features), dim=1)
-            self.relationship.copy_(class_relationship(said, seen.y, len(self.relationship)))
+                probabilities = softmax(self.source_head(seen.features), dim=1)
+            self.relationship.copy_(class_relationship(probabilities, seen.y, len(self.relationship)))
 
     def loss(self, target: Output) -> dict[str, Tensor]:
-        """Classify target samples among the target's classes and among the source's."""
+        """Return the cross-entropy of the target's classes, and that of the source's classes."""
         related = cross_entropy(self.source_head(target.features), self.relationship[target.y])
         return super().loss(target) | {"relate": self.weight * related}

@@ -1,4 +1,4 @@
-"""Fine-tuning whose feature maps stay near those of its start."""
+"""Fine-tuning that keeps feature maps close to those of the initial network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,19 +23,23 @@ from landbridge.training.output import Output
 class DELTA(WithInitialModel):
     r"""Deep learning transfer using feature maps with attention (Li et al., 2019, arXiv:1901.09229).
 
+    The loss is
     $\mathrm{CE}(g_t, y_t) + w\,\frac12 \sum_l \frac{d_l}{p_l} \sum_j a_{lj}\,\frac1n \sum_i |F_{lij} - F^0_{lij}|^2 +
-    \frac\beta2 |w_{head}|^2$, where $F_{lij}$ is channel j of sample i (p positions) after stage l, and $F^0$ the same
-    in the starting network. The attention of a channel grows with the loss that the starting network has when that
-    channel is silenced, under a linear head that is fitted to its features of labelled target samples. This takes a
-    forward pass of those samples for every channel, once when training starts or resumes: seconds for a small network,
-    and many minutes for a large one on a CPU. Without attention, the paper's simpler variant, all channels count alike.
-    Here the layers are the backbone's stages that train, and a channel is silenced at their output.
+    \frac\beta2 |w_{head}|^2$, where $F_{lij}$ is channel j of sample i (p positions) after stage l, and $F^0$ is the
+    same channel in the initial network.
+
+    The attention $a_{lj}$ of a channel measures how important the channel is. A linear head is fitted to the initial
+    network's features of labelled target samples. The attention grows with the loss under this head after the channel
+    is set to zero. This takes one forward pass of the samples for every channel, once when training starts or resumes.
+    On a CPU it takes seconds for a small network, and many minutes for a large one. Without attention all channels have
+    the same weight; this is the paper's simpler variant. Here the layers are the backbone's stages that train, and a
+    channel is set to zero at the output of its stage.
 
     Args:
-        weight: of the feature maps, $w$. The paper's code sums over batches of 48 with 0.01.
-        beta: pull of the head towards zero.
-        attention: whether channels differ.
-        samples: how many labelled target samples the attention rests on, at most.
+        weight: weight of the feature maps, $w$. The paper's code sums over batches of 48 with 0.01.
+        beta: weight decay of the head, $\beta$.
+        attention: whether channels have different weights.
+        samples: greatest number of labelled target samples for the attention.
         **base: see `Strategy`.
     """
 
@@ -58,12 +62,15 @@ class DELTA(WithInitialModel):
         self._attention: list[Tensor] | None = None
 
     def on_train_start(self) -> None:
-        """Find the attention, from the origin and the visible labels alone, so that a resume finds the same."""
+        """Compute the attention.
+
+        It depends only on the initial network and the visible labels, so that a resumed run computes the same.
+        """
         super().on_train_start()
         self._attention = self._attend() if self.attention else None
 
     def encode(self, name: str, batch: Batch) -> Output:
-        """Encode a stream; of the target, keep the feature maps of stages that train."""
+        """Encode a stream. For the target, also store the feature maps of the stages that train."""
         if not self.training or name not in ("target", AT_START):
             return super().encode(name, batch)
         network = self.initial.network if name == AT_START else self.network
@@ -72,7 +79,7 @@ class DELTA(WithInitialModel):
             return super().encode(name, batch)
 
     def loss(self, target: Output, target_at_start: Output) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Classify target samples; keep the feature maps near the start's and the head small."""
+        """Return the cross-entropy of the target, the distance of the feature maps, and the head's weight decay."""
         backbone = self.network.backbone
         now, then = (
             [_channels_last(x, backbone).float() for x in self._maps.pop(name)] for name in ("target", AT_START)
@@ -105,21 +112,24 @@ class DELTA(WithInitialModel):
         return [attention_shares(each) for each in shares]
 
     def _losses_without(self, batch: Batch, stage: int, channels: int, head: nn.Linear) -> Tensor:
-        """Return the loss under a head when each channel after a stage is silenced (channels,)."""
+        """Return the loss under a head when one channel after a stage is set to zero, for each channel (channels,)."""
 
-        def silence(channel: int, stage: int, x: Tensor) -> None:
+        def set_to_zero(channel: int, stage: int, x: Tensor) -> None:
             x.select(_channel_axis(x, self.initial.network.backbone), channel).zero_()
 
         losses: list[Tensor] = []
         for channel in range(channels):
-            with _at_stages(self.initial.network.backbone, frozenset({stage}), partial(silence, channel)):
+            with _at_stages(self.initial.network.backbone, frozenset({stage}), partial(set_to_zero, channel)):
                 output = self.encode(AT_START, batch)
             losses.append(cross_entropy(head(output.features), output.y))
         return torch.stack(losses)
 
 
 def fitted_head(features: Tensor, y: Tensor, classes: int, decay: float = 1e-2) -> nn.Linear:
-    """Fit a linear head to features (n, d) by logistic regression with a little decay; nothing in it is random."""
+    """Fit a linear head to features (n, d) by logistic regression with a small weight decay.
+
+    The result is deterministic, because the head starts at zero.
+    """
     head = nn.Linear(features.shape[1], classes, device=features.device)
     for parameter in head.parameters():
         nn.init.zeros_(parameter)
@@ -137,7 +147,11 @@ def fitted_head(features: Tensor, y: Tensor, classes: int, decay: float = 1e-2) 
 
 
 def stage_ends(backbone: Backbone, stages: frozenset[int]) -> dict[int, nn.Module]:
-    """Return the module whose output is a stage's: the last of the largest that hold parameters of that stage alone."""
+    """Return, for each stage, the module whose output is the output of the stage.
+
+    Candidates are the modules with parameters of only this stage. Modules inside another candidate are left out. The
+    last candidate is returned.
+    """
     stage_of = backbone.stage_of
     ends: dict[int, nn.Module] = {}
     below: tuple[str, ...] = ()
@@ -150,13 +164,16 @@ def stage_ends(backbone: Backbone, stages: frozenset[int]) -> dict[int, nn.Modul
 
 
 @contextmanager
-def _at_stages(backbone: Backbone, stages: frozenset[int], look: Any) -> Iterator[None]:
-    """Call `look(stage, output)` at the end of each of some stages in every forward pass."""
+def _at_stages(backbone: Backbone, stages: frozenset[int], read: Any) -> Iterator[None]:
+    """Call `read(stage, output)` at the end of each of the given stages, in every forward pass within the context."""
 
     def hook(stage: int, module: nn.Module, inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor):
-            raise LandbridgeError(f"strategy DELTA: stage {backbone.stages[stage]} gives more than a feature map")
-        look(stage, output)
+            raise LandbridgeError(
+                f"strategy DELTA: the output of stage {backbone.stages[stage]} is not a single feature map; choose "
+                "another backbone, or freeze this stage in all epochs"
+            )
+        read(stage, output)
 
     hooks: list[RemovableHandle] = [
         module.register_forward_hook(partial(hook, stage)) for stage, module in stage_ends(backbone, stages).items()
@@ -169,11 +186,12 @@ def _at_stages(backbone: Backbone, stages: frozenset[int], look: Any) -> Iterato
 
 
 def _channel_axis(x: Tensor, backbone: Backbone) -> int:
-    # Images of features have their channels first, unless a timm model says otherwise; tokens and vectors last.
+    # Feature maps of images have channels first, unless a timm model has another `output_fmt`. Tokens and vectors have
+    # channels last.
     return 1 if x.ndim == 4 and getattr(getattr(backbone, "model", None), "output_fmt", "NCHW") == "NCHW" else -1
 
 
 def _channels_last(x: Tensor, backbone: Backbone) -> Tensor:
-    """Lay a feature map out as (samples, positions, channels)."""
+    """Return a feature map in the shape (samples, positions, channels)."""
     x = x.movedim(_channel_axis(x, backbone), -1)
     return x.reshape(len(x), -1, x.shape[-1])

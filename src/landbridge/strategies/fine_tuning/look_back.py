@@ -1,4 +1,4 @@
-"""The bases of strategies that look back at what they start from: its network, or its classifier."""
+"""The bases of strategies that use the initial network, or the classifier of the initial weights, in training."""
 
 from abc import ABC
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ AT_START = "target_at_start"
 
 
 class WithInitialModel(TargetOnly, ABC):
-    """A strategy that also encodes the target with the network as it was before training.
+    """A strategy that also encodes the target with the initial network, a frozen copy from before training.
 
     Args:
         **base: see `Strategy`.
@@ -28,30 +28,31 @@ class WithInitialModel(TargetOnly, ABC):
     requirements: ClassVar = TargetOnly.requirements.but(looks_back=True)
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
-        """Encode `target_at_start` with the initial model, and everything else with the network."""
+        """Return the initial model for `target_at_start`, and the network for every other stream."""
         return self.initial if name == AT_START else super().network_for(name)
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
-        """Encode every stream, and the target as it was at the start, too."""
+        """Encode every stream with the network, and the target also with the initial model."""
         with torch.no_grad():
             at_start = self.encode(AT_START, batch["target"])
         return super().encode_streams(batch) | {AT_START: at_start}
 
 
 class WithSourceHead(TargetOnly, ABC):
-    """A strategy that goes on training the classifier which its start's weights came with, beside the new head.
+    """A strategy that continues to train the classifier of the initial weights, in addition to the new head.
 
-    A source model brings its head, and pretrained weights their classifier where the file holds one.
+    For a source model this classifier is its head. For pretrained weights it is their classifier, if their file
+    contains one.
     """
 
     requirements: ClassVar = TargetOnly.requirements.but(source_classifier=True, tasks=CLASSES)
     source_head: nn.Linear
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the classifier.
+        """Load the classifier of the initial weights.
 
         Raises:
-            LandbridgeError: the start brings none, or one of other features.
+            LandbridgeError: the initial weights have no classifier, or its number of features is different.
         """
         super().load_auxiliary_state(state)
         own = {name: state.get(f"{SOURCE_HEAD}{name}") for name in ("weight", "bias")}

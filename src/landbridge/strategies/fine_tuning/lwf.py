@@ -15,14 +15,15 @@ from landbridge.training.output import Output
 class LwF(WithInitialModel, WithSourceHead):
     r"""Learning without forgetting (Li & Hoiem, 2017, arXiv:1606.09282).
 
-    $\mathrm{CE}(g_t, y_t) + w\,\mathrm{KL}(\operatorname{softmax}(g^0 / T) \,\|\, \operatorname{softmax}(g^{old} /
-    T))$ on target samples: a second head, the classifier that the start was trained with, goes on training with the
-    backbone and has to say of the new data what it said at the start. No sample of the old task is needed. The paper
-    warms the new head up first: see `freeze=linear_then_full`.
+    The loss on target samples is $\mathrm{CE}(g_t, y_t) + w\,\mathrm{KL}(\operatorname{softmax}(g^0 / T) \,\|\,
+    \operatorname{softmax}(g^{old} / T))$. The old head is the classifier that the initial weights were trained with. It
+    continues to train with the backbone. The second term keeps its predictions $g^{old}$ on the target samples close to
+    its predictions before training, $g^0$. No sample of the old task is needed. The paper trains the new head alone at
+    first: see `freeze=linear_then_full`.
 
     Args:
-        weight: of the old predictions, $w$.
-        temperature: $T$, by which both are softened.
+        weight: weight of the divergence, $w$.
+        temperature: divisor of all logits in the divergence, $T$.
         **base: see `Strategy`.
     """
 
@@ -36,12 +37,12 @@ class LwF(WithInitialModel, WithSourceHead):
         self.temperature = temperature
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the old classifier, and keep it as it is beside the one that trains."""
+        """Load the old classifier, and store a frozen copy of it."""
         super().load_auxiliary_state(state)
         self.initial.keep("source_head", self.source_head)
 
     def loss(self, target: Output, target_at_start: Output) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Classify target samples; keep the old predictions."""
+        """Return the cross-entropy of the target, and the divergence from the old predictions."""
         old = self.source_head(target.features)
         at_start = self.initial.get_submodule("source_head")(target_at_start.features)
         remember = self.weight * distillation(old, at_start, self.temperature)

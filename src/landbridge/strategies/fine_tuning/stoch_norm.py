@@ -1,4 +1,4 @@
-"""Fine-tuning in which BatchNorm now and then relies on what it knows already."""
+"""Fine-tuning in which BatchNorm uses running statistics for randomly chosen channels."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -16,13 +16,13 @@ from landbridge.training.norm_layers import BATCH_NORMS
 class StochNorm(TargetOnly):
     r"""Stochastic normalisation (Kou et al., NeurIPS 2020).
 
-    In training each channel of each BatchNorm layer is normalised by the batch's statistics or, with probability p, by
-    the running ones, drawn anew in every forward pass; in evaluation nothing changes. Running statistics follow the
-    batches as ever. The layers stay what they are, so that a checkpoint starts an ordinary run. The loss is the
-    cross-entropy of the visible target labels.
+    In training each channel of each BatchNorm layer is normalised by the running statistics with probability p, and by
+    the batch's statistics otherwise. Channels are drawn in every forward pass. Evaluation is that of BatchNorm. The
+    running statistics are updated as in BatchNorm. No layer is replaced, so that an ordinary run can start from the
+    checkpoint. The loss is the cross-entropy of the visible target labels.
 
     Args:
-        p: probability of the running statistics; at 0 it is BatchNorm.
+        p: probability of the running statistics. With 0 the layers are ordinary BatchNorm.
         **base: see `Strategy`.
 
     Raises:
@@ -34,16 +34,18 @@ class StochNorm(TargetOnly):
         layers = [each for each in self.network.modules() if isinstance(each, BATCH_NORMS) and each.track_running_stats]
         if not layers:
             backbone = type(self.network.backbone).__name__
-            raise LandbridgeError(f"strategy StochNorm: {backbone} has no BatchNorm layers with running statistics")
+            raise LandbridgeError(
+                f"strategy StochNorm: {backbone} has no BatchNorm layers with running statistics; choose another one"
+            )
         for layer in layers:
             layer.register_forward_hook(partial(_mix, p))
 
 
 def _mix(p: float, layer: nn.Module, inputs: tuple[Tensor], by_batch: Tensor) -> Tensor | None:
-    """Put channels that are normalised by running statistics in the place of some of a layer's output."""
+    """Replace random channels of a layer's output by channels that are normalised by running statistics."""
     if not layer.training:
         return None
-    # Copies, since the next forward pass moves the statistics before this one's gradient is computed.
+    # Copies are needed, because the next forward pass may change the statistics before this gradient is computed.
     running = {name: buffer.clone() for name, buffer in layer.named_buffers()}
     layer.training = False
     by_running = functional_call(layer, running, inputs)

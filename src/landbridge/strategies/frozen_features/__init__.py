@@ -1,1 +1,1 @@
-"""Heads on the features of a frozen backbone."""
+"""Strategies that train or compute a head on the features of a frozen backbone."""

@@ -1,4 +1,4 @@
-"""Linear probes at several learning rates, trained side by side."""
+"""Linear probes at several learning rates, trained in one run."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,33 +16,34 @@ from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import LinearProbe
 from landbridge.training.output import Output
 
-#: Logits beyond this have diverged; sums over a batch of those below are finite still.
+#: Logits with a larger absolute value have diverged. Sums of smaller logits over a batch are still finite.
 DIVERGED = 1e30
 
 
 class LinearProbes(FurtherEpochs, LinearProbe):
     r"""Linear probes at several learning rates on the same batches: $\sum_r \mathrm{CE}(W_r f_t + b_r, y_t)$.
 
-    Features come from a backbone that is frozen throughout, and no head's gradient reaches another. So each head learns
-    what `linear_probe` would at its rate, from the same start: a sweep over the rate for the steps of one run, as
-    DINOv2 evaluates its features (Oquab et al., 2023, arXiv:2304.07193; there the heads also differ in the layers that
-    they look at, and the best of them is reported on the data that chose it). Mixed precision reaches the features and
-    the head of the configured rate; the logits of the others are in full precision.
+    The backbone is frozen in all epochs, and the gradient of each head reaches only this head. So each head is equal to
+    the head of a run of `linear_probe` at the same learning rate, from the same initial weights. One run replaces a
+    sweep over the learning rate. DINOv2 evaluates its features in this way (Oquab et al., 2023, arXiv:2304.07193).
+    There the heads also read different layers, and the best head is reported on the data that chose it. Mixed precision
+    applies to the features and to the head of the configured learning rate. The logits of the other heads are in full
+    precision.
 
-    In epochs of training the network has the head of the configured rate. Further epochs, which take no step, put the
-    other heads into the network, one by one, as they are when training is over, and at last that of the configured rate
-    again. So the selection rule chooses the rate, and `last` takes the configured one. A head whose outputs are not
-    finite is the worst, and leaves the others alone.
+    In training epochs the network has the head of the configured learning rate. Further epochs take no step. Each puts
+    one of the other heads, as it is after training, into the network. The last further epoch puts the head of the
+    configured learning rate back. So the selection rule chooses the learning rate, and the rule `last` chooses the
+    configured one. A head with non-finite outputs has the lowest score, and has no effect on the other heads.
 
     Args:
         factors: learning rates of the other heads, as multiples of `optimizer.lr`.
-        **base: see `Strategy`. Its freezing policy has no effect.
+        **base: see `Strategy`. The configured freezing policy has no effect.
     """
 
     requirements: ClassVar = FurtherEpochs.requirements.but(
         tasks=CLASSES,
         ignored_groups={"freeze"},
-        no_terms_because="its heads share no output: use linear_probe for each learning rate",
+        no_terms_because="each of its heads has a separate output: use linear_probe for each learning rate",
     )
 
     def __init__(
@@ -53,11 +54,11 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         super().__init__(versions=len(factors) + 1, **base)
         self.factors = [*factors, 1.0]
         self.others = nn.ModuleList(deepcopy(self.network.head) for _ in factors)
-        # Holds the network's own head while others are shown.
+        # A copy of the network's own head, for the epochs in which the network has another head.
         self.own = deepcopy(self.network.head).requires_grad_(False)
 
     def lr_scales(self) -> dict[str, float]:
-        """Map each parameter of the other heads to its factor."""
+        """Map names of parameters to their learning rates relative to the head's, with the factors of other heads."""
         heads = zip(self.factors, self.others, strict=False)
         return super().lr_scales() | {
             f"others.{number}.{name}": factor
@@ -71,14 +72,14 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip each head's gradient by itself, as a run of its own would."""
+        """Clip the gradient of each head separately, as separate runs would do."""
         if gradient_clip_val:
             clip = clip_grad_value_ if gradient_clip_algorithm == "value" else clip_grad_norm_
             for head in (self.network.head, *self.others):
                 clip(head.parameters(), gradient_clip_val)
 
     def loss(self, target: Output) -> dict[str, Tensor]:
-        """Cross-entropy of each head on the labelled target."""
+        """Return the cross-entropy of the configured head on the labelled target, and the sum over the other heads."""
         weight, bias = (torch.cat([getattr(head, of) for head in self.others]) for of in ("weight", "bias"))
         others = linear(target.features, weight, bias).unflatten(1, (len(self.others), -1)).flatten(0, 1)
         losses = cross_entropy(_bounded(others), target.y.repeat_interleave(len(self.others)), reduction="sum")
@@ -86,7 +87,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         return {"classify": own, "others": losses / len(target.y)}
 
     def noted(self, version: int | None) -> dict[str, Any]:
-        """Name the learning rate, relative to the configured one."""
+        """Return the learning rate relative to the configured one."""
         return {"lr_factor": self.factors[-1 if version is None else version]}
 
     def show(self, version: int) -> None:
@@ -98,5 +99,8 @@ class LinearProbes(FurtherEpochs, LinearProbe):
 
 
 def _bounded(logits: Tensor) -> Tensor:
-    """Let what has diverged give no gradient, so that the loss and all gradients stay finite for the other heads."""
+    """Replace diverged logits by 0.
+
+    They then have no gradient, and the loss and the gradients of the other heads stay finite.
+    """
     return torch.where(logits.abs() < DIVERGED, logits, 0.0)

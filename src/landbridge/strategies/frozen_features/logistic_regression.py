@@ -17,17 +17,17 @@ from landbridge.strategies.requirements import CLASSES
 class LogisticRegression(ClosedForm):
     r"""Logistic regression with an $\ell_2$ penalty on frozen features, solved to its optimum by scikit-learn.
 
-    It minimises $\frac12\lVert W\rVert^2 + C \sum_i \mathrm{CE}(W f_i + b, y_i)$ over the visible target labels. $C$ is
-    the one with the best accuracy on the visible labels of the validation split, the smallest where several are equal.
-    The solution is the head; the backbone is as it was loaded.
+    The solution minimises $\frac12\lVert W\rVert^2 + C \sum_i \mathrm{CE}(W f_i + b, y_i)$ over the visible target
+    labels. $C$ is chosen by the accuracy on the visible labels of the validation split. If several values of $C$ have
+    the best accuracy, the smallest of them is chosen. The solution becomes the head. The backbone does not change.
 
     Args:
         strengths: values of $C$ to choose from.
-        max_iter: at most so many steps of L-BFGS for each.
+        max_iter: greatest number of L-BFGS steps for each value of $C$.
         **base: see `Strategy`.
 
     Raises:
-        LandbridgeError: there is a choice, and no validation label is visible.
+        LandbridgeError: there are several values of $C$, and no validation label is visible.
     """
 
     requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
@@ -43,12 +43,12 @@ class LogisticRegression(ClosedForm):
         self.max_iter = max_iter
 
     def parameter_counts(self) -> tuple[int, int]:
-        """Count the head, which is all that is set."""
+        """Return the number of parameters, and that of the head, because only the head is computed."""
         return super().parameter_counts()[0], sum(p.numel() for p in self.network.head.parameters())
 
     @torch.no_grad()
     def solve(self) -> None:
-        """Fit a head for every strength, and keep the best."""
+        """Fit a head for every value of C, and put the best one into the network."""
         head, seen = require_linear(self.network.head, self), self.collect("target")
         x, y = seen.features.double().cpu().numpy(), seen.y.cpu().numpy()
         heads = [fit(x, y, len(head.bias), strength, self.max_iter) for strength in self.strengths]
@@ -70,9 +70,9 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: i
     Args:
         x: features (n, d).
         y: class indices (n,).
-        classes: how many there are; those without a sample get no probability.
+        classes: number of classes. A class without samples has the probability 0.
         strength: `C`.
-        max_iter: at most so many steps.
+        max_iter: greatest number of steps.
 
     Returns:
         weight (classes, d) and bias (classes,), in double precision.
@@ -83,7 +83,7 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: i
         bias[present] = 0
         return torch.from_numpy(weight), torch.from_numpy(bias)
     found = Regression(C=strength, max_iter=max_iter).fit(x, y)
-    # Of two classes, scikit-learn gives the difference alone; the other's logit is 0.
+    # For two classes, scikit-learn returns only the logit of the second class. The logit of the first class is 0.
     two = len(present) == 2
     weight[present] = np.concatenate([0 * found.coef_, found.coef_]) if two else found.coef_
     bias[present] = np.concatenate([0 * found.intercept_, found.intercept_]) if two else found.intercept_

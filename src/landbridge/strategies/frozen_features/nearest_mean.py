@@ -1,4 +1,4 @@
-"""The nearest class mean on frozen features."""
+"""Nearest class mean on frozen features."""
 
 from typing import ClassVar
 
@@ -12,11 +12,11 @@ from landbridge.strategies.requirements import CLASSES
 
 
 class NearestMean(ClosedForm):
-    r"""Nearest class mean: each class is the mean $\mu_k$ of the features of its visible target labels.
+    r"""Nearest class mean: a class is represented by the mean $\mu_k$ of the features of its labelled target samples.
 
-    Logits are $f \cdot \mu_k - \lVert\mu_k\rVert^2 / 2 = (\lVert f\rVert^2 - \lVert f - \mu_k\rVert^2) / 2$, so the
-    head stays linear and its largest logit belongs to the nearest mean (Mensink et al., 2013). The backbone is as it
-    was loaded.
+    Logits are $f \cdot \mu_k - \lVert\mu_k\rVert^2 / 2 = (\lVert f\rVert^2 - \lVert f - \mu_k\rVert^2) / 2$. So the
+    head is linear, and the largest logit is that of the nearest mean (Mensink et al., 2013). The backbone does not
+    change.
 
     Args:
         **base: see `Strategy`.
@@ -25,27 +25,27 @@ class NearestMean(ClosedForm):
     requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
 
     def parameter_counts(self) -> tuple[int, int]:
-        """Count the head, which is all that is set."""
+        """Return the number of parameters, and that of the head, because only the head is computed."""
         return super().parameter_counts()[0], sum(p.numel() for p in self.network.head.parameters())
 
     @torch.no_grad()
     def solve(self) -> None:
-        """Put the means into the head."""
+        """Compute the class means, and put them into the head."""
         seen = self.collect("target")
         means, head = class_means(seen.features, seen.y, self.network.outputs), require_linear(self.network.head, self)
         head.weight.copy_(means)
-        # A class without a sample is never the nearest.
+        # A class without samples must never be the nearest.
         absent = torch.bincount(seen.y, minlength=len(means)) == 0
         head.bias.copy_((-means.square().sum(1) / 2).masked_fill(absent, -1e30))
 
 
 def class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return the mean feature of every class (classes, d), 0 for one without samples.
+    """Return the mean feature of every class (classes, d). The mean of a class without samples is 0.
 
     Args:
         features: (n, d).
         labels: class indices (n,).
-        classes: how many there are.
+        classes: number of classes.
     """
     onehot = one_hot(labels, classes).to(features.dtype)
     return onehot.T @ features / onehot.sum(0).clamp(min=1).unsqueeze(1)

@@ -12,15 +12,15 @@ from landbridge.strategies.requirements import CLASSES
 
 
 class NeighbourHead(nn.Module):
-    r"""Lets the nearest of a bank of labelled features vote, the nearer the louder.
+    r"""A head that classifies features by their nearest neighbours in a bank of labelled features.
 
-    Neighbour $i$ at cosine similarity $s_i$ votes for its class with $e^{s_i / T}$. Logits are the logarithms of the
-    classes' shares of the votes.
+    Neighbour $i$ with cosine similarity $s_i$ has the weight $e^{s_i / T}$. The logit of a class is the logarithm of
+    the share of its neighbours in the sum of weights.
 
     Args:
-        classes: how many there are.
-        width: of a feature.
-        k: neighbours that vote; all where there are fewer.
+        classes: number of classes.
+        width: width of the features.
+        k: number of neighbours. If the bank has fewer features, all of them are used.
         temperature: $T$.
     """
 
@@ -33,33 +33,33 @@ class NeighbourHead(nn.Module):
         self.k = k
         self.temperature = temperature
         self.remember(torch.zeros(0, width), torch.zeros(0, dtype=torch.long))
-        self.register_load_state_dict_pre_hook(_make_room)
+        self.register_load_state_dict_pre_hook(_resize_bank)
 
     def remember(self, features: Tensor, labels: Tensor) -> None:
-        """Fill the bank with labelled features (n, d)."""
+        """Store labelled features (n, d) in the bank."""
         self.register_buffer("bank", normalize(features, dim=1))
         self.register_buffer("labels", labels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return logits (b, classes) of features (b, d); all are equal while the bank is empty."""
+        """Return logits (b, classes) of features (b, d). All logits are equal if the bank is empty."""
         similarity, index = (normalize(features, dim=1) @ self.bank.T.to(features.dtype)).topk(
             min(self.k, len(self.bank))
         )
-        # Relative to the nearest, so that no exponential overflows.
-        votes = ((similarity - similarity[:, :1]) / self.temperature).exp()
-        shares = votes.new_zeros(len(votes), self.classes).scatter_add_(1, self.labels[index], votes)
+        # The similarity of the nearest neighbour is subtracted, so that no exponential overflows.
+        weights = ((similarity - similarity[:, :1]) / self.temperature).exp()
+        shares = weights.new_zeros(len(weights), self.classes).scatter_add_(1, self.labels[index], weights)
         return (shares / shares.sum(1, keepdim=True).clamp(min=1e-12)).clamp(min=1e-12).log()
 
 
 class NearestNeighbours(ClosedForm):
-    """Weighted k-nearest neighbours by cosine similarity, as DINO is judged (Caron et al., 2021, arXiv:2104.14294).
+    """Weighted k-nearest neighbours by cosine similarity, as in the evaluation of DINO.
 
-    The bank holds the features of all visible target labels, and goes with the checkpoint. The backbone is as it was
-    loaded.
+    The evaluation is that of Caron et al. (2021, arXiv:2104.14294). The bank has the features of all labelled target
+    samples, and is part of the checkpoint. The backbone does not change.
 
     Args:
-        k: neighbours that vote; all where fewer labels are visible.
-        temperature: the lower, the more the nearest ones count.
+        k: number of neighbours. If fewer labels are visible, all labelled samples are used.
+        temperature: a lower value gives the nearest neighbours more weight.
         **base: see `Strategy`.
     """
 
@@ -71,13 +71,13 @@ class NearestNeighbours(ClosedForm):
         self.network.add_module("head", NeighbourHead(classes, width, k, temperature))
 
     def solve(self) -> None:
-        """Fill the bank."""
+        """Store the features and labels of the target in the bank."""
         seen = self.collect("target")
         cast(Any, self.network.head).remember(seen.features, seen.y)
 
 
-def _make_room(head: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Give the bank the size that a checkpoint's has."""
+def _resize_bank(head: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Give the bank the size of the checkpoint's bank, before the checkpoint is loaded."""
     for name in ("bank", "labels"):
         if f"{prefix}{name}" in state:
             head.register_buffer(name, torch.empty_like(state[f"{prefix}{name}"], device=getattr(head, name).device))

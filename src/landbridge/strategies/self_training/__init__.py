@@ -1,1 +1,1 @@
-"""Learning from the model's own predictions."""
+"""Strategies that train on the model's own predictions."""

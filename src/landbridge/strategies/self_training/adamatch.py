@@ -1,4 +1,4 @@
-"""Consistency between augmentations, with pseudo-labels that follow the source."""
+"""Consistency between augmentations, with pseudo-labels aligned with the source."""
 
 import math
 from typing import Annotated, Any, ClassVar
@@ -18,17 +18,21 @@ from landbridge.training.output import Output
 class AdaMatch(TwoViews):
     r"""AdaMatch (Berthelot et al., 2022, arXiv:2106.04732).
 
-    All views of source and target are encoded as one batch, and the source's once more on their own, without moving
-    BatchNorm's statistics; the source's logits are mixed from both with a random share for each entry. Then
-    $\mathrm{CE}(g^{weak}_s, y_s) + \mathrm{CE}(g^{strong}_s, y_s) + w\,\mu(t)\,\frac1m \sum_j \mathbb 1[\max_k
-    \tilde p_{jk} \ge c]\,\mathrm{CE}(g^{strong}_j, \tilde p_j)$, where the pseudo-labels $\tilde p$ of weak views are
-    aligned with the source's mean prediction, the threshold is $c = \tau$ times the source's mean confidence, and
-    $\mu(t) = \frac12 - \frac12 \cos(\min(\pi, 2 \pi t))$. The augmentations are those of `landbridge.data.augment`.
-    Visible target labels, where there are any, add their cross-entropy in both views, without mixing.
+    All views of source and target are encoded as one batch. The source's views are encoded a second time, alone,
+    without changing BatchNorm's statistics. The source's logits are a random interpolation of both results, with a
+    separate random share for each entry.
+
+    The loss is $\mathrm{CE}(g^{weak}_s, y_s) + \mathrm{CE}(g^{strong}_s, y_s) + w\,\mu(t)\,\frac1m \sum_j \mathbb
+    1[\max_k \tilde p_{jk} \ge c]\,\mathrm{CE}(g^{strong}_j, \tilde p_j)$. The pseudo-labels $\tilde p$ come from weak
+    views, and are aligned with the source's mean prediction. The threshold $c$ is $\tau$ times the source's mean
+    confidence. The warm-up is $\mu(t) = \frac12 - \frac12 \cos(\min(\pi, 2 \pi t))$.
+
+    The augmentations are those of `landbridge.data.augment`. If target labels are visible, their cross-entropy in both
+    views is added, without interpolation.
 
     Args:
         tau: factor of the threshold, $\tau$.
-        weight: of the unlabelled samples, $w$.
+        weight: weight of the loss on unlabelled samples, $w$.
         **base: see `Strategy`.
 
     Raises:
@@ -49,11 +53,24 @@ class AdaMatch(TwoViews):
 
     @property
     def warmup(self) -> float:
-        r"""$\mu(t)$: rises from 0 to 1 in the first half of the training."""
+        r"""The factor $\mu(t)$, which rises from 0 to 1 in the first half of the training."""
         return 0.5 - 0.5 * math.cos(min(math.pi, 2 * math.pi * self.progress))
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
-        """Encode both views of all streams as one batch, and mix the source's logits with those it has alone."""
+        """Encode both views of all streams as one batch, and interpolate the source's logits.
+
+        Example:
+            With 32 source and 32 target samples, the joint batch has 128 images: a weak and a strong view of each. The
+            two views of the source are also encoded as a batch of 64. Suppose that an entry of the source's logits is
+            2.0 in the joint batch and 1.0 in the batch of 64. With the random share 0.3 it becomes
+            0.3 * 2.0 + 0.7 * 1.0 = 1.3. Target logits are those of the joint batch.
+
+        Args:
+            batch: the batch of each stream: `source`, `target_unlabelled` and, if target labels are visible, `target`.
+
+        Returns:
+            The outputs by name: `source` for the weak view, `source_strong` for the strong view, and so on.
+        """
         views = self.with_views(batch)
         images = {name: self._rendered(view["x"]) for name, view in views.items()}
         sizes = [len(each) for each in images.values()]
@@ -62,7 +79,7 @@ class AdaMatch(TwoViews):
             name: Output(name, features, logits, view["index"], view.get("y"))
             for (name, view), features, logits in zip(views.items(), *parts, strict=True)
         }
-        # On copies of the buffers, so that the statistics that count are those of both domains together.
+        # This pass uses copies of the buffers, so that the running statistics come only from the joint batch.
         copies = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         source = joined([images["source"], images["source_strong"]])
         alone = functional_call(self.network, copies, (source,))[1].float().chunk(2)
@@ -82,7 +99,7 @@ class AdaMatch(TwoViews):
         target: Output | None = None,
         target_strong: Output | None = None,
     ) -> dict[str, Tensor]:
-        """Classify labelled samples in both views; learn aligned pseudo-labels that can be trusted."""
+        """Return the cross-entropies of labelled samples in both views, and that of confident pseudo-labels."""
         agree = adamatch(source.logits, target_unlabelled.logits, target_unlabelled_strong.logits, self.tau)
         return {
             "classify": self.classify(source, target),
@@ -92,5 +109,11 @@ class AdaMatch(TwoViews):
 
 
 def mix(together: Tensor, alone: Tensor, share: Tensor) -> Tensor:
-    """Interpolate logits (n, K) at random: a share (n, K) in [0, 1] of 1 keeps those of the joint batch."""
+    """Interpolate logits of the joint batch (n, K) and of the source alone (n, K).
+
+    Args:
+        together: logits of the joint batch (n, K).
+        alone: logits of the source alone (n, K).
+        share: share of the joint batch for each entry (n, K), in [0, 1].
+    """
     return torch.lerp(alone, together, share)

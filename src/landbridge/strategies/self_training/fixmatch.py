@@ -19,18 +19,20 @@ from landbridge.training.output import Output
 class FixMatch(TwoViews):
     r"""FixMatch between domains (Sohn et al., 2020, arXiv:2001.07685).
 
-    What a sure prediction says of a weakly augmented target image, the strongly augmented one has to learn:
+    A confident prediction for the weak view of a target image is the pseudo-label for its strong view. The loss is
     $\mathrm{CE}(g_s, y_s) + w\,\frac1n \sum_i \mathbb 1[\max_k p^{weak}_{ik} > \tau]\,
-    \mathrm{CE}(g^{strong}_i, \arg\max_k p^{weak}_{ik})$, with labelled images augmented weakly. A moving average of the
-    weights is evaluated; its decay after n batches is $\min(d, (1 + n) / (10 + n))$, since with the paper's constant
-    0.999 a short training would be averaged with its initial weights. The paper has seven unlabelled images for every
-    labelled one and RandAugment; here both are as many, and `landbridge.data.augment` says what changes. Visible target
-    labels, where there are any, join the cross-entropy.
+    \mathrm{CE}(g^{strong}_i, \arg\max_k p^{weak}_{ik})$. Labelled images are augmented weakly. If target labels are
+    visible, the cross-entropy includes them.
+
+    A moving average of the weights is evaluated. Its decay after n batches is $\min(d, (1 + n) / (10 + n))$. With the
+    paper's constant decay of 0.999, the average would be close to the initial weights after a short training. The paper
+    has seven unlabelled images for every labelled image, and RandAugment. Here there is one unlabelled image for every
+    labelled image, and the augmentations are those of `landbridge.data.augment`.
 
     Args:
-        threshold: $\tau$; at 1 no sample counts.
-        weight: of the unlabelled samples, $w$.
-        decay: of the moving average, $d$; at 0 the weights themselves are evaluated.
+        threshold: $\tau$. With 1 no sample has a pseudo-label.
+        weight: weight of the loss on unlabelled samples, $w$.
+        decay: decay of the moving average, $d$. With 0 the weights themselves are evaluated.
         **base: see `Strategy`.
 
     Raises:
@@ -56,23 +58,23 @@ class FixMatch(TwoViews):
         self.averaged = deepcopy(self.network).requires_grad_(False)
 
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
-        """Train the network, and evaluate its average."""
+        """Return the network in training, and the moving average in evaluation."""
         return self.network if self.training else self.averaged
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
-        """Encode weak views of all streams, and strong ones of the unlabelled target."""
+        """Encode weak views of all streams, and strong views of the unlabelled target."""
         return super().encode_streams(self.with_views(batch))
 
     def loss(
         self, source: Output, target_unlabelled: Output, target_strong: Output, target: Output | None = None
     ) -> dict[str, Tensor]:
-        """Classify labelled samples; classify strong views as their weak ones surely are."""
+        """Return the cross-entropy of labelled samples, and that of strong views with their pseudo-labels."""
         agree = fixmatch(target_unlabelled.logits, target_strong.logits, self.threshold)
         return {"classify": self.classify(source, target), "agree": self.weight * agree}
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Move the average towards the weights; BatchNorm's statistics are averages already."""
+        """Update the moving average. BatchNorm's statistics are copied, because they are averages already."""
         decay = min(self.decay, (1 + self.batches_seen) / (10 + self.batches_seen))
         averages: list[Tensor] = list(self.averaged.parameters())
         weights: list[Tensor] = list(self.network.parameters())

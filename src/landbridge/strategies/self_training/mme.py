@@ -13,17 +13,19 @@ from landbridge.training.output import Output
 
 
 class MME(Strategy):
-    r"""Minimax entropy (Saito et al., 2019, arXiv:1904.06487), semi-supervised where there are target labels.
+    r"""Minimax entropy (Saito et al., 2019, arXiv:1904.06487), semi-supervised if target labels are visible.
 
-    On unlabelled target samples the head maximises the entropy of the predictions, which moves its prototypes towards
-    the target, and the encoder minimises it, which gathers the features around them:
-    $\mathrm{CE}(g_s, y_s) + \mathrm{CE}(g_t, y_t) - w\,H(F(\mathrm{GRL}_1(f)))$, with the gradient reversal between
-    encoder and head. The authors take one optimizer step for each part; here both go into one. The head's rows have
-    any length, as in their code.
+    The loss is $\mathrm{CE}(g_s, y_s) + \mathrm{CE}(g_t, y_t) - w\,H(F(\mathrm{GRL}_1(f)))$, with a gradient reversal
+    between encoder and head. The entropy is that of the predictions for unlabelled target samples. The head maximises
+    the entropy, which moves its prototypes towards the target. The encoder minimises the entropy, which moves the
+    features towards the prototypes.
+
+    The authors take one optimizer step for the cross-entropy and one for the entropy; here one step minimises the sum.
+    The rows of the head are not normalised, as in the authors' code.
 
     Args:
-        weight: of the entropy, $w$.
-        temperature: by which the head divides its logits.
+        weight: weight of the entropy, $w$.
+        temperature: divisor of the head's logits.
         **base: see `Strategy`.
     """
 
@@ -42,6 +44,6 @@ class MME(Strategy):
         self.network.head = cosine
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Classify labelled samples; play for the entropy of the others."""
+        """Return the cross-entropy of labelled samples, and the negative entropy behind a gradient reversal."""
         logits = self.network.head(reverse_gradient(target_unlabelled.features))
         return {"classify": self.classify(source, target), "entropy": -self.weight * entropy(logits)}

@@ -1,4 +1,4 @@
-"""The base of strategies that look at random views of images: hardly changed, or much."""
+"""The base of strategies that train on weakly or strongly augmented views of images."""
 
 from abc import ABC
 from collections.abc import Mapping
@@ -13,11 +13,12 @@ from landbridge.strategies.requirements import CLASSES, Requirements
 
 
 class TwoViews(Strategy, ABC):
-    """A strategy that learns from weakly or strongly augmented images.
+    """A strategy that trains on weakly or strongly augmented images.
 
-    What is changed follows from what a domain's images show; see `landbridge.data.augment`. Views are drawn anew in
-    every step. With `cache.views=v` they are drawn v times before training, frozen stages run on them once, and every
-    pass over a stream chooses one draw for each sample: cheaper, less varied, and therefore with other results.
+    The augmentations depend on the content of a domain's images; see `landbridge.data.augment`. By default a view is
+    drawn for every sample in every step. With `cache.views=v`, v views of every sample are drawn before training, and
+    the frozen stages run once on each of them. Every pass over a stream then chooses one of the v views for each
+    sample. This is faster, but the views vary less, so the results are different.
 
     Args:
         **base: see `Strategy`.
@@ -29,7 +30,7 @@ class TwoViews(Strategy, ABC):
     requirements: ClassVar = Requirements(
         streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES, reads_inputs=True
     )
-    #: What it looks at in a step: by the name of a view, which stream it shows, and how that is augmented.
+    #: The views of a step. For each name of a view: the augmented stream, and the kind of augmentation.
     views: ClassVar[Mapping[str, tuple[str, Literal["weak", "strong"]]]]
 
     def __init__(self, **base: Any) -> None:
@@ -43,7 +44,7 @@ class TwoViews(Strategy, ABC):
         self.format = format
 
     def with_views(self, batch: dict[str, Batch]) -> dict[str, Batch]:
-        """Return a batch with views by their names, in the place of the streams that they show or beside them."""
+        """Return a batch with all views added. A view with the name of a stream replaces this stream."""
         views = {}
         for name, (of, kind) in self.views.items():
             if of in batch:

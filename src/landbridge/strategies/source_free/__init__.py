@@ -1,1 +1,1 @@
-"""Adaptation without source data."""
+"""Strategies that adapt a source model without source data."""

@@ -1,4 +1,4 @@
-"""A supervised model that remembers how its features are distributed, for adaptation without its data."""
+"""A supervised model that stores the distribution of its features, for adaptation without the source data."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -11,12 +11,13 @@ from landbridge.strategies.supervised.supervised import TargetOnly
 
 
 class GaussianModel(TargetOnly):
-    r"""Supervised learning that ends every epoch with one Gaussian per class of the features.
+    r"""Supervised training that fits one Gaussian per class to the features after every epoch.
 
-    It makes the source model of Stan & Rostami (2021, arXiv:2009.12518): the Gaussians go with its checkpoint, so that
-    `gmm_prototypes` needs no sample of the source. They are fitted in evaluation mode to the samples that the model
-    gets right, or to all samples of a class of which it gets none. The covariance is shrunk,
-    $(1 - s)\,C + s\,\frac{\operatorname{tr} C}{d} I$, since that of few samples in many dimensions is singular.
+    This trains the source model of Stan & Rostami (2021, arXiv:2009.12518). The Gaussians are saved in its checkpoint,
+    so that `gmm_prototypes` needs no source sample. They are fitted in evaluation mode to the samples that the model
+    classifies correctly. If all samples of a class are misclassified, its Gaussian is fitted to all of them. The
+    covariance is shrunk, $(1 - s)\,C + s\,\frac{\operatorname{tr} C}{d} I$, because the covariance of few samples in
+    many dimensions is singular.
 
     Args:
         shrinkage: $s$, in [0, 1].
@@ -37,7 +38,7 @@ class GaussianModel(TargetOnly):
         self.register_buffer("shares", torch.zeros(classes))
 
     def on_train_epoch_end(self) -> None:
-        """Fit the Gaussians to the features that the epoch has led to."""
+        """Fit the Gaussians to the features at the end of the epoch."""
         super().on_train_epoch_end()
         seen = self.collect("target")
         right = seen.logits.argmax(dim=1) == seen.y
@@ -57,8 +58,8 @@ def gaussian(x: Tensor, shrinkage: float) -> tuple[Tensor, Tensor]:
         shrinkage: in [0, 1].
 
     Returns:
-        The mean (d,), and the lower triangular factor $L$ (d, d) of the covariance $L L^\top$, which is positive
-        definite: 1e-6 is added to its diagonal.
+        The mean (d,), and the lower triangular factor $L$ (d, d) of the covariance $L L^\top$. The covariance is
+        positive definite, because 1e-6 is added to its diagonal.
     """
     x = x.double()
     mean = x.mean(dim=0)

@@ -1,4 +1,4 @@
-"""Source-free alignment of the target's features with the Gaussians that a source model remembers."""
+"""Source-free alignment of the target's features with the Gaussians of a source model."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -15,24 +15,25 @@ from landbridge.strategies.requirements import CLASSES, Requirements
 from landbridge.training.output import Output
 
 GAUSSIANS = ("means", "factors", "shares")
-# Drawn for every one that is used, so that some are sure enough.
+# Number of drawn samples for every sample that is used, so that enough of them have a confident prediction.
 CANDIDATES = 4
 
 
 class GMMPrototypes(Strategy):
     r"""Source-free adaptation by prototypical distributions (Stan & Rostami, 2021, arXiv:2009.12518).
 
-    The source model comes with one Gaussian per class of its features (see `GaussianModel`) instead of the data.
-    Samples $z$ of that mixture, of which the head is surer than $\tau$, stand for the source:
-    $\mathrm{CE}(h(z), y_z) + w\,\mathrm{SW}_2^2(f_t, z)$, along random directions drawn anew in each step. Visible
-    target labels, where there are any, join the cross-entropy. Covariances are full: meant for features of some
-    hundred dimensions.
+    The source model has one Gaussian for the features of each class (see `GaussianModel`). Samples $z$ of this mixture
+    replace the source data. Only samples for which the head's confidence exceeds $\tau$ are used. The loss is
+    $\mathrm{CE}(h(z), y_z) + w\,\mathrm{SW}_2^2(f_t, z)$, along random directions, which are drawn in each step. If
+    target labels are visible, the cross-entropy includes them. Covariances are full matrices, so the method is meant
+    for features with at most a few hundred dimensions.
 
     Args:
-        weight: of the distance, $w$.
-        threshold: $\tau$, in [0, 1]. Where no candidate of a step is sure enough, all of them may be taken.
-        uniform: whether classes are drawn equally often, instead of as often as the source has them.
-        directions: how many are drawn in a step.
+        weight: weight of the distance, $w$.
+        threshold: $\tau$, in [0, 1]. If no candidate in a step exceeds it, all candidates may be used.
+        uniform: whether all classes are drawn with the same probability. Otherwise the probability of a class is its
+            share in the source.
+        directions: number of directions that are drawn in a step.
         **base: see `Strategy`.
     """
 
@@ -66,10 +67,10 @@ class GMMPrototypes(Strategy):
         self.register_buffer("shares", torch.zeros(classes))
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the Gaussians of the source model.
+        """Load the Gaussians of the source model.
 
         Raises:
-            LandbridgeError: there are none, or they are of other features or classes.
+            LandbridgeError: the source model has no Gaussians, or their number of features or classes is different.
         """
         for name in GAUSSIANS:
             own = getattr(self, name)
@@ -81,22 +82,23 @@ class GMMPrototypes(Strategy):
             own.copy_(state[name])
 
     def draw(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw features (n, d) from the mixture, and the classes (n,) that they belong to."""
+        """Draw features (n, d) from the mixture, and return them with their classes (n,)."""
         shares = torch.ones_like(self.shares) if self.uniform else self.shares
         y = torch.multinomial(shares, n, replacement=True)
         noise = torch.randn(n, self.means.shape[1], device=y.device)
         return self.means[y] + torch.einsum("nij,nj->ni", self.factors[y], noise), y
 
     def draw_sure(self, n: int) -> tuple[Tensor, Tensor]:
-        """Draw features (n, d) of which the head is sure, and their classes (n,)."""
+        """Draw features (n, d) with confident predictions of the head, and return them with their classes (n,)."""
         z, y = self.draw(CANDIDATES * n)
         confidence = softmax(self.network.head(z).detach(), dim=1).amax(dim=1)
-        # With fixed shapes nothing waits for the device; the tiny rest matters only where nothing is sure.
+        # All shapes are fixed, so the CPU does not wait for the GPU. The added 1e-20 has an effect only if no candidate
+        # exceeds the threshold.
         chosen = torch.multinomial((confidence > self.threshold) + 1e-20, n, replacement=True)
         return z[chosen], y[chosen]
 
     def loss(self, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Classify samples of the Gaussians; bring the target's features to them."""
+        """Return the cross-entropy of samples of the Gaussians, and the distance of target features from them."""
         features = target_unlabelled.features
         z, y = self.draw_sure(len(features))
         directions = random_directions(self.directions, z.shape[1], device=z.device)

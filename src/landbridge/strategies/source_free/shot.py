@@ -1,4 +1,4 @@
-"""Source-free adaptation of the encoder to a fixed head."""
+"""Source-free adaptation of the encoder with a frozen head."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -15,16 +15,16 @@ from landbridge.training.output import Output
 class SHOT(Strategy):
     r"""Source hypothesis transfer, SHOT and SHOT-IM (Liang et al., 2020, arXiv:2002.08546).
 
-    The source model is adapted without its data. Its head stays as it is, and the encoder minimises
-    $w\,[\frac1n \sum_i H(p_i) - H(\bar p)] + \beta\,\mathrm{CE}(g, \hat y)$, where the pseudo-labels $\hat y$ come from
-    class centroids of the whole target set and are found anew at the start of every epoch. With $\beta = 0$ it is
-    SHOT-IM. The paper's source stage has label smoothing of 0.1 and a weight-normalised head; here any source model
-    will do. Visible target labels, where there are any, add their cross-entropy.
+    The source model is adapted without source data. Its head is frozen. The encoder minimises
+    $w\,[\frac1n \sum_i H(p_i) - H(\bar p)] + \beta\,\mathrm{CE}(g, \hat y)$. The pseudo-labels $\hat y$ come from class
+    centroids of the whole target set, and are computed at the start of every epoch. With $\beta = 0$ this is SHOT-IM.
+    In the paper the source model is trained with label smoothing of 0.1 and has a weight-normalised head. Here any
+    source model can be used. If target labels are visible, their cross-entropy is added.
 
     Args:
-        beta: weight of the pseudo-labels' cross-entropy; 0 looks for none.
-        weight: of the information maximisation, $w$.
-        min_count: classes predicted at most this often are given to no sample.
+        beta: weight of the pseudo-labels' cross-entropy, $\beta$. With 0 no pseudo-labels are computed.
+        weight: weight of the information maximisation, $w$.
+        min_count: a class that is predicted at most this often is not used as a pseudo-label.
         **base: see `Strategy`.
     """
 
@@ -51,14 +51,17 @@ class SHOT(Strategy):
         self._pseudo_labels: Tensor | None = None
 
     def on_train_epoch_start(self) -> None:
-        """Find the epoch's pseudo-labels, from the weights alone, so that a resume finds the same."""
+        """Compute the epoch's pseudo-labels.
+
+        They depend only on the weights and the inputs, so that a resumed run computes the same pseudo-labels.
+        """
         super().on_train_epoch_start()
         if self.beta:
             seen = self.collect("target_unlabelled")
             self._pseudo_labels = shot_pseudo_labels(seen.features, softmax(seen.logits, dim=1), self.min_count)
 
     def loss(self, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Be sure of every sample but not always of the same class; learn the pseudo-labels."""
+        """Return the information maximisation loss, and the cross-entropies of pseudo-labels and of target labels."""
         terms = {"inform": -self.weight * information_maximisation(target_unlabelled.logits)}
         if self._pseudo_labels is not None:
             labels = self._pseudo_labels[target_unlabelled.index]

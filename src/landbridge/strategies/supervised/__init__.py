@@ -1,1 +1,1 @@
-"""References without adaptation."""
+"""Supervised training without adaptation, as a reference."""

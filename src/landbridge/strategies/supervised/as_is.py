@@ -1,4 +1,4 @@
-"""The start as it is."""
+"""A model that is tested without training."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from landbridge.strategies.requirements import Requirements
 
 
 class AsIs(Strategy):
-    """Train nothing: test the model that the start has brought.
+    """Train nothing, and test the initial model.
 
     Args:
         **base: see `Strategy`.
@@ -20,9 +20,9 @@ class AsIs(Strategy):
     )
 
     def loss(self) -> dict[str, Tensor]:
-        """Nothing is minimised."""
+        """Return no terms, because nothing is minimised."""
         return {}
 
     def parameter_counts(self) -> tuple[int, int]:
-        """No parameter trains."""
+        """Return the number of parameters, and 0, because no parameter trains."""
         return super().parameter_counts()[0], 0

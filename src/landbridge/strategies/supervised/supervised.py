@@ -1,4 +1,4 @@
-"""Learning from the labels of one domain."""
+"""Supervised training on the labels of source, target or both."""
 
 from typing import Any, ClassVar
 
@@ -11,51 +11,51 @@ from landbridge.training.output import Output
 
 
 class Supervised(Strategy):
-    r"""Cross-entropy on the labelled source and on the visible target labels, where there are any.
+    r"""Cross-entropy on the labelled source and, if target labels are visible, on the target.
 
-    $\mathrm{CE}(g_s, y_s) + \mathrm{CE}(g_t, y_t)$. Methods that add an auxiliary loss to it have no class: their file
-    in `conf/strategy/` names this one and a term.
+    The loss is $\mathrm{CE}(g_s, y_s) + \mathrm{CE}(g_t, y_t)$. A method that only adds an auxiliary loss to it has no
+    class. Its file in `conf/strategy/` names this class and the auxiliary loss.
     """
 
     requirements: ClassVar = Requirements(streams={"source"}, optional_streams={"target"})
 
     def loss(self, source: Output, target: Output | None = None) -> dict[str, Tensor]:
-        """Cross-entropy of every labelled stream."""
+        """Return the cross-entropy of the labelled streams."""
         return {"classify": self.classify(source, target)}
 
 
 class SourceOnly(Strategy):
-    r"""Train on the source and apply the network to the target as it is: $\mathrm{CE}(g_s, y_s)$.
+    r"""Train on the source, and test on the target without adaptation: $\mathrm{CE}(g_s, y_s)$.
 
-    The baseline that every gain of an adaptation method is measured against.
+    This is the baseline that every gain of an adaptation method is measured against.
     """
 
     requirements: ClassVar = Requirements(streams={"source"})
 
     def loss(self, source: Output) -> dict[str, Tensor]:
-        """Cross-entropy on the source."""
+        """Return the cross-entropy of the source."""
         return {"classify": self.classify(source)}
 
 
 class TargetOnly(Strategy):
     r"""Train on the visible target labels: $\mathrm{CE}(g_t, y_t)$.
 
-    From scratch it is the reference that transfer has to beat. From pretrained weights it is fine-tuning: see
-    `conf/strategy/fine_tune.yaml`.
+    If training starts from scratch, this is the baseline for transfer. If training starts from pretrained weights, this
+    is fine-tuning: see `conf/strategy/fine_tune.yaml`.
     """
 
     requirements: ClassVar = Requirements(streams={"target"})
 
     def loss(self, target: Output) -> dict[str, Tensor]:
-        """Cross-entropy on the labelled target."""
+        """Return the cross-entropy of the labelled target."""
         return {"classify": self.classify(target)}
 
 
 class LinearProbe(TargetOnly):
-    """Train the head on the features of a backbone that is frozen throughout, whatever else is set.
+    """Train only the head, on the features of a backbone that is frozen in all epochs.
 
     Args:
-        **base: see `Strategy`. Its freezing policy has no effect.
+        **base: see `Strategy`. The configured freezing policy has no effect.
     """
 
     requirements: ClassVar = TargetOnly.requirements.but(ignored_groups={"freeze"})

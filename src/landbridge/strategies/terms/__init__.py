@@ -1,6 +1,7 @@
-"""Auxiliary losses, usable beside every strategy: `terms=[mcc]`, `terms={mcc: 0.5}`, `terms={mcc: {temperature: 2}}`.
+"""Auxiliary losses that can be added to a strategy's own loss.
 
-A method that only adds such a loss to supervised training is a file in `conf/strategy/` and needs no class.
+They are set by `terms=[mcc]`, `terms={mcc: 0.5}` or `terms={mcc: {temperature: 2}}`. A method that only adds an
+auxiliary loss to supervised training is a file in `conf/strategy/`, and needs no class.
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ __all__ = [
     "join_terms",
 ]
 
-#: Every term by its name.
+#: Every auxiliary loss by its name.
 TERMS: Mapping[str, type[Term]] = {
     term.name: term
     for term in (
@@ -63,16 +64,16 @@ TERMS: Mapping[str, type[Term]] = {
     )
 }
 
-#: What a configuration may say: a list of names, or a mapping from names to a weight or to settings. `check` compares
-#: the settings with the signature of the term.
+#: The value of `terms` in a configuration: a list of names, or a mapping from names to a weight or to settings. `check`
+#: compares the settings with the signature of the term's class.
 TermSettings = Annotated[Any, "terms"]
 
 
 def build_terms(settings: Any) -> dict[str, Term]:
-    """Build the terms that a checked configuration names.
+    """Build the auxiliary losses of a checked configuration, by name.
 
     Args:
-        settings: a list of names, a mapping from names to a weight or to settings, or None for no terms.
+        settings: a list of names, a mapping from names to a weight or to settings, or None for no auxiliary loss.
     """
     if not isinstance(settings, Mapping):
         settings = dict.fromkeys(settings or ())
@@ -86,18 +87,19 @@ def _build(term: type[Term], value: Any) -> Term:
 
 
 def join_terms(of_strategy: Any, added: Any) -> dict[str, Term]:
-    """Build the terms that are part of a strategy, and those that the user adds to it.
+    """Build the auxiliary losses that are part of a strategy, and those that the user adds.
 
     Args:
         of_strategy: settings in the strategy's own file, `strategy.terms`.
-        added: settings at the root, `terms`.
+        added: settings at the root of the configuration, `terms`.
 
     Raises:
-        LandbridgeError: the same term is in both.
+        LandbridgeError: the same auxiliary loss is in both.
     """
     own, more = build_terms(of_strategy), build_terms(added)
     for name in own.keys() & more.keys():
         raise LandbridgeError(
-            f"terms: {name} is a part of this strategy already; set strategy.terms.{name}.weight, or leave it out"
+            f"terms: {name} is a part of this strategy already; set strategy.terms.{name}.weight, or remove {name} "
+            "from terms"
         )
     return own | more

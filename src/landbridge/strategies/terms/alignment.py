@@ -1,4 +1,4 @@
-"""Terms that bring the features of source and target together."""
+"""Auxiliary losses that align the features of source and target."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -34,14 +34,14 @@ PROBABILITIES_SIGMA2 = 0.92**2
 class CORALTerm(Term):
     r"""Deep CORAL (Sun & Saenko, 2016, arXiv:1607.01719): $L = |C_s - C_t|_F^2 / (4 d^2)$.
 
-    $C$ are the covariances of the $d$ features; the paper aligns the outputs of the last layer. It asks for a constant
-    weight that makes both losses equally large at the end of training. Because of the division by $d^2$ that is a large
-    one, near 100 for the 64 features of `digits_cnn`.
+    $C_s$ and $C_t$ are the covariances of the $d$ features. The paper aligns the outputs of the last layer. It
+    recommends a constant weight with which both losses are equally large at the end of training. Such a weight is large
+    because of the division by $d^2$. It is near 100 for the 64 features of `digits_cnn`.
 
     Args:
         weight: see `Term`.
-        variant: `paper`, or `with_mean`, which also aligns the means and lacks the factor 1/4, as in TLLib and
-            DomainBed; they use it with a weight of 1.
+        variant: `paper` or `with_mean`. The variant `with_mean` also aligns the means, and has no factor 1/4, as in
+            TLLib and DomainBed. These libraries use it with a weight of 1.
         **term: see `Term`.
     """
 
@@ -68,13 +68,13 @@ class CORALTerm(Term):
 class MMDTerm(Term):
     r"""Maximum mean discrepancy, as in the deep adaptation network DAN (Long et al., 2015, arXiv:1502.02791).
 
-    $L = \mathrm{MMD}^2_k(f_s, f_t)$, with a kernel that is the sum of five Gaussians whose bandwidths follow the data.
-    The paper aligns several layers and learns the weights of the kernels. Here, as in TLLib, the features are aligned,
-    and all kernels have the same weight. The weight is constant.
+    The loss is $L = \mathrm{MMD}^2_k(f_s, f_t)$. The kernel is the sum of five Gaussians, whose bandwidths are computed
+    from the data. The paper aligns several layers and learns the weights of the kernels. Here, as in TLLib, only the
+    features are aligned, and all kernels have the same weight. The weight of the loss is constant.
 
     Args:
-        estimator: `biased` (never negative), `unbiased` (TLLib's, up to a constant) or `linear` (the paper's, which
-            compares disjoint pairs and has more noise).
+        estimator: `biased` (never negative), `unbiased` (as in TLLib, up to a constant) or `linear` (as in the paper;
+            it compares disjoint pairs and has more noise).
         **term: see `Term`.
     """
 
@@ -108,9 +108,10 @@ class MMDTerm(Term):
 class JointMMDTerm(MMDTerm):
     r"""Joint maximum mean discrepancy, as in the joint adaptation network JAN (Long et al., 2017, arXiv:1605.06636).
 
-    $L = \mathrm{MMD}^2_{k_f k_p}\bigl((f_s, p_s), (f_t, p_t)\bigr)$: the kernel of two samples is the product of the
-    kernel of `MMDTerm` on their features and of one Gaussian, $\sigma = 0.92$, on their class probabilities. The
-    discrepancy is estimated in linear time, as in the paper. The paper's adversarial variant JAN-A is left out.
+    The loss is $L = \mathrm{MMD}^2_{k_f k_p}\bigl((f_s, p_s), (f_t, p_t)\bigr)$. The kernel of two samples is a
+    product. The first factor is the kernel of `MMDTerm` on their features. The second factor is one Gaussian,
+    $\sigma = 0.92$, on their class probabilities. By default the discrepancy is estimated in linear time, as in the
+    paper. The paper's adversarial variant JAN-A is not implemented.
 
     Args:
         estimator: see `MMDTerm`.
@@ -131,22 +132,25 @@ class JointMMDTerm(MMDTerm):
 
 
 class SWDTerm(Term):
-    r"""Sliced Wasserstein distances, of whole domains and class by class (Gabourie et al., 2019, arXiv:1907.02271).
+    r"""Sliced Wasserstein distances between domains and between classes (Gabourie et al., 2019, arXiv:1907.02271).
+
+    The loss is
 
     $$w\,\mathrm{SW}_2^2(f_s, f_t) + \eta \sum_k \mathrm{SW}_2^2\bigl(f_s \mid y = k,\; f_t \mid \hat y = k,\ \max p >
     \tau\bigr)$$
 
-    along random directions that are drawn anew in each step. The second part begins after a warm-up, because the
-    pseudo-labels $\hat y$ of an untrained classifier are noise; they carry no gradient. `strategy=swd` sets
-    `class_weight=1` and `ramp=dann`; the ramp is not the paper's. Distances are not divided by the number of features.
-    Not the sliced Wasserstein *discrepancy* of Lee et al. (arXiv:1903.04064), which compares two classifiers.
+    along random directions, which are drawn in each step. The second part uses pseudo-labels $\hat y$. It begins after
+    a warm-up, because the pseudo-labels of an untrained classifier are noise. Pseudo-labels have no gradient.
+    `strategy=swd` sets `class_weight=1` and `ramp=dann`; the paper has no ramp. Distances are not divided by the number
+    of features. This is not the sliced Wasserstein *discrepancy* of Lee et al. (arXiv:1903.04064), which compares two
+    classifiers.
 
     Args:
-        class_weight: of the sum of distances class by class, $\eta$; 0 leaves it out.
-        threshold: $\tau$; pseudo-labels with less confidence are not used.
-        warm_up: share of the training, in [0, 1], before pseudo-labels are used.
-        directions: how many are drawn in a step.
-        **term: see `Term`; `weight` is that of the distance between the domains, $w$.
+        class_weight: weight of the sum over classes, $\eta$. With 0 the sum is not computed.
+        threshold: least confidence of a pseudo-label that is used, $\tau$.
+        warm_up: share of the training before pseudo-labels are used, in [0, 1].
+        directions: number of directions that are drawn in a step.
+        **term: see `Term`. `weight` is that of the distance between the domains, $w$.
     """
 
     name: ClassVar = "swd"
@@ -168,7 +172,7 @@ class SWDTerm(Term):
         self.directions = directions
 
     def losses(self, outputs: Mapping[str, Output], training: Training) -> dict[str, Tensor]:
-        """Return the weighted distance between the domains and, if it has a weight, that class by class."""
+        """Return the weighted distance between the domains and, if `class_weight` is not 0, that between classes."""
         source, target, rise = outputs[SOURCE], outputs[UNLABELLED], self.rise(training.progress)
         x, y = source.features, target.features
         directions = random_directions(self.directions, x.shape[1], device=x.device, dtype=x.dtype)
@@ -179,7 +183,7 @@ class SWDTerm(Term):
         return losses
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
-        """Return the distance between the domains alone."""
+        """Return the distance between the domains, without the sum over classes."""
         x, y = outputs[SOURCE].features, outputs[UNLABELLED].features
         directions = random_directions(self.directions, x.shape[1], device=x.device, dtype=x.dtype)
         return sliced_wasserstein2(x, y, directions)
@@ -203,22 +207,24 @@ class SWDTerm(Term):
 class DeepJDOTTerm(Term):
     r"""Deep joint distribution optimal transport (Damodaran et al., 2018, arXiv:1803.10081).
 
-    $L = \langle \gamma^\star, C \rangle$ with $C_{ij} = \alpha |f^s_i - f^t_j|^2 + \lambda\,\mathrm{CE}(y_i, p_j)$,
-    where $\gamma^\star$ is the exact transport plan between the two batches under this cost. The plan is held fixed: a
-    target sample learns the label of the source samples that are carried to it.
+    The loss is $L = \langle \gamma^\star, C \rangle$ with $C_{ij} = \alpha |f^s_i - f^t_j|^2 +
+    \lambda\,\mathrm{CE}(y_i, p_j)$, where $\gamma^\star$ is the exact optimal transport plan between the two batches
+    under this cost. The plan has no gradient. A target sample is trained on the labels of the source samples that the
+    plan assigns to it.
 
-    The authors find the plan with the squared distance between labels and predictions in place of the cross-entropy,
-    and draw source batches balanced over classes; here batches are as they come. The weights are those of their code's
-    class, whose own default leaves the source's cross-entropy out; here it always counts once. Small batches bias the
-    plan, and each step waits for the solver, which runs on the CPU.
+    The authors compute the plan with the squared distance between labels and predictions instead of the cross-entropy.
+    They also draw source batches that are balanced over classes; here batches are not balanced. The default weights are
+    those of a class in the authors' code. By default that class leaves out the source's cross-entropy; here the
+    cross-entropy is always included with weight 1. Small batches bias the plan. Each step waits for the solver, which
+    runs on the CPU.
 
     Args:
-        alpha: weight of the feature distance, $\alpha$; results are sensitive to it.
+        alpha: weight of the feature distance, $\alpha$. Results are sensitive to this value.
         label_weight: weight of the label cost, $\lambda$.
         **term: see `Term`.
 
     Raises:
-        LandbridgeError: POT, which has the solver, is not installed.
+        LandbridgeError: the package POT, which contains the solver, is not installed.
     """
 
     name: ClassVar = "deepjdot"
@@ -235,6 +241,6 @@ class DeepJDOTTerm(Term):
         self.label_weight = label_weight
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
-        """Return the cost of carrying source samples to target samples."""
+        """Return the cost of the transport from source samples to target samples."""
         source, target = outputs[SOURCE], outputs[UNLABELLED]
         return deepjdot(source.features, target.features, source.y, target.logits, self.alpha, self.label_weight)

@@ -1,4 +1,4 @@
-"""Terms on the norms and the spectrum of features."""
+"""Auxiliary losses on the norms and the singular values of features."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -14,14 +14,14 @@ from landbridge.training.output import Output
 class SAFNTerm(Term):
     r"""Stepwise adaptive feature norm (Xu et al., 2019, arXiv:1811.07456).
 
-    $L = \sum_D \frac1n \sum_{i \in D} \bigl(|f_i| - (\operatorname{sg}|f_i| + \Delta)\bigr)^2$ over both domains $D$:
-    in each step every feature should become a little longer. The value is always $2 \Delta^2$, so its curve says
-    nothing; norms may grow without bound on small networks. The paper's dropout, which preserves norms, belongs to the
-    backbone and is not added here. The weight is constant, as in the paper.
+    $L = \sum_D \frac1n \sum_{i \in D} \bigl(|f_i| - (\operatorname{sg}|f_i| + \Delta)\bigr)^2$ over both domains $D$.
+    The loss increases the norm of every feature a little in each step. Its value is always $2 \Delta^2$, so its curve
+    has no information. Norms may grow without bound on small networks. The paper also has a dropout that preserves
+    norms; it would be part of the backbone, and is not added here. The weight is constant, as in the paper.
 
     Args:
         weight: see `Term`.
-        step: how much longer a feature should be, $\Delta$.
+        step: the increase of the norm, $\Delta$.
         **term: see `Term`.
     """
 
@@ -43,13 +43,13 @@ class BSPTerm(Term):
     r"""Batch spectral penalisation (Chen et al., ICML 2019).
 
     $L = \sum_{i \le k} \bigl(\sigma_i(F_s)^2 + \sigma_i(F_t)^2\bigr)$ with the largest singular values of each domain's
-    batch of features. An adversary lets a few directions dominate, so that classes blur; the penalty holds these down.
-    It is meant for adversarial strategies: `strategy=bsp` is DANN with this term. Its gradient is not reversed and its
-    weight is constant, as in TLLib.
+    batch of features. In adversarial training a few directions of the features become dominant, and classes are harder
+    to separate. The loss reduces these directions. It is meant for adversarial strategies: `strategy=bsp` is DANN with
+    this auxiliary loss. Its gradient is not reversed and its weight is constant, as in TLLib.
 
     Args:
         weight: see `Term`.
-        k: how many singular values of each domain are penalised.
+        k: number of penalised singular values of each domain.
         **term: see `Term`.
     """
 
@@ -68,14 +68,14 @@ class BSPTerm(Term):
 class BSSTerm(Term):
     r"""Batch spectral shrinkage (Chen et al., "Catastrophic Forgetting Meets Negative Transfer", NeurIPS 2019).
 
-    $L = \sum_{i=1}^k \sigma_{-i}(F_t)^2$ over the smallest singular values of a batch of target features (n, d), from
-    the labelled stream: directions of little energy are taken to be those that transfer badly. With n < d it is the
-    smallest of the n that there are. It is for fine-tuning; `bsp`, the penalty on the largest singular values, is for
-    adaptation.
+    $L = \sum_{i=1}^k \sigma_{-i}(F_t)^2$ over the smallest singular values of a batch of target features (n, d) from
+    the labelled stream. The method assumes that directions with small singular values transfer badly. If n < d, there
+    are n singular values, and the smallest of these are used. This auxiliary loss is for fine-tuning. The penalty on
+    the largest singular values, `bsp`, is for adaptation.
 
     Args:
         weight: see `Term`.
-        k: how many singular values.
+        k: number of penalised singular values.
         **term: see `Term`.
     """
 

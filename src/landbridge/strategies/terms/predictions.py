@@ -1,4 +1,4 @@
-"""Terms on the predictions for unlabelled target samples."""
+"""Auxiliary losses on the predictions for unlabelled target samples."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -15,12 +15,12 @@ from landbridge.training.output import Output
 class MCCTerm(Term):
     r"""Minimum class confusion (Jin et al., 2020, arXiv:1912.03699): $L = L_\mathrm{MCC}(g_t)$, see `losses.mcc`.
 
-    Predictions on the target, softened by a temperature, should not waver between the same two classes. Nothing is
-    aligned. `strategy=mcc` sets `ramp=dann`, because the first predictions of a network that starts from scratch are
-    noise; the paper starts from pretrained weights and holds the weight constant.
+    The loss is large if predictions on the target, softened by a temperature, divide their probability between the same
+    pairs of classes. Features are not aligned. `strategy=mcc` sets `ramp=dann`, because the first predictions of a
+    network that starts from scratch are noise. The paper starts from pretrained weights and has a constant weight.
 
     Args:
-        temperature: of the predictions.
+        temperature: divisor of the logits.
         **term: see `Term`.
     """
 
@@ -42,8 +42,8 @@ class MCCTerm(Term):
 class BNMTerm(Term):
     r"""Batch nuclear-norm maximisation (Cui et al., 2020, arXiv:2003.12237): $L = -|P_t|_* / n$, see `losses.bnm`.
 
-    The nuclear norm of the class probabilities $P_t$ of $n$ target samples is large where predictions are confident
-    and of many classes. The weight is constant, as in the paper.
+    The nuclear norm of the class probabilities $P_t$ of $n$ target samples is large if predictions are confident and
+    contain many classes. The weight is constant, as in the paper.
 
     Args:
         **term: see `Term`.
@@ -63,10 +63,10 @@ class BNMTerm(Term):
 class EntropyTerm(Term):
     r"""Entropy minimisation (Grandvalet & Bengio, NIPS 2004): $L = \frac1n \sum_i H(p^t_i)$, see `losses.entropy`.
 
-    Predictions on the target should be confident. This pushes the boundary between classes out of dense regions, and
-    makes wrong predictions confident as well. The weight is that of the baseline ENT of Saito et al. (2019,
-    arXiv:1904.06487). `strategy=entropy` sets `ramp=dann`, which is not theirs, because the first predictions of a
-    network that starts from scratch are noise.
+    The loss makes predictions on the target confident. This moves the boundary between classes out of dense regions. It
+    also makes wrong predictions confident. The default weight is that of the baseline ENT of Saito et al. (2019,
+    arXiv:1904.06487). `strategy=entropy` sets `ramp=dann`, because the first predictions of a network that starts from
+    scratch are noise. The baseline ENT has no ramp.
 
     Args:
         weight: see `Term`.
@@ -87,9 +87,10 @@ class EntropyTerm(Term):
 
 
 class InformationMaximisationTerm(Term):
-    r"""Information maximisation, as SHOT uses it (Liang et al., 2020, arXiv:2002.08546).
+    r"""Information maximisation, as in SHOT (Liang et al., 2020, arXiv:2002.08546).
 
-    $L = \frac1n \sum_i H(p^t_i) - H(\bar p^t)$: predictions should be confident, and not all of the same class.
+    $L = \frac1n \sum_i H(p^t_i) - H(\bar p^t)$. The loss is small if predictions are confident and contain many
+    classes.
 
     Args:
         **term: see `Term`.
@@ -108,12 +109,12 @@ class InformationMaximisationTerm(Term):
 class PseudoLabelTerm(Term):
     r"""Pseudo-labels with a threshold (Lee, "Pseudo-Label", ICML 2013 workshop on representation learning).
 
-    A target sample whose largest class probability exceeds $\tau$ counts as labelled with that class:
+    If the largest class probability of a target sample exceeds $\tau$, this class is its pseudo-label:
     $L = \frac1n \sum_i \mathbb 1[\max_k p_{ik} > \tau]\,\mathrm{CE}(g_i, \arg\max_k p_{ik})$. `strategy=pseudo_label`
-    sets `ramp=dann`; the paper has a linear rise and no threshold.
+    sets `ramp=dann`. The paper has a linear ramp and no threshold.
 
     Args:
-        threshold: $\tau$; at 1 no sample counts.
+        threshold: $\tau$. With 1 no sample has a pseudo-label.
         **term: see `Term`.
     """
 
@@ -126,7 +127,7 @@ class PseudoLabelTerm(Term):
         self.threshold = threshold
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
-        """Return the cross-entropy of confident samples with their own predictions."""
+        """Return the cross-entropy of confident samples with their pseudo-labels."""
         logits = outputs[UNLABELLED].logits
-        # FixMatch without augmentation: the same view gives the label and learns it.
+        # This is FixMatch without augmentation: the same view gives the pseudo-label and is trained on it.
         return fixmatch(logits, logits, self.threshold)

@@ -1,4 +1,4 @@
-"""The base of terms: losses that are added to a strategy's own loss."""
+"""The base of auxiliary losses, which are added to a strategy's own loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Set
@@ -14,7 +14,7 @@ from landbridge.strategies.initial_model import InitialModel
 from landbridge.strategies.requirements import ALL_TASKS
 from landbridge.training.output import Output
 
-#: How a weight changes over training: `constant`, or `dann`, which rises from 0 to 1 (`landbridge.losses.dann_ramp`).
+#: The factor on a weight over training: `constant`, or `dann`, which rises from 0 to 1 (`landbridge.losses.dann_ramp`).
 Ramp = Literal["constant", "dann"]
 
 SOURCE, TARGET, UNLABELLED = "source", "target", "target_unlabelled"
@@ -22,12 +22,12 @@ SOURCE, TARGET, UNLABELLED = "source", "target", "target_unlabelled"
 
 @dataclass(frozen=True)
 class Training:
-    """The state of training that a term may read beside the outputs of streams.
+    """The state of training that an auxiliary loss may read, in addition to the outputs of streams.
 
     Attributes:
         network: backbone and head.
         progress: share of the planned batches that are done, in [0, 1].
-        initial: the network before training; None unless a term `looks_back`.
+        initial: the network before training. None, unless an auxiliary loss or the strategy sets `looks_back`.
     """
 
     network: Network
@@ -36,25 +36,25 @@ class Training:
 
 
 class Term(ABC):
-    r"""An auxiliary loss $L$: it adds $\lambda(t)\,w\,L$ to a strategy's own loss.
+    r"""An auxiliary loss $L$. It adds $\lambda(t)\,w\,L$ to a strategy's own loss.
 
     Args:
         weight: $w$.
-        ramp: $\lambda(t)$: `constant` is 1; `dann` is $2 / (1 + e^{-10t}) - 1$, for losses on predictions that are
-            noise at the start of training.
+        ramp: $\lambda(t)$: `constant` is 1; `dann` is $2 / (1 + e^{-10t}) - 1$. Use `dann` for losses on predictions
+            that are noise at the start of training.
     """
 
-    #: Its name in `terms=[...]` and, with a plus sign before it, among the losses of a record.
+    #: The name in `terms=[...]`. In the losses of a record it has a plus sign in front.
     name: ClassVar[str]
-    #: The training streams that it reads.
+    #: Names of the training streams that it reads.
     streams: ClassVar[frozenset[str]] = frozenset()
     #: Kinds of tasks that it can serve.
     tasks: ClassVar[Set[str]] = ALL_TASKS
     #: Names of the selection rules that score the same quantity.
     biased_rules: ClassVar[frozenset[str]] = frozenset()
-    #: Whether it reads the network as it was before training.
+    #: Whether it reads the network before training, `Training.initial`.
     looks_back: ClassVar[bool] = False
-    #: Whether it takes the place of the optimizer's weight decay, which must then be 0.
+    #: Whether it replaces the optimizer's weight decay, which must then be 0.
     replaces_weight_decay: ClassVar[bool] = False
 
     def __init__(self, weight: Annotated[float, Ge(0)] = 1.0, ramp: Ramp = "constant") -> None:
@@ -66,7 +66,7 @@ class Term(ABC):
         return dann_ramp(progress) if self.ramp == "dann" else 1.0
 
     def losses(self, outputs: Mapping[str, Output], training: Training) -> dict[str, Tensor]:
-        """Return the weighted loss by name; a term of several parts returns each of them."""
+        """Return the weighted loss by name. An auxiliary loss with several parts may return several entries."""
         return {self.name: self.rise(training.progress) * self.weight * self.value(outputs, training)}
 
     @abstractmethod
@@ -74,6 +74,6 @@ class Term(ABC):
         """Return the loss without its weight, a scalar.
 
         Args:
-            outputs: by stream; those in `streams` are there.
+            outputs: the outputs by stream, with at least the streams in `streams`.
             training: the state of training.
         """

@@ -1,4 +1,4 @@
-"""Terms on the weights themselves."""
+"""Auxiliary losses on the weights."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -15,13 +15,13 @@ from landbridge.training.output import Output
 class L2SPTerm(Term):
     r"""Weight decay towards the initial model, L2-SP (Li et al., 2018, arXiv:1802.01483).
 
-    $\frac\alpha2 |w - w^0|^2 + \frac\beta2 |w_{head}|^2$ over the parameters of the backbone and of the head; BatchNorm
-    statistics are not pulled. It replaces the optimizer's weight decay, which would pull the same parameters to zero
-    and must therefore be 0. `strategy=l2_sp` sets $\beta = 0.01$.
+    The loss is $\frac\alpha2 |w - w^0|^2 + \frac\beta2 |w_{head}|^2$, where $w$ are the parameters of the backbone. It
+    has no effect on BatchNorm statistics. It replaces the optimizer's weight decay, which must be 0, because it would
+    move the same parameters towards zero. `strategy=l2_sp` sets $\beta = 0.01$.
 
     Args:
-        weight: pull of the backbone towards its start, $\alpha$.
-        beta: pull of the head towards zero, $\beta$; at 0 the head is free.
+        weight: weight decay of the backbone towards its initial weights, $\alpha$.
+        beta: weight decay of the head towards zero, $\beta$. With 0 the head has no weight decay.
         **term: see `Term`.
     """
 
@@ -36,16 +36,16 @@ class L2SPTerm(Term):
         self.beta = beta
 
     def losses(self, outputs: Mapping[str, Output], training: Training) -> dict[str, Tensor]:
-        """Return both pulls as one loss."""
+        """Return the sum of both weight decays."""
         rise = self.rise(training.progress)
-        return {self.name: self._pull(training, rise * self.weight, rise * self.beta)}
+        return {self.name: self._decay(training, rise * self.weight, rise * self.beta)}
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
-        """Return the pull of the backbone alone, with a weight of 1."""
-        return self._pull(training, 1.0, 0.0)
+        """Return the weight decay of the backbone only, with a weight of 1."""
+        return self._decay(training, 1.0, 0.0)
 
-    def _pull(self, training: Training, alpha: float, beta: float) -> Tensor:
-        assert training.initial is not None, "the initial model is kept for a term that looks back"
+    def _decay(self, training: Training, alpha: float, beta: float) -> Tensor:
+        assert training.initial is not None, "a term with looks_back needs the initial model"
         network = training.network
         parts = {"backbone": network.backbone, **({"head": network.head} if beta else {})}
         weights = {name: parameters_to_vector(part.parameters()) for name, part in parts.items()}

@@ -1,4 +1,4 @@
-"""The base of strategies that are never trained: they adapt a source model to test batches as they come."""
+"""The base of strategies that adapt a source model to one test batch after the other, without training."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -14,14 +14,15 @@ from landbridge.strategies.requirements import Requirements
 
 
 class OnlineAdaptation(Strategy):
-    """Adapt to a stream of test batches without labels, and go back to the source model at its end.
+    """Adapt to a stream of test batches without labels, and restore the source model at the end of the stream.
 
-    Results depend on how samples arrive, so that is part of the configuration. Every domain is a stream of its own.
+    Results depend on the batch size and on the order of the samples. So both are part of the configuration. Every
+    domain is a separate stream.
 
     Args:
-        batch_size: test samples that arrive together.
-        order_seed: of the random order in which they arrive; None: as the split holds them, which for many data sets
-            is class by class.
+        batch_size: number of test samples in a batch.
+        order_seed: seed of the random order of the test samples. None means the order of the split, which is class by
+            class in many data sets.
         **base: see `Strategy`.
     """
 
@@ -44,38 +45,39 @@ class OnlineAdaptation(Strategy):
 
     @abstractmethod
     def adapted(self) -> Iterable[Tensor]:
-        """Return all that adaptation changes, always in the same order."""
+        """Return all tensors that adaptation changes, always in the same order."""
 
     def loss(self) -> dict[str, Tensor]:
-        """Nothing is minimised before the test."""
+        """Return no terms, because nothing is minimised before the test."""
         return {}
 
     def parameter_counts(self) -> tuple[int, int]:
-        """Count as trainable what adaptation changes."""
+        """Return the number of parameters, and the number of values that adaptation changes."""
         return super().parameter_counts()[0], sum(tensor.numel() for tensor in self.adapted())
 
     def on_predict_start(self) -> None:
-        """Keep the source model."""
+        """Store a copy of the source model's tensors that adaptation changes."""
         self._source = [tensor.detach().clone() for tensor in self.adapted()]
 
     def on_predict_end(self) -> None:
-        """Leave nothing of this stream to the next."""
+        """Restore the source model, so that this stream has no influence on the next."""
         self.reset()
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Go back to the source model."""
+        """Restore the source model."""
         for tensor, source in zip(self.adapted(), self._source, strict=True):
             tensor.copy_(source)
 
     def require_rows(self, batch: dict[str, Any]) -> None:
-        """Refuse a batch of one sample, which has no variance.
+        """Refuse a batch of one sample, because it has no variance.
 
         Raises:
-            LandbridgeError: it has only one.
+            LandbridgeError: the batch has only one sample.
         """
         if len(batch["index"]) < 2:
             raise LandbridgeError(
                 f"strategy {type(self).__name__}: a test batch of one sample ({batch['stream']}) has no statistics; "
-                f"choose another strategy.batch_size than {self.test_batch_size}, which may leave one over"
+                f"choose another strategy.batch_size than {self.test_batch_size}, so that the last batch has more than "
+                "one sample"
             )

@@ -19,15 +19,16 @@ from landbridge.training.output import Output
 class TENT(OnlineAdaptation):
     r"""Test-time entropy minimisation (Wang et al., 2021, arXiv:2006.10726).
 
-    On each test batch the affine parameters of the normalisation layers take an Adam step down the mean entropy
-    $\frac1n \sum_i H(p_i)$, and go on from there with the next batch; BatchNorm normalises by the batch's own
-    statistics. The prediction is what the network said *before* the (last) step on that batch. The paper adapts
-    BatchNorm2d only; here every normalisation layer with affine parameters in a stage that is not frozen. It breaks
-    down where batches are small, of few classes, or ordered by class.
+    On each test batch, Adam updates the affine parameters of the normalisation layers to reduce the mean entropy
+    $\frac1n \sum_i H(p_i)$. The next batch starts from the updated parameters. BatchNorm normalises by the batch's own
+    statistics. The prediction for a batch is the network's output *before* the (last) step on this batch.
+
+    The paper adapts only BatchNorm2d. Here every normalisation layer with affine parameters is adapted, except in
+    frozen stages. TENT fails if batches are small, have few classes, or are ordered by class.
 
     Args:
-        steps_per_batch: Adam steps on each test batch.
-        lr: of Adam; the configured optimizer is the source model's.
+        steps_per_batch: number of Adam steps on each test batch.
+        lr: learning rate of Adam. The configured optimizer only trains the source model.
         **online: see `OnlineAdaptation`.
     """
 
@@ -46,19 +47,19 @@ class TENT(OnlineAdaptation):
         self._batch_norms = [layer for layer in self._layers if isinstance(layer, BATCH_NORMS)]
 
     def adapted(self) -> Iterable[Tensor]:
-        """Scales and shifts of the normalisation layers."""
+        """Return the scales and shifts of the normalisation layers."""
         return [parameter for layer in self._layers for parameter in layer.parameters(recurse=False)]
 
     def on_predict_start(self) -> None:
-        """Normalise by batch statistics, and start the optimizer."""
+        """Make BatchNorm use batch statistics, and create the optimizer."""
         super().on_predict_start()
         for layer in self._batch_norms:
-            # Then neither used nor moved: the running statistics remain the source's.
+            # In this state running statistics are neither used nor updated. They stay those of the source model.
             layer.train().track_running_stats = False
         self._optimizer = Adam(self.adapted(), lr=self.lr)
 
     def on_predict_end(self) -> None:
-        """Leave nothing of this stream to the next."""
+        """Restore the source model, so that this stream has no influence on the next."""
         super().on_predict_end()
         for layer in self._batch_norms:
             layer.track_running_stats = True

@@ -1,4 +1,4 @@
-"""Averages of the models of a sweep."""
+"""Averages of the trained models of a sweep."""
 
 import hashlib
 import json
@@ -22,19 +22,22 @@ log = logging.getLogger(__name__)
 class Soup(ClosedForm):
     r"""Model soups (Wortsman et al., 2022, arXiv:2203.05482): the mean of the weights of finished runs.
 
-    A uniform soup is the mean of all. A greedy one goes through the runs from the best on, and keeps what does not
-    lower accuracy on the visible labels of the target's validation split; every mix is judged with BatchNorm
-    statistics of its own, measured on the target's inputs (`measure_statistics`, a pass for each layer). Ingredients
-    should have the same start: those that were trained from different ones lie in different basins.
+    A uniform soup is the mean of all runs. A greedy soup starts with the best run, and tries to add the other runs in
+    the order of their accuracy. It keeps a run if the accuracy of the mean does not fall. The accuracy is that on the
+    visible labels of the target's validation split. For every mean the BatchNorm statistics are measured on the
+    target's inputs (`measure_statistics`, one pass over the data for each layer).
+
+    All runs should have the same initial weights. Models with different initial weights lie in different basins of the
+    loss, so their mean usually has a low accuracy.
 
     Args:
-        folder: under it lie the runs, such as the folder of a sweep. Those that are not done are left out.
+        folder: folder that contains the runs, such as the folder of a sweep. Runs that are not finished are left out.
         how: `uniform` or `greedy`.
         **base: see `Strategy`.
 
     Raises:
-        LandbridgeError: there is no run; or one has other classes, another architecture, was chosen by an oracle, or
-            has seen target labels that this setting hides.
+        LandbridgeError: there is no run; or a run has other classes, has another architecture, was chosen by an oracle,
+            or was trained on target labels that this setting hides.
     """
 
     requirements: ClassVar = ClosedForm.requirements.but(streams={"target_unlabelled"}, replaces_weights=True)
@@ -46,24 +49,26 @@ class Soup(ClosedForm):
 
     @classmethod
     def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
-        """Return a fingerprint of the runs in the folder: their places under it, and what their checkpoints hold."""
+        """Return a fingerprint of the runs in the folder: of their relative paths and the contents of checkpoints."""
         folder = Path(settings["folder"]).expanduser()
         chosen = {path.parent: record.selection.get("checkpoint") for path, record in _finished(folder)}
         runs = [
             (str(run.relative_to(folder)), content_of(run / name))
             for run, name in chosen.items()
-            if name and (run / name).is_file()  # solving refuses the others
+            if name and (run / name).is_file()  # `solve` refuses the others
         ]
         return {"ingredients": hashlib.blake2b(json.dumps(runs).encode(), digest_size=16).hexdigest()}
 
     def solve(self) -> None:
-        """Cook."""
+        """Put the mean of the runs into the network."""
         paths = {path.parent: self._checkpoint(path.parent, record) for path, record in _finished(self.folder)}
         if not paths:
-            raise LandbridgeError(f"strategy.folder: no finished run lies under {self.folder}")
+            raise LandbridgeError(
+                f"strategy.folder: no finished run lies under {self.folder}; give the folder of a sweep"
+            )
         kept = self._uniform(paths) if self.how == "uniform" else self._greedy(paths)
         self.note = {"ingredients": [str(run.relative_to(self.folder)) for run in kept]}
-        log.info("soup: %d of %d runs", len(kept), len(paths))
+        log.info("the soup is the mean of %d of %d runs", len(kept), len(paths))
 
     def _uniform(self, paths: dict[Path, Path]) -> list[Path]:
         mean = None
@@ -75,25 +80,25 @@ class Soup(ClosedForm):
         return list(paths)
 
     def _greedy(self, paths: dict[Path, Path]) -> list[Path]:
-        labels = self.visible_validation_labels("a greedy soup tastes")
-        alone = {}
+        labels = self.visible_validation_labels("a greedy soup compares accuracies")
+        scores = {}
         for run, path in paths.items():
             self._load(path)
-            alone[run] = self._taste(labels)
-        best, *others = sorted(paths, key=lambda run: -alone[run])
-        kept, soup, score = [best], self._load(paths[best]), alone[best]
+            scores[run] = self._score(labels)
+        best, *others = sorted(paths, key=lambda run: -scores[run])
+        kept, soup, score = [best], self._load(paths[best]), scores[best]
         for run in others:
             weights = self._load(paths[run])
-            richer = soup + (weights - soup) / (len(kept) + 1)
-            self._mix(richer, len(kept) + 1)
-            taste = self._taste(labels)
-            if taste >= score:
-                kept, soup, score = [*kept, run], richer, taste
+            larger = soup + (weights - soup) / (len(kept) + 1)
+            self._mix(larger, len(kept) + 1)
+            new_score = self._score(labels)
+            if new_score >= score:
+                kept, soup, score = [*kept, run], larger, new_score
         self._load(paths[best])
         self._mix(soup, len(kept))
         return kept
 
-    def _taste(self, labels: Tensor) -> float:
+    def _score(self, labels: Tensor) -> float:
         return self.task.score(self.validation_outputs().logits.cpu(), labels)
 
     def _mix(self, weights: Tensor, ingredients: int) -> None:
@@ -102,7 +107,7 @@ class Soup(ClosedForm):
             renew_statistics(self)
 
     def _checkpoint(self, run: Path, record: Record) -> Path:
-        """Return the checkpoint that a run has chosen, or refuse the run."""
+        """Return the path of a run's selected checkpoint, or refuse the run."""
         refusal = None
         seen, shown = record.config["target_labels"], self.data.streams.target_labels
         same_seed = record.config["seed"] == self.data.streams.seed
@@ -114,11 +119,11 @@ class Soup(ClosedForm):
             refusal = "has no checkpoint"
         elif seen and shown != "all" and (seen == "all" or seen > shown or not same_seed):
             refusal = (
-                f"has seen target_labels={seen} of seed={record.config['seed']}, which target_labels={shown} and "
+                f"was trained on target_labels={seen} of seed={record.config['seed']}, which target_labels={shown} and "
                 f"seed={self.data.streams.seed} hide"
             )
         if refusal:
-            raise LandbridgeError(f"strategy.folder: {run} {refusal}")
+            raise LandbridgeError(f"strategy.folder: {run} {refusal}; remove this run from the folder")
         return run / record.selection["checkpoint"]
 
     def _load(self, path: Path) -> Tensor:
@@ -128,13 +133,15 @@ class Soup(ClosedForm):
         unlike = [name for name in {**own, **state} if name not in own or name not in state]
         unlike += [name for name in own if name not in unlike and own[name].shape != state[name].shape]
         if unlike:
-            raise LandbridgeError(f"strategy.folder: {path} holds another architecture, first at {unlike[0]}")
+            raise LandbridgeError(
+                f"strategy.folder: {path} holds another architecture, first at {unlike[0]}; remove it from the folder"
+            )
         self.network.load_state_dict(state)
         return as_vector(self.network.state_dict())
 
 
 def _finished(folder: Path) -> Iterator[tuple[Path, Record]]:
-    """Yield the finished runs under a folder, but for other soups, and where their records lie."""
+    """Yield the paths and records of the finished runs under a folder. Runs that are soups are left out."""
     for path in sorted(folder.rglob(RECORD)):
         record = Record.read(path)
         soup = record.config.get("strategy", {}).get("_target_", "").endswith(f".{Soup.__name__}")
