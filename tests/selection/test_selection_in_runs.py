@@ -75,9 +75,7 @@ def test_rules_with_too_few_samples_are_not_computed_and_refused_as_selection(ti
 
 
 def test_a_rule_that_reads_hidden_labels_is_refused(tiny):
-    with pytest.raises(
-        LandbridgeError, match=r"selection=dev reads source labels, .* it allows: last, target_val, en"
-    ):
+    with pytest.raises(LandbridgeError, match=r"selection=dev reads source labels, .* it allows: last, target_val, en"):
         tiny("strategy=target_only", "target_labels=2", "selection=dev")
 
 
