@@ -61,11 +61,11 @@ def step_seconds(epochs: int) -> float:
     def begin(self: Strategy) -> None:
         nonlocal seconds
         started(self)
-        seconds -= time.perf_counter()
+        seconds -= time.process_time()
 
     def end(self: Strategy) -> None:
         nonlocal seconds
-        seconds += time.perf_counter()
+        seconds += time.process_time()
 
     started = Strategy.on_train_epoch_start
     overrides = [
