@@ -44,7 +44,7 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
         config: the backbone's configuration.
         depth: the last depth.
     """
-    parts: list[list[tuple[str, Tensor | None]]] = [[] for _ in backbone.stages]
+    parts: list[list[tuple[str, Tensor | None]]] = [[] for _ in range(max(1, len(backbone.stages)))]
     for name, module in backbone.named_modules():
         stages = backbone.stages_of_module[module]
         parts[max(stages)].append((f"{name} {type(module).__qualname__}({module.extra_repr()})", None))

@@ -16,6 +16,8 @@ from omegaconf import Container, OmegaConf
 
 ROLES = ("source", "target")
 DOMAIN = "domain"
+#: Joins the names of domains to a union: `source=photo+art`.
+UNION = "+"
 MODEL = re.compile(r"[\w.-]+")
 
 
@@ -90,12 +92,15 @@ class Domains(_Derived):
         return "domains"
 
     def has(self, name: str) -> bool:
-        """Return whether the domain has a file."""
-        return name in self._files()
+        """Return whether a file describes the domain, or each part of a union such as `photo+art`."""
+        return set(name.split(UNION)) <= self._files().keys()
 
     def node(self, name: str) -> Container:
-        """Return the content of the domain's file."""
-        return cast(Container, OmegaConf.load(self._files()[name]))
+        """Return the node in the file of the domain; of a union, the node that joins its parts."""
+        nodes = {part: OmegaConf.load(self._files()[part]) for part in name.split(UNION)}
+        if len(nodes) == 1 and UNION not in name:
+            return cast(Container, nodes[name])
+        return OmegaConf.create({"_target_": "landbridge.data.sources.union.union", "domains": nodes})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Return the two groups, or the domains in a group."""

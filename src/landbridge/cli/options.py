@@ -13,6 +13,8 @@ GRAMMAR = re.compile(r"[${(*'\"]")
 ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
 #: Groups in which several options may be chosen at once, as `[one,other]`.
 SEVERAL = frozenset({"experiment"})
+#: Groups whose options may be joined to a union, as `one+other`.
+JOINED = frozenset({"source", "target"})
 
 
 def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str]]) -> None:
@@ -63,7 +65,10 @@ def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> It
     if "," in value and not sweep and not value.startswith("["):
         yield value, "several options need a sweep: add -m"
         return
-    for name in (part.strip() for part in value.strip("[]").split(",")):
+    names = [part.strip() for part in value.strip("[]").split(",")]
+    if group in JOINED:
+        names = [part for name in names for part in name.split("+")]
+    for name in names:
         if name in options or (name == "null" and group in SEVERAL):
             continue
         best = nearest(name, options)

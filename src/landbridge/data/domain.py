@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,10 +23,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Samples and their labels, as two objects: code that gets only the inputs cannot read the labels."""
+    """Samples and their labels, as two objects: code that gets only the inputs cannot read the labels.
+
+    Attributes:
+        inputs: the samples.
+        labels: their labels.
+        attributes: named columns with one entry per sample, such as the hospital of an image.
+    """
 
     inputs: Inputs
     labels: Labels
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,9 @@ class Domain:
     def __post_init__(self) -> None:
         """Refuse empty splits, and splits with different numbers of samples and labels."""
         for split, part in self.splits.items():
+            for name, values in part.attributes.items():
+                if len(values) != len(part.inputs):
+                    raise ValueError(f"{self.name} {split}: {len(part.inputs)} samples but {len(values)} of {name}")
             if len(part.inputs) != len(part.labels):
                 raise ValueError(f"{self.name} {split}: {len(part.inputs)} samples but {len(part.labels)} labels")
             if len(part.inputs) == 0:

@@ -1,6 +1,6 @@
 """The record of a run: one JSON file with its configuration, scores, results and cost."""
 
-from landbridge.record.identity import INCIDENTAL, fingerprint
+from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
 from landbridge.record.record import (
     OUTPUTS,
@@ -22,6 +22,7 @@ __all__ = [
     "best_epoch",
     "environment",
     "fingerprint",
+    "only",
     "pack_scores",
     "peak_memory_bytes",
     "read_arrays",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 # Parts of the configuration that change where and how fast a run happens, but not its result.
@@ -27,9 +27,7 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
         ignored: config groups that have no effect on the run's strategy.
     """
     decisive = {
-        group: {key: value for key, value in node.items() if key not in INCIDENTAL.get(group, ())}
-        if isinstance(node, dict)
-        else node
+        group: without(node, INCIDENTAL.get(group, ())) if isinstance(node, dict) else node
         for group, node in config.items()
         if group not in INCIDENTAL[""] and group not in ignored
     }
@@ -39,3 +37,18 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
         decisive.pop("source", None)
     text = json.dumps([decisive, data], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def without(node: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return a node without some settings, also in the nodes inside it, such as the parts of a union of domains."""
+    return {
+        key: without(value, keys) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if key not in keys
+    }
+
+
+def only(node: dict[str, Any], keys: Sequence[str]) -> list[Any]:
+    """Return the values of some settings of a node, and of the nodes inside it."""
+    inside = [only(value, keys) for value in node.values() if isinstance(value, dict)]
+    return [*(node.get(key) for key in keys), *inside]

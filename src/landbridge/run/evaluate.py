@@ -19,6 +19,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.record import OUTPUTS, best_epoch, pack_scores
 from landbridge.run.epochs import Epochs, epoch_checkpoint
 from landbridge.run.samples import Samples
+from landbridge.run.subgroups import subgroups
 from landbridge.selection import Oracle
 from landbridge.strategies.base import Strategy
 from landbridge.tasks import Task
@@ -95,6 +96,8 @@ def test_domains(
         logits, features = logits[arrival.argsort()], features[arrival.argsort()]
         samples.keep(role, split.inputs, features, logits, labels)
         results[role] = {"domain": domain.name} | judged(domain.task, logits, labels)
+        if groups := subgroups(domain.task, logits, labels, split.attributes):
+            results[role]["subgroups"] = groups
         if logits_before is not None:
             leading = domain.task.leading
             results[role][f"{leading}_at_start"] = domain.task.score(logits_before[arrival.argsort()], labels)

@@ -17,6 +17,7 @@ from landbridge.strategies.frozen_features.linear_probes import LinearProbes
 from landbridge.strategies.frozen_features.logistic_regression import LogisticRegression
 from landbridge.strategies.frozen_features.nearest_mean import NearestMean
 from landbridge.strategies.frozen_features.nearest_neighbours import NearestNeighbours
+from landbridge.strategies.frozen_features.ridge import Ridge
 from landbridge.strategies.requirements import Requirements
 from landbridge.strategies.self_training.adamatch import AdaMatch
 from landbridge.strategies.self_training.fixmatch import FixMatch
@@ -60,6 +61,7 @@ __all__ = [
     "NearestNeighbours",
     "Output",
     "Requirements",
+    "Ridge",
     "Soup",
     "SourceOnly",
     "StochNorm",

@@ -10,7 +10,7 @@ from landbridge.config.build import build
 from landbridge.config.check import check
 from landbridge.errors import LandbridgeError
 from landbridge.models.start import Start
-from landbridge.record import INCIDENTAL, fingerprint
+from landbridge.record import INCIDENTAL, fingerprint, only
 from landbridge.run.prepare import strategy_class, streams_of
 
 
@@ -30,7 +30,7 @@ def identity(config: dict[str, Any]) -> str:
     check(cfg)
     start: Start = build(cfg.start)
     roles = ["source"] if "source" in streams_of(cfg, start) or start.needs_source else []
-    places = {role: json.dumps([config[role].get(key) for key in INCIDENTAL[role]]) for role in [*roles, "target"]}
+    places = {role: json.dumps(only(config[role], INCIDENTAL[role])) for role in [*roles, "target"]}
     if path := config["start"].get("path"):
         places["start"] = str(path)
     return fingerprint(config, places, strategy_class(cfg).requirements.ignored_groups)[:12]

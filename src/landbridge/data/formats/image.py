@@ -54,15 +54,21 @@ class ImageFormat(Format):
         Returns:
             float32 images (b, channels, height, width), normalised.
         """
-        luma, scale, shift = _constants(self, raw.device)
+        _, scale, shift = _constants(self, raw.device)
+        return torch.addcmul(shift, self._resized(raw), scale)
+
+    def fitted(self, raw: Tensor) -> Tensor:
+        """Bring raw images to the size and the channels of the format; they stay uint8."""
+        return raw if tuple(raw.shape[1:]) == (self.channels, *self.size) else self._resized(raw).round().byte()
+
+    def _resized(self, raw: Tensor) -> Tensor:
+        luma, _, _ = _constants(self, raw.device)
         x = raw.float()
         if x.shape[1] > self.channels:
             x = (x * luma).sum(1, keepdim=True)
         if tuple(x.shape[-2:]) != self.size:
             x = interpolate(x, self.size, mode=self.interpolation, antialias=True).clamp_(0, 255)
-        if x.shape[1] < self.channels:
-            x = x.expand(-1, self.channels, -1, -1)
-        return torch.addcmul(shift, x, scale)
+        return x.expand(-1, self.channels, -1, -1) if x.shape[1] < self.channels else x
 
 
 @lru_cache(maxsize=64)

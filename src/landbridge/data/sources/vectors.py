@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from landbridge.data.domain import Domain, split_domain
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.splits import SPLITS
 from landbridge.errors import LandbridgeError
+from landbridge.tasks import Classification, Regression, Task
 
 OPTIONAL = ("split", "groups", "classes")
 
@@ -22,8 +23,11 @@ def vectors(
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
+    task: Literal["classification", "regression"] | None = None,
 ) -> Domain:
-    """Load a `.npz` file of numpy with `x`, numbers (n, d), and `y`, whole numbers or text (n,).
+    """Load a `.npz` file of numpy with `x`, numbers (n, d), and `y`: classes (n,), or numbers (n,) or (n, k).
+
+    `y` of text or whole numbers are classes. `y` of other numbers, or with several columns, makes a regression.
 
     Vectors are not changed. In particular, they are not standardised, because this would need the statistics of one
     or both domains. If standardised vectors are needed, standardise them before writing the file.
@@ -39,6 +43,7 @@ def vectors(
         val: share of `train` that becomes the validation split if none is given, in (0, 1).
         test: share of `train` that becomes the test split if none is given, in (0, 1).
         split_seed: seed of the stratified choice of samples for missing splits.
+        task: what is predicted; None: as `y` says.
 
     Raises:
         LandbridgeError: the file does not exist, one of its arrays is missing or invalid, a number is not finite, or a
@@ -49,15 +54,21 @@ def vectors(
     path = Path(file).expanduser()
     arrays = _read(path)
     x = _samples(path, arrays["x"])
-    for key in ("y", "split", "groups"):
+    numbers = _are_numbers(path, arrays["y"], task, len(x))
+    for key in ("split", "groups") if numbers else ("y", "split", "groups"):
         if key in arrays and arrays[key].shape != (len(x),):
             raise LandbridgeError(
                 f"{path}: {key} has the shape {arrays[key].shape}, not ({len(x)},): one entry for each row of x"
             )
-    classes, labels = _classes(path, arrays["y"], arrays.get("classes"))
+    if numbers:
+        labels = arrays["y"].reshape(len(x), -1).astype(np.float32)
+        what: Task = Regression(("y",) if labels.shape[1] == 1 else tuple(f"y{i}" for i in range(labels.shape[1])))
+    else:
+        classes, labels = _classes(path, arrays["y"], arrays.get("classes"))
+        what = Classification(tuple(classes))
     return split_domain(
         name or path.stem,
-        classes,
+        what,
         TensorInputs(torch.from_numpy(x)),
         torch.from_numpy(labels),
         arrays["groups"].tolist() if "groups" in arrays else None,
@@ -101,6 +112,22 @@ def _samples(path: Path, x: np.ndarray) -> np.ndarray:
             f"[{row}, {column}]"
         )
     return x
+
+
+def _are_numbers(path: Path, y: np.ndarray, task: str | None, n: int) -> bool:
+    """Return whether `y` holds numbers to predict, and not classes."""
+    if y.dtype.kind not in "fiu" or task == "classification":
+        if task == "regression":
+            raise LandbridgeError(f"{path}: task=regression needs numbers in y, which holds {y.dtype}")
+        return False
+    whole = y.dtype.kind in "iu" or bool((y == np.round(y)).all())
+    numbers = task == "regression" or y.ndim == 2 or (not whole and bool(np.isfinite(y).all()))
+    if numbers and (y.ndim not in (1, 2) or len(y) != n):
+        raise LandbridgeError(f"{path}: y has the shape {y.shape}, not ({n},) or ({n}, k): one row for each row of x")
+    if numbers and not np.isfinite(y).all():
+        row = np.argwhere(~np.isfinite(y))[0][0]
+        raise LandbridgeError(f"{path}: y holds numbers that are not finite, first in row {row}")
+    return numbers
 
 
 def _classes(path: Path, y: np.ndarray, names: np.ndarray | None) -> tuple[list[str], np.ndarray]:
