@@ -3,12 +3,13 @@
 import hashlib
 import os
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Len
 from pytorch_lightning.strategies import FSDPStrategy
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -23,7 +24,9 @@ from landbridge.models.network import Network
 CLASSES = ("bar", "beam", "cross")
 
 
-def dusk(name: str, shift: float = 0.0, n: int = 60, seed: int = 0) -> Domain:
+def dusk(
+    name: str, shift: float = 0.0, n: int = 60, seed: int = 0, classes: Annotated[Sequence[str], Len(3, 3)] = CLASSES
+) -> Domain:
     """Make grey images of a bar, a beam or a cross.
 
     The images are darkened by the share `shift`, and the noise grows with `shift` too. Classes alternate, so each class
@@ -40,7 +43,7 @@ def dusk(name: str, shift: float = 0.0, n: int = 60, seed: int = 0) -> Domain:
     images = images * (1 - shift) + rng.uniform(0, 20 + 100 * shift, images.shape)
     inputs = TensorInputs(torch.from_numpy(images.round().astype(np.uint8)))
     positions = dict(zip(("train", "val", "test"), torch.arange(n).tensor_split([n * 3 // 5, n * 4 // 5]), strict=True))
-    return domain_from_positions(name, CLASSES, inputs, torch.from_numpy(labels), positions)
+    return domain_from_positions(name, tuple(classes), inputs, torch.from_numpy(labels), positions)
 
 
 def lying(

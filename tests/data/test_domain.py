@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landbridge.data.domain import Domain, Split, domain_from_positions, require_same_classes, split_domain
+from landbridge.data.domain import Domain, Split, domain_from_positions, split_domain
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
@@ -176,19 +176,3 @@ def test_an_empty_split_is_refused():
     pixels, y = samples()
     with pytest.raises(LandbridgeError, match="zoo: its test split is empty"):
         domain_from_positions("zoo", CLASSES, TensorInputs(pixels), y, three(40, 20, 0))
-
-
-def test_domains_with_the_same_classes_pass():
-    require_same_classes(build(*samples()), build(*samples(seed=1), name="park"))
-
-
-@pytest.mark.parametrize(
-    ("classes", "message"),
-    [
-        (("ant", "fly"), "only zoo has bee; only park has fly"),
-        (("bee", "ant"), "the names are the same, but their order differs"),
-    ],
-)
-def test_domains_with_different_classes_are_refused(classes, message):
-    with pytest.raises(LandbridgeError, match=message):
-        require_same_classes(build(*samples()), build(*samples(), classes, "park"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Lt
 from pydantic import AfterValidator
 
+from landbridge.data.label_space import LabelSets
 from landbridge.strategies.terms import TermSettings
 
 #: The run that trains a source model has the same value as the run that needs this source model.
@@ -101,6 +102,7 @@ FACTS: Mapping[str, Fact] = {
     "name": Fact(Annotated[str, AfterValidator(_folder_name)], in_source_model="source_model"),
     "seed": Fact(Annotated[int, Ge(0), Lt(2**32)]),
     "target_labels": Fact(Annotated[int, Ge(0)] | Literal["all"], in_source_model="all"),
+    "label_sets": Fact(LabelSets, in_source_model="same"),
     "transductive": Fact(bool, in_source_model=False),
     "terms": Fact(TermSettings, optional=True, in_source_model=None),
     "checkpoint_every": Fact(Annotated[float, Ge(0)]),

@@ -213,26 +213,6 @@ def as_task(task: Task | Sequence[str]) -> Task:
     return task if isinstance(task, Task) else Classification(tuple(task))
 
 
-def require_same_classes(source: Domain, target: Domain) -> None:
-    """Refuse two domains with different class names.
-
-    Raises:
-        LandbridgeError: the classes differ; the message lists the differences.
-    """
-    if source.classes == target.classes:
-        return
-    only_source = [name for name in source.classes if name not in target.classes]
-    only_target = [name for name in target.classes if name not in source.classes]
-    differences = [
-        f"only {domain.name} has {', '.join(names)}"
-        for domain, names in ((source, only_source), (target, only_target))
-        if names
-    ] or ["the names are the same, but their order differs"]
-    raise LandbridgeError(
-        f"source {source.name} and target {target.name} must have the same classes: {'; '.join(differences)}"
-    )
-
-
 def require_same_kind(source: Domain, target: Domain) -> None:
     """Refuse two domains that one backbone cannot read: vectors and images, or vectors of two widths.
 

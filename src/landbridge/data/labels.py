@@ -52,8 +52,6 @@ class Labels:
         Raises:
             LandbridgeError: a class has fewer samples than the budget, and `at_most` is false.
         """
-        if budget == "all":
-            return self._values.clone()
         order = torch.randperm(len(self._values), generator=torch.Generator().manual_seed(seed))
         taken = self._task.within(self._values, budget, order, at_most, self.where)
         return hide(self._values, ~(taken & shown(self._values)))

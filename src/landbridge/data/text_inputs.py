@@ -37,7 +37,7 @@ class TextInputs(Inputs):
 
     def select(self, indices: Tensor) -> "TextInputs":
         """Return the texts at the given positions, with their hashes if these are known."""
-        chosen = indices.tolist()
+        chosen: list[int] = indices.tolist()
         hashes = self._hashes and [self._hashes[index] for index in chosen]
         return TextInputs([self.texts[index] for index in chosen], hashes)
 

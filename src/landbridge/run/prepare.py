@@ -13,7 +13,8 @@ from pytorch_lightning import seed_everything
 from landbridge.config.build import build, factory
 from landbridge.config.signatures import locate, read_signature
 from landbridge.config.source_model import source_model
-from landbridge.data.domain import Domain, require_same_classes, require_same_kind
+from landbridge.data.domain import Domain, require_same_kind
+from landbridge.data.label_space import HIDDEN_CLASSES, in_label_space
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
@@ -176,6 +177,9 @@ def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str,
     """
     if needs_source and not cfg.get("source"):
         raise LandbridgeError("start=source needs a source domain: set source=...")
+    if cfg.label_sets in HIDDEN_CLASSES and not cfg.get("source"):
+        raise LandbridgeError(f"label_sets={cfg.label_sets} needs a source domain, whose classes it predicts")
+    needs_source = needs_source or cfg.label_sets in HIDDEN_CLASSES
     target: Domain = build(cfg.target)
     node: Any = OmegaConf.to_container(cfg.source, resolve=True) if cfg.get("source") else None
     if not (needs_source or (node and start.knows(node, target.classes))):
@@ -185,11 +189,10 @@ def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str,
     except Exception as error:
         if needs_source:
             raise
-        log.info("retention is not measured, because the source cannot be opened: %s", error)
+        log.info("the source cannot be opened, so retention is not measured: %s", error)
         return {"target": target}
-    require_same_classes(source, target)
     require_same_kind(source, target)
-    return {"source": source, "target": target}
+    return {"source": source, "target": in_label_space(source, target, cfg.label_sets)}
 
 
 def build_network(cfg: DictConfig, target: Domain) -> Network:

@@ -4,6 +4,7 @@ from landbridge.tasks.classification import Classification
 from landbridge.tasks.labels import HIDDEN, LabelBudget, hide, shown
 from landbridge.tasks.metrics import Metrics
 from landbridge.tasks.multi_label import MultiLabel
+from landbridge.tasks.open_set import OpenSet
 from landbridge.tasks.regression import Regression
 from landbridge.tasks.several import Several
 from landbridge.tasks.task import Task
@@ -14,6 +15,7 @@ __all__ = [
     "LabelBudget",
     "Metrics",
     "MultiLabel",
+    "OpenSet",
     "Regression",
     "Several",
     "Task",

@@ -89,7 +89,7 @@ class Classification(Task):
         taken = torch.zeros(len(y), dtype=torch.bool)
         for index, name in enumerate(self.classes):
             members = order[y[order] == index]
-            if len(members) < budget and not at_most:
+            if 0 < len(members) < budget and not at_most:
                 smallest = min(int((y == other).sum()) for other in range(len(self.classes)))
                 raise LandbridgeError(
                     f"target_labels={budget}: {where} has only {len(members)} samples of class '{name}'; "
