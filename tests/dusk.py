@@ -59,13 +59,13 @@ def lying(
         truth = labels.open("to make wrong labels")
         wrong = (truth + torch.randint(1, len(CLASSES), truth.shape, generator=rng)) % len(CLASSES)
         if split == "test":  # no budget shows test labels
-            return Labels(wrong, CLASSES, labels.where)
+            return Labels(wrong, honest.task, labels.where)
         shown = labels.visible(budget, seed)
         # With a budget, a sample with a wrong class could become a visible sample of that class. -2 is not a class.
-        return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), CLASSES, labels.where)
+        return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), honest.task, labels.where)
 
     changed = {split: Split(honest.splits[split].inputs, lie(split)) for split in splits}
-    return Domain(name, CLASSES, {**honest.splits, **changed})
+    return Domain(name, honest.task, {**honest.splits, **changed})
 
 
 class DuskNet(SequentialBackbone):

@@ -101,7 +101,7 @@ def test_batches_hold_the_activations_of_the_drawn_views(run):
             draw = Draw(name, getattr(data.streams.augmentations[of], kind), number, seed=0)
             augmented = draw.augmenting(inputs, torch.device("cpu"))(inputs.tensor)
             with torch.no_grad():
-                expected = stage(strategy.spec.render(augmented))
+                expected = stage(strategy.network.backbone.format.normalised(augmented))
             for views in batches:
                 (x,) = views[name]["x"].tensors
                 rows = expected[views[name]["index"]]

@@ -25,6 +25,7 @@ from landbridge.selection import (
 )
 from landbridge.selection.density_ratio import density_ratios
 from landbridge.selection.unlabelled import sample
+from landbridge.tasks import Classification
 
 CENTRES = torch.tensor([[6.0, 0.0], [0.0, 6.0], [-5.0, -5.0]])
 NO_LABELS = [Entropy, Diversity, InformationMaximisation, BNM, SND, RankMe, ClassAMI]
@@ -67,6 +68,7 @@ def seen(predict, counts=(30, 30, 30), source=None, features=None):
         logits={"target": predict(inputs), "source": predict(source)},
         features={"target": inputs if features is None else features, "source": source},
         labels={"target": torch.full_like(labels, -1), "source": source_labels},
+        task=Classification(("a", "b", "c")),
         inputs=lambda positions: inputs[positions],
         predict=predict,
     )

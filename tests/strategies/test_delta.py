@@ -91,7 +91,7 @@ def test_attention_is_larger_for_channels_that_the_loss_depends_on(tiny, tmp_pat
     attention = strategy._attention
     assert [len(shares) for shares in attention] == [4, 8]
     initial, batch = strategy.initial.network, strategy.samples_seen
-    x = strategy.network.backbone.format.normalised(batch["x"])
+    x = strategy.network.backbone.format.render(batch["x"].tensors)[0]
     with torch.no_grad():
         features = initial.backbone(x)
         head = fitted_head(features, batch["y"], 3)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics.classification import MultilabelAUROC, MultilabelAveragePrecision, MultilabelF1Score
 
-from landbridge.tasks.metrics import Mean, Metrics, mean_of
+from landbridge.tasks.metrics import Mean, Metrics, mean_of, undefined_classes
 from landbridge.tasks.task import Task
 
 
@@ -104,7 +104,8 @@ class MultiLabelMetrics(Metrics):
         Such classes are named under `undefined`, and no mean counts them.
         """
         there, both = self.positive > 0, (self.positive > 0) & (self.negative > 0)
-        precision, auroc = self.precision.compute(), self.auroc.compute()
+        with undefined_classes():
+            precision, auroc = self.precision.compute(), self.auroc.compute()
         return {
             "n": self.n,
             "mean_average_precision": mean_of(precision[there]),
