@@ -9,6 +9,7 @@ from landbridge.data.domain import Domain, Split, domain_from_positions, require
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
+from landbridge.tasks import Classification
 
 CLASSES = ("ant", "bee")
 

@@ -189,7 +189,7 @@ def test_batches_have_the_order_of_the_indices(folder):
 def test_workers_read_the_same_as_the_main_process(folder):
     def read(workers):
         stream = OrderedBatches("test", Stream(FileInputs(folder), image_format()), 2)
-        return torch.cat([batch["x"] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
+        return torch.cat([batch["x"].tensors[0] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
 
     assert torch.equal(read(0), read(1))
 

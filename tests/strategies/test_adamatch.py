@@ -4,7 +4,8 @@ import torch
 
 import dusk
 from landbridge.data.activations import Activation
-from landbridge.data.augment import VIEWS, Augmentation
+from landbridge.data.augment import VIEWS
+from landbridge.data.streams import Batch
 from landbridge.data.transfer import TransferData
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.models.network import Network
@@ -28,11 +29,6 @@ def adamatch():
     return strategy, data, next(iter(data.train_dataloader()))
 
 
-def changed(x: Activation, augment: Augmentation) -> Activation:
-    (images,) = x.tensors
-    return Activation(0, (augment(images),))
-
-
 def test_a_share_of_one_keeps_the_logits_of_the_joint_batch():
     together, alone = torch.randn(3, 4), torch.randn(3, 4)
     assert torch.equal(mix(together, alone, torch.ones(3, 4)), together)
@@ -41,13 +37,12 @@ def test_a_share_of_one_keeps_the_logits_of_the_joint_batch():
 
 def test_encoding_the_source_alone_does_not_change_the_statistics(adamatch, monkeypatch):
     strategy, data, batch = adamatch
-    monkeypatch.setattr(
-        AdaMatch,
-        "augmented",
-        lambda self, kind, name, part: (
-            part | {"x": changed(part["x"], getattr(data.streams.augmentations[name], kind))}
-        ),
-    )
+
+    def augmented(strategy: AdaMatch, kind: str, name: str, part: Batch) -> Batch:
+        (images,) = part["x"].tensors
+        return part | {"x": Activation(0, (getattr(data.streams.augmentations[name], kind)(images),))}
+
+    monkeypatch.setattr(AdaMatch, "augmented", augmented)
     before = {name: value.clone() for name, value in strategy.network.named_buffers()}
     strategy.train()
     outputs = strategy.encode_streams(batch)

@@ -86,7 +86,5 @@ def test_every_view_is_a_separate_batch(tiny, tmp_path):
 
 @pytest.mark.parametrize("method", [FixMatch, AdaMatch])
 def test_a_backbone_for_vectors_is_refused(method):
-    with pytest.raises(
-        LandbridgeError, match=f"{method.__name__} augments images, but the backbone takes vector inputs"
-    ):
+    with pytest.raises(LandbridgeError, match=f"{method.__name__} augments images, but the backbone takes vector"):
         make(method)
