@@ -29,18 +29,29 @@ def dusk(name: str, shift: float = 0.0, n: int = 60, seed: int = 0) -> Domain:
     The images are darkened by the share `shift`, and the noise grows with `shift` too. Classes alternate, so each class
     has a third of every split. The splits hold 60 % (train), 20 % (val) and 20 % (test) of the samples.
     """
+    inputs, labels, _ = drawn(name, shift, n, seed)
+    return domain_from_positions(name, CLASSES, inputs, labels, split_in_order(n))
+
+
+def drawn(name: str, shift: float, n: int, seed: int) -> tuple[TensorInputs, torch.Tensor, torch.Tensor]:
+    """Return the images, their classes (n,), and row and column of the strokes (n, 2)."""
     rng = np.random.default_rng([seed, *name.encode()])
     labels = np.arange(n) % len(CLASSES)
     images = np.zeros((n, 1, 28, 28))
-    for image, label, row, column in zip(images, labels, *rng.integers(9, 15, (2, n)), strict=True):
+    places = rng.integers(9, 15, (2, n))
+    for image, label, row, column in zip(images, labels, *places, strict=True):
         if label != 1:
             image[0, row : row + 3, 2:26] = 200
         if label != 0:
             image[0, 2:26, column : column + 3] = 200
     images = images * (1 - shift) + rng.uniform(0, 20 + 100 * shift, images.shape)
     inputs = TensorInputs(torch.from_numpy(images.round().astype(np.uint8)))
-    positions = dict(zip(("train", "val", "test"), torch.arange(n).tensor_split([n * 3 // 5, n * 4 // 5]), strict=True))
-    return domain_from_positions(name, CLASSES, inputs, torch.from_numpy(labels), positions)
+    return inputs, torch.from_numpy(labels), torch.from_numpy(places.T.copy())
+
+
+def split_in_order(n: int) -> dict[str, torch.Tensor]:
+    """Return positions: the first 60 % for `train`, then 20 % for `val` and 20 % for `test`."""
+    return dict(zip(("train", "val", "test"), torch.arange(n).tensor_split([n * 3 // 5, n * 4 // 5]), strict=True))
 
 
 def lying(
