@@ -37,7 +37,7 @@ def test_at_the_start_the_distance_of_feature_maps_is_zero():
 
 def test_later_every_stage_has_a_gradient_and_the_initial_model_does_not_change():
     strategy = resting(delta(weight=2.0))
-    x = TARGET["target"]["x"]
+    (x,) = TARGET["target"]["x"].tensors
     before = {name: value.clone() for name, value in strategy.initial.network.state_dict().items()}
     with torch.no_grad():
         for parameter in strategy.network.parameters():

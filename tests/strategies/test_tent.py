@@ -8,6 +8,7 @@ from online_stream import differences, predict, state, stream
 from small_problem import make
 from torch import nn
 
+from landbridge.data.formats import VectorFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import SequentialBackbone
 from landbridge.models.network import Network
@@ -20,7 +21,7 @@ AFFINE = {f"network.backbone.layer{layer}.2.{kind}" for layer in (1, 2) for kind
 
 def around(*parts: nn.Module, **settings):
     """TENT with a network of the given parts and a bottleneck of 6 features."""
-    backbone = SequentialBackbone({str(i): part for i, part in enumerate(parts)}, None, 6)
+    backbone = SequentialBackbone({str(i): part for i, part in enumerate(parts)}, VectorFormat(5), 6)
     return make(lambda network, **base: TENT(network=Network(backbone, 3), **base), **settings)
 
 

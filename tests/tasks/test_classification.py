@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judging import approximately, in_batches
 from scipy.special import log_softmax
 from sklearn.metrics import (
     accuracy_score,
@@ -17,7 +18,6 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from judging import approximately, in_batches
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification
 

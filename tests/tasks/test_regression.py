@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judging import approximately, in_batches
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from judging import approximately, in_batches
 from landbridge.data.formats import VectorFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.small import Identity
