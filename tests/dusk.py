@@ -32,18 +32,29 @@ def dusk(
     The images are darkened by the share `shift`, and the noise grows with `shift` too. Classes alternate, so each class
     has a third of every split. The splits hold 60 % (train), 20 % (val) and 20 % (test) of the samples.
     """
+    inputs, labels, _ = drawn(name, shift, n, seed)
+    return domain_from_positions(name, tuple(classes), inputs, labels, split_in_order(n))
+
+
+def drawn(name: str, shift: float, n: int, seed: int) -> tuple[TensorInputs, torch.Tensor, torch.Tensor]:
+    """Return the images, their classes (n,), and row and column of the strokes (n, 2)."""
     rng = np.random.default_rng([seed, *name.encode()])
     labels = np.arange(n) % len(CLASSES)
     images = np.zeros((n, 1, 28, 28))
-    for image, label, row, column in zip(images, labels, *rng.integers(9, 15, (2, n)), strict=True):
+    places = rng.integers(9, 15, (2, n))
+    for image, label, row, column in zip(images, labels, *places, strict=True):
         if label != 1:
             image[0, row : row + 3, 2:26] = 200
         if label != 0:
             image[0, 2:26, column : column + 3] = 200
     images = images * (1 - shift) + rng.uniform(0, 20 + 100 * shift, images.shape)
     inputs = TensorInputs(torch.from_numpy(images.round().astype(np.uint8)))
-    positions = dict(zip(("train", "val", "test"), torch.arange(n).tensor_split([n * 3 // 5, n * 4 // 5]), strict=True))
-    return domain_from_positions(name, tuple(classes), inputs, torch.from_numpy(labels), positions)
+    return inputs, torch.from_numpy(labels), torch.from_numpy(places.T.copy())
+
+
+def split_in_order(n: int) -> dict[str, torch.Tensor]:
+    """Return positions: the first 60 % for `train`, then 20 % for `val` and 20 % for `test`."""
+    return dict(zip(("train", "val", "test"), torch.arange(n).tensor_split([n * 3 // 5, n * 4 // 5]), strict=True))
 
 
 def lying(
@@ -62,13 +73,13 @@ def lying(
         truth = labels.open("to make wrong labels")
         wrong = (truth + torch.randint(1, len(CLASSES), truth.shape, generator=rng)) % len(CLASSES)
         if split == "test":  # no budget shows test labels
-            return Labels(wrong, CLASSES, labels.where)
+            return Labels(wrong, honest.task, labels.where)
         shown = labels.visible(budget, seed)
         # With a budget, a sample with a wrong class could become a visible sample of that class. -2 is not a class.
-        return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), CLASSES, labels.where)
+        return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), honest.task, labels.where)
 
     changed = {split: Split(honest.splits[split].inputs, lie(split)) for split in splits}
-    return Domain(name, CLASSES, {**honest.splits, **changed})
+    return Domain(name, honest.task, {**honest.splits, **changed})
 
 
 class DuskNet(SequentialBackbone):

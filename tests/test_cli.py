@@ -97,7 +97,7 @@ def test_a_run_leaves_a_record_and_a_table(command, tmp_path):
     answer = command(*TINY, "seed=3", "hydra.run.dir=out", "logger=csv")
     assert answer.returncode == 0, answer.stderr
     record = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert (record["schema"], record["status"]) == (1, "done")
+    assert (record["schema"], record["status"]) == (2, "done")
     assert record["overrides"] == ["experiment=tiny", "seed=3", "logger=csv"]
     assert record["choices"]["strategy"] == "source_only"
     for role, name in (("source", "noon"), ("target", "dusk")):

@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
+from dusk import CLASSES
 from landbridge.record import OUTPUTS, read_arrays, unpack_scores
-from landbridge.run.evaluate import metrics
+from landbridge.run.evaluate import judged
+from landbridge.tasks import Classification
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
+
+
+def metrics(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
+    return judged(Classification(tuple(map(str, range(logits.shape[1])))), logits, labels)
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
@@ -99,7 +106,9 @@ def test_metrics_of_the_two_domains_are_not_mixed(learned):
     assert list(kept) == ["source_logits", "source_labels", "target_logits", "target_labels"]
     assert (kept["source_logits"] == kept["target_logits"]).all()
     for role in ("source", "target"):
-        again = metrics(torch.from_numpy(kept[f"{role}_logits"]), torch.from_numpy(kept[f"{role}_labels"]))
+        again = judged(
+            Classification(CLASSES), torch.from_numpy(kept[f"{role}_logits"]), torch.from_numpy(kept[f"{role}_labels"])
+        )
         assert record.results[role] == {"domain": "noon", **again}
 
 

@@ -93,12 +93,12 @@ def test_a_reader_never_reads_half_a_record(tmp_path):
     ("content", "message"),
     [
         (None, "no record at"),
-        ('{"schema": 1, "status": "do', "cannot be read: Unterminated string"),
+        ('{"schema": 2, "status": "do', "cannot be read: Unterminated string"),
         ("", "cannot be read: Expecting value"),
-        ("[1, 2]", "has schema None, this landbridge reads 1"),
-        ("{}", "has schema None, this landbridge reads 1"),
-        ('{"schema": 2}', "has schema 2, this landbridge reads 1"),
-        ('{"schema": 1, "zeal": {}, "sealed": {}}', "has unknown entries: sealed, zeal"),
+        ("[1, 2]", "has schema None, this landbridge reads 2"),
+        ("{}", "has schema None, this landbridge reads 2"),
+        ('{"schema": 3}', "has schema 3, this landbridge reads 2"),
+        ('{"schema": 2, "zeal": {}, "sealed": {}}', "has unknown entries: sealed, zeal"),
     ],
 )
 def test_an_unreadable_record_is_refused_with_its_path(content, message, tmp_path):
@@ -110,7 +110,7 @@ def test_an_unreadable_record_is_refused_with_its_path(content, message, tmp_pat
 
 
 def test_a_record_that_lacks_entries_gets_their_defaults(tmp_path):
-    (tmp_path / RECORD).write_text('{"schema": 1, "status": "failed"}')
+    (tmp_path / RECORD).write_text('{"schema": 2, "status": "failed"}')
     assert Record.read(tmp_path) == Record(status="failed")
 
 

@@ -104,6 +104,7 @@ def test_strategies_with_their_own_networks_save_samples(strategy, tiny, tmp_pat
 
 def test_domains_of_vectors_have_embeddings_but_no_pictures(tmp_path):
     from landbridge.data.domain import split_domain
+    from landbridge.data.formats import VectorFormat
     from landbridge.data.inputs import TensorInputs
     from landbridge.models.backbones.small import MLP
 
@@ -111,7 +112,7 @@ def test_domains_of_vectors_have_embeddings_but_no_pictures(tmp_path):
     labels = torch.arange(60) % 3
     domain = split_domain("v", ("a", "b", "c"), TensorInputs(torch.randn(60, 5)), labels)
     network = Network(MLP(shape=(5,)), 3)
-    samples = Samples(network, {"target": domain}, None, CPU, unknown)
+    samples = Samples(network, {"target": domain}, VectorFormat(5), CPU, unknown)
     inputs = domain.splits["test"].inputs
     n = len(inputs)
     samples.keep("target", inputs, torch.randn(n, 7), torch.randn(n, 3), torch.zeros(n, dtype=torch.long))

@@ -31,7 +31,7 @@ class InTurnsThenNone(InTurns):
 
 
 def trainable(policy, head=True):
-    return TrainableParameters(Network(MLP(shape=(5,), widths=(7, 6, 5, 4)), classes=3), policy, head)
+    return TrainableParameters(Network(MLP(shape=(5,), widths=(7, 6, 5, 4)), 3), policy, head)
 
 
 def stages_that_train(of):

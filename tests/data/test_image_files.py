@@ -19,7 +19,7 @@ from landbridge.data.streams import OrderedBatches, Stream
 from landbridge.errors import LandbridgeError
 
 
-def spec(channels=3, size=(24, 24), **rest):
+def image_format(channels=3, size=(24, 24), **rest):
     return ImageFormat(channels, size, (0.0,) * channels, (1.0,) * channels, **rest)
 
 
@@ -46,7 +46,7 @@ def as_array(tensor):
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_decoding_is_resize_and_centre_crop(tmp_path, shape, crop, interpolation):
     file = write(tmp_path / "a.png", pixels(*shape))
-    got = decode(file, spec(crop=crop, interpolation=interpolation))
+    got = decode(file, image_format(crop=crop, interpolation=interpolation))
     reference = Compose([Resize(int(24 / crop), InterpolationMode(interpolation)), CenterCrop(24)])
     assert got.dtype == torch.uint8
     assert got.shape == (3, 24, 24)
@@ -59,7 +59,7 @@ def test_decoding_is_resize_and_centre_crop(tmp_path, shape, crop, interpolation
 def test_a_target_size_that_is_not_square_causes_no_distortion(tmp_path, size):
     square = np.zeros((60, 60, 3), np.uint8)
     square[20:40, 20:40] = 255
-    got = as_array(decode(write(tmp_path / "a.png", square), spec(size=size)))[..., 0]
+    got = as_array(decode(write(tmp_path / "a.png", square), image_format(size=size)))[..., 0]
     # 60 pixels become 30, so the white square of 20 x 20 becomes 10 x 10.
     rows, columns = (got > 127).any(1).sum(), (got > 127).any(0).sum()
     assert (rows, columns) == (10, 10)
@@ -69,7 +69,7 @@ def test_a_target_size_that_is_not_square_causes_no_distortion(tmp_path, size):
 def test_a_large_jpeg_decoded_at_a_smaller_size_looks_the_same(tmp_path, channels):
     file = write(tmp_path / "a.jpg", pixels(600, 800), quality=95)
     full = Image.open(file).convert("L" if channels == 1 else "RGB")
-    wanted = spec(channels, (48, 48), crop=0.75)
+    wanted = image_format(channels, (48, 48), crop=0.75)
     reference = Compose([Resize(64), CenterCrop(48)])(full)
     difference = as_array(decode(file, wanted)) - np.asarray(reference).reshape(48, 48, channels)
     assert np.abs(difference).mean() < 1
@@ -84,7 +84,7 @@ def test_a_large_jpeg_is_never_decoded_at_its_full_size(tmp_path):
         assert small.size == (100, 100)
         expected = np.asarray(small.resize((24, 24), Image.Resampling.BILINEAR))
     full = np.asarray(Image.open(file).resize((24, 24), Image.Resampling.BILINEAR))
-    got = as_array(decode(file, spec()))
+    got = as_array(decode(file, image_format()))
     assert np.array_equal(got, expected)
     assert not np.array_equal(got, full)
 
@@ -105,17 +105,17 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = write(tmp_path / "a.png", np.ascontiguousarray(stored), exif=exif)
-    assert np.array_equal(as_array(decode(file, spec(size=(48, 32)))), upright)
+    assert np.array_equal(as_array(decode(file, image_format(size=(48, 32)))), upright)
 
 
 def test_grey_and_colour_images_get_the_channels_of_the_backbone(tmp_path):
     grey, colour = pixels(24, 24, 1), pixels(24, 24, 3)
     grey_file, colour_file = write(tmp_path / "g.png", grey), write(tmp_path / "c.png", colour)
-    assert np.array_equal(as_array(decode(grey_file, spec(1)))[..., 0], grey)
-    assert np.array_equal(as_array(decode(grey_file, spec(3))), np.stack([grey] * 3, 2))
-    assert np.array_equal(as_array(decode(colour_file, spec(3))), colour)
+    assert np.array_equal(as_array(decode(grey_file, image_format(1)))[..., 0], grey)
+    assert np.array_equal(as_array(decode(grey_file, image_format(3))), np.stack([grey] * 3, 2))
+    assert np.array_equal(as_array(decode(colour_file, image_format(3))), colour)
     luma = np.asarray(Image.fromarray(colour).convert("L"))
-    assert np.array_equal(as_array(decode(colour_file, spec(1)))[..., 0], luma)
+    assert np.array_equal(as_array(decode(colour_file, image_format(1)))[..., 0], luma)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
@@ -123,7 +123,7 @@ def test_every_common_mode_is_read_without_a_warning(tmp_path, mode):
     image = Image.fromarray(pixels(24, 24)).convert(mode)
     options = {"transparency": bytes(range(200))} if mode == "P" else {}
     image.save(tmp_path / "a.tif") if mode == "CMYK" else image.save(tmp_path / "a.png", **options)
-    got = as_array(decode(str(next(tmp_path.iterdir())), spec()))
+    got = as_array(decode(str(next(tmp_path.iterdir())), image_format()))
     assert np.abs(got - np.asarray(image.convert("RGB")).astype(int)).max() <= 1
 
 
@@ -132,7 +132,7 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path, suffix, order):
     deep = (np.arange(24 * 24).reshape(24, 24) * 113).astype(f"{order}u2")
     file = tmp_path / f"a.{suffix}"
     Image.frombytes("I;16B" if order == ">" else "I;16", (24, 24), deep.tobytes()).save(file)
-    assert np.array_equal(as_array(decode(str(file), spec(1)))[..., 0], deep // 256)
+    assert np.array_equal(as_array(decode(str(file), image_format(1)))[..., 0], deep // 256)
 
 
 def broken(tmp_path):
@@ -148,20 +148,22 @@ def broken(tmp_path):
 def test_the_error_names_an_unreadable_file(tmp_path, name):
     assert name in broken(tmp_path)
     with pytest.raises(LandbridgeError, match=rf"^{tmp_path / name}: cannot be read as an image \("):
-        decode(str(tmp_path / name), spec())
+        decode(str(tmp_path / name), image_format())
 
 
 def test_pixels_without_a_range_are_refused(tmp_path):
     Image.fromarray(np.ones((9, 9), np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(LandbridgeError, match=r"a\.tif.*32 bits"):
-        decode(str(tmp_path / "a.tif"), spec())
+        decode(str(tmp_path / "a.tif"), image_format())
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_error_from_a_worker_names_an_unreadable_file(tmp_path, workers):
     broken(tmp_path)
     inputs = FileInputs([str(tmp_path / "whole.jpg"), str(tmp_path / "cut.jpg")])
-    batches = iter(DataLoader(OrderedBatches("test", Stream(inputs, spec()), 1), batch_size=None, num_workers=workers))
+    batches = iter(
+        DataLoader(OrderedBatches("test", Stream(inputs, image_format()), 1), batch_size=None, num_workers=workers)
+    )
     with pytest.raises(LandbridgeError, match=rf"{tmp_path / 'cut.jpg'}: cannot be read as an image \("):
         list(batches)
     if workers:  # otherwise torch waits five seconds for the worker when the traceback is collected
@@ -175,25 +177,25 @@ def folder(tmp_path):
 
 def test_batches_have_the_order_of_the_indices(folder):
     inputs = FileInputs(folder)
-    batch = inputs.read(torch.tensor([4, 0, 4]), spec())[0]
+    batch = inputs.read(torch.tensor([4, 0, 4]), image_format())[0]
     assert len(inputs) == 6
     assert inputs.shape == (3, 0, 0)
     assert batch.shape == (3, 3, 24, 24)
     assert batch.dtype == torch.uint8
     for row, index in zip(batch, (4, 0, 4), strict=True):
-        assert torch.equal(row, decode(folder[index], spec()))
+        assert torch.equal(row, decode(folder[index], image_format()))
 
 
 def test_workers_read_the_same_as_the_main_process(folder):
     def read(workers):
-        stream = OrderedBatches("test", Stream(FileInputs(folder), spec()), 2)
-        return torch.cat([batch["x"] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
+        stream = OrderedBatches("test", Stream(FileInputs(folder), image_format()), 2)
+        return torch.cat([batch["x"].tensors[0] for batch in DataLoader(stream, batch_size=None, num_workers=workers)])
 
     assert torch.equal(read(0), read(1))
 
 
-def test_reading_without_a_spec_is_refused(folder):
-    with pytest.raises(ValueError, match="input spec"):
+def test_reading_without_an_image_format_is_refused(folder):
+    with pytest.raises(ValueError, match="image files need an image format"):
         FileInputs(folder).read(torch.tensor([0]), None)[0]
 
 
@@ -203,7 +205,7 @@ def test_selections_and_pickled_copies_keep_their_files_and_hashes(folder):
     hashes = inputs.hashes()
     for chosen in (fresh, inputs.select(torch.tensor([5, 1])), pickle.loads(pickle.dumps(fresh))):
         assert chosen.hashes() == [hashes[5], hashes[1]]
-        assert torch.equal(chosen.read(torch.tensor([0]), spec())[0][0], decode(folder[5], spec()))
+        assert torch.equal(chosen.read(torch.tensor([0]), image_format())[0][0], decode(folder[5], image_format()))
 
 
 def test_hashes_depend_on_the_content_and_are_computed_once(folder, tmp_path):
@@ -243,7 +245,7 @@ def test_the_error_of_hashing_names_a_file_that_cannot_be_opened(folder, tmp_pat
 
 def test_pickles_hold_paths_and_no_pixels(folder):
     inputs = FileInputs(folder)
-    inputs.read(torch.arange(6), spec(size=(224, 224)))[0]
+    inputs.read(torch.arange(6), image_format(size=(224, 224)))[0]
     assert len(pickle.dumps(inputs)) < 2000
 
 
@@ -253,11 +255,11 @@ from pathlib import Path
 from landbridge.data.image_files import FileInputs
 from landbridge.data.formats import ImageFormat
 
-spec = ImageFormat(3, (160, 160), (0.0,) * 3, (1.0,) * 3)
+wanted = ImageFormat(3, (160, 160), (0.0,) * 3, (1.0,) * 3)
 def peak(files, keep):
     inputs, kept = FileInputs(files), []
     for where in torch.arange(len(files)).split(10):
-        batch = inputs.read(where, spec)[0]
+        batch = inputs.read(where, wanted)[0]
         kept = [*kept, batch] if keep else []
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 

@@ -13,7 +13,7 @@ from landbridge.data.formats import ImageFormat
 from landbridge.data.inputs import TensorInputs
 
 
-def spec(channels, size, mean=0.0, std=1.0, **rest):
+def image_format(channels, size, mean=0.0, std=1.0, **rest):
     return ImageFormat(channels, size, (mean,) * channels, (std,) * channels, **rest)
 
 
@@ -32,7 +32,7 @@ def test_normalisation_is_per_channel_on_the_scale_from_0_to_1():
     raw = images(2, 3, 5, 7)
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     expected = (raw.numpy() / 255 - np.array(mean).reshape(3, 1, 1)) / np.array(std).reshape(3, 1, 1)
-    got = ImageFormat(3, (5, 7), mean, std).render(raw)
+    got = ImageFormat(3, (5, 7), mean, std).normalised(raw)
     assert got.dtype == torch.float32
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
@@ -40,19 +40,19 @@ def test_normalisation_is_per_channel_on_the_scale_from_0_to_1():
 def test_rendering_does_not_change_the_raw_images():
     raw = images(2, 3, 8, 8)
     before = raw.clone()
-    spec(1, (4, 4)).render(raw)
+    image_format(1, (4, 4)).normalised(raw)
     assert torch.equal(raw, before)
 
 
 def test_grey_becomes_three_equal_channels():
     raw = images(2, 1, 6, 6)
-    got = spec(3, (6, 6)).render(raw)
+    got = image_format(3, (6, 6)).normalised(raw)
     torch.testing.assert_close(got, (raw.float() / 255).expand(-1, 3, -1, -1))
     assert torch.equal(got[:, 0], got[:, 2])
 
 
 def test_each_channel_of_a_grey_image_is_normalised():
-    got = ImageFormat(3, (4, 4), (0.1, 0.2, 0.3), (1.0, 2.0, 4.0)).render(images(1, 1, 4, 4))
+    got = ImageFormat(3, (4, 4), (0.1, 0.2, 0.3), (1.0, 2.0, 4.0)).normalised(images(1, 1, 4, 4))
     grey = got[:, 0] * 1.0 + 0.1
     torch.testing.assert_close(got[:, 1] * 2 + 0.2, grey)
     torch.testing.assert_close(got[:, 2] * 4 + 0.3, grey)
@@ -61,7 +61,7 @@ def test_each_channel_of_a_grey_image_is_normalised():
 def test_rgb_becomes_grey_as_in_pillow():
     raw = images(1, 3, 16, 16)
     pillow = np.asarray(Image.fromarray(raw[0].permute(1, 2, 0).numpy()).convert("L"))
-    got = spec(1, (16, 16)).render(raw)[0, 0].numpy() * 255
+    got = image_format(1, (16, 16)).normalised(raw)[0, 0].numpy() * 255
     assert np.abs(got - pillow).max() < 1
 
 
@@ -70,7 +70,7 @@ def test_rgb_becomes_grey_as_in_pillow():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_resizing_equals_torchvision_and_is_close_to_pillow(interpolation, size, channels):
     raw = smooth(channels, 26, 30)
-    got = spec(channels, size, interpolation=interpolation).render(raw)
+    got = image_format(channels, size, interpolation=interpolation).normalised(raw)
     mode = InterpolationMode(interpolation)
     reference = resize(raw.float() / 255, list(size), interpolation=mode, antialias=True).clamp(0, 1)
     torch.testing.assert_close(got, reference)
@@ -82,15 +82,15 @@ def test_resizing_equals_torchvision_and_is_close_to_pillow(interpolation, size,
 def test_overshoot_of_bicubic_interpolation_is_clipped():
     raw = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     raw[..., 4:] = 255
-    got = spec(1, (31, 31), interpolation="bicubic").render(raw)
+    got = image_format(1, (31, 31), interpolation="bicubic").normalised(raw)
     assert got.min() == 0
     assert got.max() == 1
 
 
 @given(st.sampled_from([1, 3]), st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 40))
 @settings(deadline=None, max_examples=25)
-def test_the_shape_is_that_of_the_spec(given_channels, channels, height, width):
-    got = spec(channels, (height, width)).render(images(2, given_channels, 17, 23))
+def test_the_shape_is_that_of_the_format(given_channels, channels, height, width):
+    got = image_format(channels, (height, width)).normalised(images(2, given_channels, 17, 23))
     assert got.shape == (2, channels, height, width)
 
 

@@ -82,7 +82,7 @@ def test_an_unlabelled_stream_has_no_labels_in_any_process(inputs, workers):
         assert batch["source"].keys() == {"x", "y", "index"}
         assert torch.equal(batch["source"]["y"], y[batch["source"]["index"]])
         assert batch["target_unlabelled"].keys() == {"x", "index"}
-        assert torch.equal(batch["source"]["x"][:, 0, 0, 0], batch["source"]["index"].byte() * 4)
+        assert torch.equal(batch["source"]["x"].tensors[0][:, 0, 0, 0], batch["source"]["index"].byte() * 4)
 
 
 def test_reading_the_labels_of_an_unlabelled_output_raises():
@@ -93,10 +93,10 @@ def test_reading_the_labels_of_an_unlabelled_output_raises():
 
 
 def test_a_labelled_stream_holds_the_samples_with_visible_labels(inputs):
-    stream = labelled(inputs, None, torch.tensor([-1, 2, -1, 0, 1, -1]))
+    stream = labelled(inputs, GREY_28, torch.tensor([-1, 2, -1, 0, 1, -1]))
     assert len(stream.inputs) == 3
     batch = stream.read(torch.tensor([2, 0]))
-    assert batch["x"][:, 0, 0, 0].tolist() == [16, 4]
+    assert batch["x"].tensors[0][:, 0, 0, 0].tolist() == [16, 4]
     assert batch["y"].tolist() == [1, 2]
 
 
@@ -104,9 +104,9 @@ def test_a_labelled_stream_holds_the_samples_with_visible_labels(inputs):
 @settings(max_examples=30)
 def test_evaluation_reads_every_sample_once_in_order(size, batch_size):
     inputs = TensorInputs(torch.arange(size).byte().view(-1, 1, 1, 1))
-    dataset = OrderedBatches("target", Stream(inputs, None), batch_size)
+    dataset = OrderedBatches("target", Stream(inputs, GREY_28), batch_size)
     batches = [dataset[i] for i in range(len(dataset))]
-    assert torch.cat([batch["x"] for batch in batches]).flatten().tolist() == list(range(size))
+    assert torch.cat([batch["x"].tensors[0] for batch in batches]).flatten().tolist() == list(range(size))
     assert all(len(batch["index"]) == batch_size for batch in batches[:-1])
 
 

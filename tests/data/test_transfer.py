@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dusk import dusk
 from landbridge.data.augment import VIEWS
 from landbridge.data.domain import Domain
+from landbridge.data.formats import Format, VectorFormat
 from landbridge.data.transfer import TransferData
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
@@ -22,9 +23,11 @@ ALL = frozenset({"source", "target", "target_unlabelled"})
 NOON, DUSK = dusk("noon"), dusk("dusk", shift=0.5)
 
 
-def streams_of(names=ALL, target_labels=2, seed=0, source: Domain | None = NOON, spec=GREY_28) -> TransferStreams:
+def streams_of(
+    names=ALL, target_labels=2, seed=0, source: Domain | None = NOON, format: Format = GREY_28
+) -> TransferStreams:
     return TransferStreams.of(
-        source=source, target=DUSK, names=names, target_labels=target_labels, spec=spec, seed=seed
+        source=source, target=DUSK, names=names, target_labels=target_labels, format=format, seed=seed
     )
 
 
@@ -59,14 +62,14 @@ def test_without_a_source_there_are_only_streams_of_the_target():
 
 def test_the_streams_describe_the_setting():
     streams = streams_of(target_labels=4, seed=3)
-    assert (streams.classes, streams.target_labels, streams.seed) == (DUSK.classes, 4, 3)
+    assert (streams.task, streams.target_labels, streams.seed) == (DUSK.task, 4, 3)
     assert streams.target_size == len(DUSK.splits["train"].inputs) == 36
     assert streams.format == GREY_28
 
 
 def test_each_stream_has_the_augmentations_of_its_domain():
     photographs, digits = (dataclasses.replace(NOON, image_kind=kind) for kind in ("photographs", "digits"))
-    streams = TransferStreams.of(source=photographs, target=digits, names=ALL, target_labels=2, spec=GREY_28, seed=0)
+    streams = TransferStreams.of(source=photographs, target=digits, names=ALL, target_labels=2, format=GREY_28, seed=0)
     assert streams.augmentations == {
         "source": VIEWS["photographs"],
         "target": VIEWS["digits"],
@@ -143,9 +146,9 @@ def test_streams_and_data_module_hold_no_sealed_label(of):
 
 def test_a_backbone_for_vectors_refuses_images():
     with pytest.raises(LandbridgeError, match="the backbone takes vector inputs, but domain noon holds images"):
-        streams_of(target_labels=0, spec=None)
+        streams_of(target_labels=0, format=VectorFormat(3))
     with pytest.raises(LandbridgeError, match="the backbone takes vector inputs, but domain dusk holds images"):
-        streams_of(frozenset({"target_unlabelled"}), target_labels=0, spec=None, source=None)
+        streams_of(frozenset({"target_unlabelled"}), target_labels=0, format=VectorFormat(3), source=None)
 
 
 # ---- reading the streams in batches
@@ -180,7 +183,8 @@ def test_workers_read_the_same_batches_and_no_further_label():
         assert one.keys() == other.keys()
         for name in one:
             assert one[name].keys() == other[name].keys()
-            assert all(torch.equal(one[name][key], other[name][key]) for key in one[name])
+            assert all(torch.equal(one[name][key], other[name][key]) for key in one[name] if key != "x")
+            assert torch.equal(one[name]["x"].tensors[0], other[name]["x"].tensors[0])
     assert all("y" not in batch["target_unlabelled"] for batch in helped)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from landbridge.data.formats import VectorFormat
 from landbridge.data.sources.vectors import vectors
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.small import GREY_28, MLP
@@ -136,11 +137,11 @@ def test_a_missing_or_unreadable_file_is_refused(tmp_path):
 
 def test_the_mlp_reads_vectors_of_any_width_and_all_images_as_grey_ones():
     network = MLP(shape=(7,), widths=(6, 4))
-    assert network.spec is None
+    assert network.format == VectorFormat(7)
     assert network(torch.randn(3, 7)).shape == (3, 4)
     for shape in ((1, 28, 28), (3, 0, 0), (3, 32, 32)):
         network = MLP(shape=shape)
-        assert network.spec is GREY_28
+        assert network.format is GREY_28
         assert network(torch.randn(3, 1, 28, 28)).shape == (3, 64)
 
 

@@ -25,8 +25,10 @@ from landbridge.selection import (
 )
 from landbridge.selection.density_ratio import density_ratios
 from landbridge.selection.unlabelled import sample
+from landbridge.tasks import Classification
 
 CENTRES = torch.tensor([[6.0, 0.0], [0.0, 6.0], [-5.0, -5.0]])
+THREE = Classification(("a", "b", "c"))
 NO_LABELS = [Entropy, Diversity, InformationMaximisation, BNM, SND, RankMe, ClassAMI]
 
 
@@ -67,6 +69,7 @@ def seen(predict, counts=(30, 30, 30), source=None, features=None):
         logits={"target": predict(inputs), "source": predict(source)},
         features={"target": inputs if features is None else features, "source": source},
         labels={"target": torch.full_like(labels, -1), "source": source_labels},
+        task=THREE,
         inputs=lambda positions: inputs[positions],
         predict=predict,
     )
@@ -184,6 +187,7 @@ def test_source_accuracy_does_not_depend_on_target_predictions():
         logits={"target": fails_on_the_target(blobs(shift=100.0)[0]), "source": fails_on_the_target(blobs(seed=1)[0])},
         features={},
         labels={"source": blobs(seed=1)[1]},
+        task=THREE,
     )
     assert SourceVal().score(evidence) == SourceVal().score(seen(right)) == 1
 
@@ -200,6 +204,7 @@ def shifted(shift, steep=1.0):
         logits={"source": torch.cat([torch.zeros_like(source), -steep * source.clamp(min=0)], 1)},
         features={"source": source, "target": target},
         labels={"source": torch.ones(500, dtype=torch.long)},
+        task=Classification(("a", "b")),
     )
     return evidence, float(torch.log1p((steep * target.clamp(min=0)).exp()).mean())
 

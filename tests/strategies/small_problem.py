@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from landbridge.cli.config_sources import conf_folder
+from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.models.backbones.small import MLP
 from landbridge.models.network import Network
@@ -69,7 +70,7 @@ def batches(n: int = 24, m: int | None = None, seed: int = 1, labels: int = 0) -
     def draw(size: int, shift: float, labelled: bool) -> Batch:
         y = torch.arange(size) % CLASSES
         x = centres[y] + shift + 0.5 * torch.randn(size, 5, generator=generator)
-        return {"x": x, "index": torch.arange(size)} | ({"y": y} if labelled else {})
+        return {"x": Activation(0, (x,)), "index": torch.arange(size)} | ({"y": y} if labelled else {})
 
     drawn = {"source": draw(n, 0.0, True), "target_unlabelled": draw(n if m is None else m, 1.0, False)}
     return drawn | ({"target": draw(labels, 1.0, True)} if labels else {})

@@ -6,6 +6,7 @@ from torch import nn
 
 import landbridge.run.run
 from dusk import assert_exact_statistics
+from landbridge.data.formats import VectorFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import SequentialBackbone
 from landbridge.models.network import Network
@@ -67,7 +68,7 @@ def test_a_resumed_run_stops_after_one_epoch(adabn, monkeypatch):
 
 
 def test_a_network_without_layers_to_adapt_is_refused():
-    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, VectorFormat(5), 6), 3)
     with pytest.raises(LandbridgeError, match=r"AdaBN has nothing to adapt: SequentialBackbone has no BatchNorm"):
         make(lambda network, **base: AdaBN(network=bare, **base))
     with pytest.raises(LandbridgeError, match=r"every BatchNorm layer .* is frozen; lower freeze\.depth"):

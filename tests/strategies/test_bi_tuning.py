@@ -94,5 +94,5 @@ def test_frozen_stages_of_the_key_network_do_not_change():
 
 
 def test_a_backbone_for_vectors_is_refused():
-    with pytest.raises(LandbridgeError, match="BiTuning augments images, but the backbone takes vectors"):
+    with pytest.raises(LandbridgeError, match="BiTuning augments images, but the backbone takes vector inputs"):
         make(BiTuning)

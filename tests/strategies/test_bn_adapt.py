@@ -12,7 +12,7 @@ def by_hand(strategy, arriving, momentum):
     """The network in numpy. A batch updates each layer's statistics, and is then normalised by them."""
     tensors = {name: value.double().numpy() for name, value in strategy.network.state_dict().items()}
     for batch in arriving:
-        x = batch["x"].double().numpy()
+        x = batch["x"].tensors[0].double().numpy()
         for layer in ("backbone.layer1", "backbone.layer2"):
             x = x @ tensors[f"{layer}.1.weight"].T
             for kind, seen in (("mean", x.mean(0)), ("var", x.var(0, ddof=1))):

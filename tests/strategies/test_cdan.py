@@ -5,6 +5,7 @@ from moves import descend
 from scipy.special import softmax, xlogy
 from small_problem import CLASSES, batches, loss, make, parts
 
+from landbridge.data.activations import Activation
 from landbridge.strategies import CDAN
 
 variants = pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_wide_map_is_projected_by_matrices_that_are_in_the_checkpoint():
 
 def test_confident_predictions_have_a_larger_weight_in_cdan_e():
     strategy = make(CDAN, entropy_weighting=True).double().eval()
-    data = {name: batch | {"x": batch["x"].double()} for name, batch in batches().items()}
+    data = {name: batch | {"x": Activation(0, (batch["x"].tensors[0].double(),))} for name, batch in batches().items()}
     expected = 0.0
     for name, sign in (("source", -1), ("target_unlabelled", 1)):
         output = strategy.encode(name, data[name])

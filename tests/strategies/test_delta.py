@@ -37,7 +37,7 @@ def test_at_the_start_the_distance_of_feature_maps_is_zero():
 
 def test_later_every_stage_has_a_gradient_and_the_initial_model_does_not_change():
     strategy = resting(delta(weight=2.0))
-    x = TARGET["target"]["x"]
+    (x,) = TARGET["target"]["x"].tensors
     before = {name: value.clone() for name, value in strategy.initial.network.state_dict().items()}
     with torch.no_grad():
         for parameter in strategy.network.parameters():
@@ -91,7 +91,7 @@ def test_attention_is_larger_for_channels_that_the_loss_depends_on(tiny, tmp_pat
     attention = strategy._attention
     assert [len(shares) for shares in attention] == [4, 8]
     initial, batch = strategy.initial.network, strategy.samples_seen
-    x = strategy.network.backbone.format.normalised(batch["x"])
+    x = strategy.network.backbone.format.render(batch["x"].tensors)[0]
     with torch.no_grad():
         features = initial.backbone(x)
         head = fitted_head(features, batch["y"], 3)

@@ -6,6 +6,7 @@ from online_stream import differences, state
 from small_problem import batches, gradients, loss, make, parts
 from torch import nn
 
+from landbridge.data.formats import VectorFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import SequentialBackbone
 from landbridge.models.backbones.timm_models import Timm
@@ -109,6 +110,6 @@ def test_an_ordinary_run_can_start_from_the_checkpoint_and_the_run_resumes(tiny,
 
 
 def test_a_backbone_without_batch_norm_is_refused():
-    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, VectorFormat(5), 6), 3)
     with pytest.raises(LandbridgeError, match="strategy DSBN: SequentialBackbone has no BatchNorm layers"):
         make(lambda network, **base: DSBN(network=bare, **base))

@@ -2,6 +2,7 @@ import pytest
 import torch
 from small_problem import CLASSES, make, output
 
+from landbridge.data.activations import Activation
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.small import MLP
 from landbridge.models.network import Network
@@ -61,7 +62,7 @@ def test_the_moving_average_is_that_of_the_definition():
 
 def test_the_average_is_evaluated_and_saved():
     strategy = fixmatch()
-    batch = {"x": torch.zeros(4, 1, 28, 28, dtype=torch.uint8), "index": torch.arange(4)}
+    batch = {"x": Activation(0, (torch.zeros(4, 1, 28, 28, dtype=torch.uint8),)), "index": torch.arange(4)}
     for parameter in strategy.averaged.parameters():
         parameter.zero_()
     assert not strategy.eval().encode("target", batch).logits.any()
@@ -85,5 +86,5 @@ def test_every_view_is_a_separate_batch(tiny, tmp_path):
 
 @pytest.mark.parametrize("method", [FixMatch, AdaMatch])
 def test_a_backbone_for_vectors_is_refused(method):
-    with pytest.raises(LandbridgeError, match=f"{method.__name__} augments images, but the backbone takes vectors"):
+    with pytest.raises(LandbridgeError, match=f"{method.__name__} augments images, but the backbone takes vector"):
         make(method)

@@ -103,7 +103,7 @@ def test_the_gaussians_are_those_of_correct_predictions_with_the_checkpoints_wei
     labels = split.labels.visible("all", 0)
     net = dusk.DuskNet().eval()
     net.load_state_dict({k.removeprefix("network.backbone."): v for k, v in state.items() if "backbone" in k})
-    features = net(net.spec.render(split.inputs.tensor)).detach()
+    features = net(net.format.normalised(split.inputs.tensor)).detach()
     logits = features @ state["network.head.weight"].T + state["network.head.bias"]
     right = logits.argmax(1) == labels
     assert 0.5 < right.float().mean() < 1, record.epochs[-1]

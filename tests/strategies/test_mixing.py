@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from dusk import DuskNet
+from landbridge.data.formats import VectorFormat
 from landbridge.models.backbones.backbone import SequentialBackbone
 from landbridge.models.network import Network
 from landbridge.models.tuning import LoRA
@@ -28,7 +29,9 @@ def test_counters_and_one_of_loras_factors_are_not_averaged():
 
 def test_averaging_linear_networks_averages_their_outputs():
     torch.manual_seed(0)
-    start, tuned, mix = (Network(SequentialBackbone({"identity": nn.Flatten()}, None, 5), 3) for _ in range(3))
+    start, tuned, mix = (
+        Network(SequentialBackbone({"identity": nn.Flatten()}, VectorFormat(5), 5), 3) for _ in range(3)
+    )
     x = torch.randn(7, 5)
     for alpha in (0.0, 0.3, 1.0):
         pour(as_vector(start.state_dict()).lerp(as_vector(tuned.state_dict()), alpha), mix)

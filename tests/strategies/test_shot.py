@@ -54,7 +54,8 @@ def test_pseudo_labels_are_looked_up_by_the_position_of_a_sample():
     labels = torch.randint(3, (24,), generator=torch.Generator().manual_seed(0))
     strategy._pseudo_labels = labels
     order = torch.randperm(24)
-    shuffled = {"target_unlabelled": {name: value[order] for name, value in data["target_unlabelled"].items()}}
+    batch = data["target_unlabelled"]
+    shuffled = {"target_unlabelled": {"x": batch["x"].take(order), "index": batch["index"][order]}}
     expected = -torch.log_softmax(output.logits, 1)[torch.arange(24), labels].mean() / 2
     torch.testing.assert_close(loss(strategy, shuffled)["pseudo_label"], expected)
 

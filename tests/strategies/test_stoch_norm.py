@@ -5,6 +5,7 @@ import torch
 from small_problem import batches, make
 from torch import nn
 
+from landbridge.data.formats import VectorFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import SequentialBackbone
 from landbridge.models.backbones.timm_models import Timm
@@ -12,7 +13,7 @@ from landbridge.models.network import Network
 from landbridge.strategies import StochNorm, TargetOnly
 from landbridge.training.freezing import Depth
 
-X = batches()["source"]["x"]
+(X,) = batches()["source"]["x"].tensors
 LAYER = "backbone.layer1.2"
 
 
@@ -103,7 +104,7 @@ def test_layers_with_a_built_in_activation_work():
 
 
 def test_a_backbone_without_batch_norm_is_refused():
-    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, None, 6), 3)
+    bare = Network(SequentialBackbone({"linear": nn.Linear(5, 6)}, VectorFormat(5), 6), 3)
     with pytest.raises(LandbridgeError, match="strategy StochNorm: SequentialBackbone has no BatchNorm layers"):
         make(lambda network, **base: StochNorm(network=bare, **base))
 

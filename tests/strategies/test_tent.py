@@ -8,6 +8,7 @@ from online_stream import differences, predict, state, stream
 from small_problem import make
 from torch import nn
 
+from landbridge.data.formats import VectorFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import SequentialBackbone
 from landbridge.models.network import Network
@@ -20,7 +21,7 @@ AFFINE = {f"network.backbone.layer{layer}.2.{kind}" for layer in (1, 2) for kind
 
 def around(*parts: nn.Module, **settings):
     """TENT with a network of the given parts and a bottleneck of 6 features."""
-    backbone = SequentialBackbone({str(i): part for i, part in enumerate(parts)}, None, 6)
+    backbone = SequentialBackbone({str(i): part for i, part in enumerate(parts)}, VectorFormat(5), 6)
     return make(lambda network, **base: TENT(network=Network(backbone, 3), **base), **settings)
 
 
@@ -77,7 +78,7 @@ def test_every_stream_starts_from_the_source_model():
     assert all(one.logits.equal(other.logits) for one, other in zip(alone, again, strict=True))
     # The running statistics are used again, too.
     network = strategy.eval().network
-    one, other = (network(stream(20)[0]["x"][rows])[1][0] for rows in (slice(1), slice(None)))
+    one, other = (network(stream(20)[0]["x"].take(rows))[1][0] for rows in (torch.arange(1), torch.arange(20)))
     torch.testing.assert_close(one, other)
     assert all(layer.track_running_stats for layer in strategy.modules() if isinstance(layer, nn.BatchNorm1d))
 

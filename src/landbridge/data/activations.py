@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass
 class Activation:
     """The output of the first stages of a backbone for one batch.
+
+    It is not frozen, because Lightning sets the fields of a copy when it trains in double precision.
 
     Attributes:
         depth: number of stages, counted from the input, that the batch has passed through.

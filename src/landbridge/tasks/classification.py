@@ -15,7 +15,7 @@ from torchmetrics.classification import (
 
 from landbridge.errors import LandbridgeError
 from landbridge.tasks.labels import HIDDEN, LabelBudget
-from landbridge.tasks.metrics import CalibrationError, Mean, Metrics, mean_of
+from landbridge.tasks.metrics import CalibrationError, Mean, Metrics, mean_of, undefined_classes
 from landbridge.tasks.task import Task
 
 
@@ -140,7 +140,8 @@ class ClassificationMetrics(Metrics):
         present = self.support > 0
         rest = present & (self.support < self.support.sum())
         by_class = self.by_class.compute()
-        auroc, precision = self.auroc.compute(), self.precision.compute()
+        with undefined_classes():
+            auroc, precision = self.auroc.compute(), self.precision.compute()
         top5 = {"top5_accuracy": float(self.top5.compute())} if self.top5 else {}
         return {
             "n": int(self.support.sum()),

@@ -1,6 +1,9 @@
 """Metrics that are updated batch by batch."""
 
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,6 +25,17 @@ class Metrics(ABC):
     @abstractmethod
     def compute(self) -> dict[str, Any]:
         """Return every metric by name: numbers, and mappings from names of classes to numbers."""
+
+
+@contextmanager
+def undefined_classes() -> Iterator[None]:
+    """Hide the warnings of torchmetrics about classes without positive or negative samples.
+
+    Metrics name such classes under `undefined`, and no mean counts them, so a warning adds nothing.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No (positive|negative) samples", UserWarning)
+        yield
 
 
 class Mean:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torchmetrics.classification import MultilabelAUROC, MultilabelAveragePrecision, MultilabelF1Score
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision, binary_f1_score
 
 from landbridge.tasks.metrics import Mean, Metrics, mean_of
 from landbridge.tasks.task import Task
@@ -44,10 +44,11 @@ class MultiLabel(Task):
         return torch.where(seen, each, 0.0).sum(1) / seen.sum(1).clamp(min=1)
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Average precision over each sample's classes; 1 for a sample that has none or all of them."""
+        """Average precision over each sample's classes, without hidden ones; 1 if it has none or all of them."""
         order = outputs.argsort(dim=1, descending=True, stable=True)
-        hits = y.nan_to_num().gather(1, order).double()
-        precision = hits.cumsum(1) / torch.arange(1, hits.shape[1] + 1, device=hits.device)
+        ranked = y.gather(1, order).double()
+        hits = ranked.nan_to_num()
+        precision = hits.cumsum(1) / (~ranked.isnan()).cumsum(1).clamp(min=1)
         count = hits.sum(1)
         return torch.where(count > 0, (precision * hits).sum(1) / count.clamp(min=1), 1.0)
 
@@ -76,43 +77,45 @@ class MultiLabelMetrics(Metrics):
     """
 
     def __init__(self, classes: tuple[str, ...]) -> None:
-        self.classes = classes
-        k = len(classes)
-        self.precision = MultilabelAveragePrecision(k, average="none", thresholds=None, ignore_index=-1)
-        self.auroc = MultilabelAUROC(k, average="none", thresholds=None, ignore_index=-1)
-        self.f1 = MultilabelF1Score(k, average="macro", ignore_index=-1)
+        self.task = MultiLabel(classes)
+        self.probabilities = [torch.zeros(0, len(classes), dtype=torch.double)]
+        self.labels = [torch.zeros(0, len(classes))]
         self.nll = Mean()
-        self.positive = torch.zeros(k, dtype=torch.long)
-        self.negative = torch.zeros(k, dtype=torch.long)
-        self.n = 0
 
     def update(self, outputs: Tensor, y: Tensor) -> None:
         """Add a batch of logits (b, classes) and labels (b, classes); labels that are nan do not count."""
         outputs, y = outputs.float().cpu(), y.float().cpu()
-        labels = y.nan_to_num(nan=-1.0).long()
-        for metric in (self.precision, self.auroc, self.f1):
-            metric.update(outputs.sigmoid(), labels)
-        self.nll.add(MultiLabel(self.classes).losses(outputs, y))
-        self.positive += (labels == 1).sum(0)
-        self.negative += (labels == 0).sum(0)
-        self.n += len(y)
+        # In single precision, the probabilities of all logits above 17 would be equal.
+        self.probabilities.append(outputs.double().sigmoid())
+        self.labels.append(y)
+        self.nll.add(self.task.losses(outputs, y))
 
     def compute(self) -> dict[str, Any]:
         """Return shares of 1, but for `nll` in nats.
 
-        A class without positive samples has no average precision, and one without negative samples no AUROC either.
-        Such classes are named under `undefined`, and no mean counts them.
+        A class without positive samples has no average precision, no F1 and no AUROC. A class without negative samples
+        has no AUROC. Such classes are named under `undefined`, and those means do not count them.
         """
-        there, both = self.positive > 0, (self.positive > 0) & (self.negative > 0)
-        precision, auroc = self.precision.compute(), self.auroc.compute()
+        probabilities, y = torch.cat(self.probabilities), torch.cat(self.labels)
+        precision, f1, auroc = {}, {}, {}
+        for name, outputs, column in zip(self.task.classes, probabilities.T, y.T, strict=True):
+            seen = ~column.isnan()
+            outputs, labels = outputs[seen], column[seen].long()
+            if bool(labels.any()):
+                precision[name] = float(binary_average_precision(outputs, labels))
+                f1[name] = float(binary_f1_score(outputs, labels))
+                if not bool(labels.all()):
+                    auroc[name] = float(binary_auroc(outputs, labels))
         return {
-            "n": self.n,
-            "mean_average_precision": mean_of(precision[there]),
-            "auroc": mean_of(auroc[both]),
-            "macro_f1": float(self.f1.compute()),
+            "n": len(y),
+            "mean_average_precision": _mean(precision),
+            "auroc": _mean(auroc),
+            "macro_f1": _mean(f1),
             "nll": self.nll.value(),
-            "average_precision_by_class": {
-                self.classes[k]: float(precision[k]) for k in there.nonzero().flatten().tolist()
-            },
-            "undefined": [self.classes[k] for k in (~both).nonzero().flatten().tolist()],
+            "average_precision_by_class": precision,
+            "undefined": [name for name in self.task.classes if name not in auroc],
         }
+
+
+def _mean(by_class: dict[str, float]) -> float:
+    return mean_of(torch.tensor(list(by_class.values())))

@@ -1,5 +1,6 @@
 """Several tasks on the same samples."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,6 +123,7 @@ class SeveralMetrics(Metrics):
     def __init__(self, several: Several) -> None:
         self.several = several
         self.by_task = {name: task.metrics() for name, task in several.tasks.items()}
+        self.judged: set[str] = set()
         self.n = 0
 
     def update(self, outputs: Tensor, y: Tensor) -> None:
@@ -130,13 +132,22 @@ class SeveralMetrics(Metrics):
             seen = shown(labels)
             if bool(seen.any()):
                 self.by_task[name].update(own[seen], labels[seen])
+                self.judged.add(name)
         self.n += len(y)
 
     def compute(self) -> dict[str, Any]:
         """Return the metrics by task, and the mean of the leading ones that are defined."""
-        by_task = {name: metrics.compute() for name, metrics in self.by_task.items()}
+        by_task = {
+            name: self.by_task[name].compute() if name in self.judged else _undefined(task)
+            for name, task in self.several.tasks.items()
+        }
         leading = torch.tensor([by_task[name][task.leading] for name, task in self.several.tasks.items()])
         return {"n": self.n, "mean": float(leading.nanmean()), "by_task": by_task}
+
+
+def _undefined(task: Task) -> dict[str, Any]:
+    """Return the metrics of a task without any label in the test split."""
+    return {"n": 0, **dict.fromkeys(task.shown_metrics, math.nan), "undefined": list(task.names)}
 
 
 def _own(task: Task, columns: Tensor) -> Tensor:
