@@ -20,7 +20,7 @@ from landbridge.cli.overrides import as_additions
 from landbridge.record import Record
 from landbridge.run.run import run
 from landbridge.sweeps import pool
-from landbridge.sweeps.helper import Helper
+from landbridge.sweeps.helper_process import Helper
 
 TESTS = Path(__file__).parent
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 #: Rooms from the top down. A room imports only rooms that stand below it.
 ROOMS = re.findall(r"^(\w+) {2,}\S", PAGE.read_text().split("## Where things are")[1].split("```")[1], re.MULTILINE)
 # They can be used without the rest of landbridge.
-PURE = {"losses", "selection", "statistics", "transferability"}
+PURE = {"losses", "selection", "statistics"}
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 

@@ -16,7 +16,7 @@ import hydra_plugins
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record
 from landbridge.sweeps import pool
-from landbridge.sweeps.helper import Helper
+from landbridge.sweeps.helper_process import Helper
 from landbridge.sweeps.sweep import Sweep
 from test_run import wandb_records
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from landbridge.errors import LandbridgeError
-from landbridge.sweeps.helper import Helper, HelperGoneError, job_environment
+from landbridge.sweeps.helper_process import Helper, HelperGoneError, job_environment
 from landbridge.sweeps.job import Job
 from landbridge.sweeps.lock import lock
 from landbridge.sweeps.options import Options

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from landbridge.errors import LandbridgeError
-from landbridge.sweeps.helper import job_environment
+from landbridge.sweeps.helper_process import job_environment
 from landbridge.sweeps.job import Job
 from landbridge.sweeps.lock import lock
 from landbridge.sweeps.options import Options
