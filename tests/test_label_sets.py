@@ -13,8 +13,7 @@ def test_an_open_set_run_counts_unknown_samples_as_wrong(tiny):
     scores = record.results["target"]
     assert scores["unknown"] == 4
     assert scores["n"] == 12
-    assert scores["correct"] <= 8
-    assert scores["accuracy"] == pytest.approx(scores["correct"] / 12)
+    assert scores["accuracy"] <= 8 / 12
 
 
 def test_partial_classes_are_scored_in_the_classes_of_the_source(tiny):
