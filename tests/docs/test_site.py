@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,14 @@ from landbridge.models.backbones.backbone import Backbone
 from landbridge.selection import Rule, ValidationOutputs
 from landbridge.strategies import terms
 from landbridge.strategies.terms import TERMS
+from landbridge.tasks import Classification
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 METHODS = sorted((DOCS / "methods").glob("*.md"))
 DIRECTIVE = re.compile(r"^::: (\S+)\n(?:    options:\n      heading: (.+)\n)?", re.MULTILINE)
+#: Enough training for a relation that is a straight line.
+LONGER = ("trainer.max_epochs=4", "data.steps_per_epoch=30", "optimizer=adam")
 #: Strategies that become another method if a file adds a term to them.
 CARRIERS = {f"landbridge.strategies.{name}" for name in ("Supervised", "TargetOnly", "DANN")}
 SHOWN = [directive for page in METHODS for directive in DIRECTIVE.findall(page.read_text())]
@@ -97,6 +101,24 @@ def test_the_example_of_a_domain_works(examples):
     assert {name: len(split.inputs) for name, split in domain.splits.items()} == {"train": 420, "val": 60, "test": 120}
 
 
+def test_the_example_of_a_task_trains(tiny, tmp_path, monkeypatch):
+    (tmp_path / "my_package").mkdir()
+    code = re.search(
+        r"^`my_package/robust.py`\n\n```python\n(.*?)^```", (DOCS / "extending.md").read_text(), re.M | re.S
+    )
+    assert code
+    (tmp_path / "my_package" / "robust.py").write_text(code[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    domain = ("target._target_=my_package.robust.rents", "~target.name", "~target.shift", "+target.outliers=0.0")
+    record = tiny(*domain, "source=null", "backbone=mlp", "strategy=fine_tune", "target_labels=all", *LONGER)
+    assert record.results["target"]["r2"] > 0.5
+
+    # An error of 3 standard deviations counts as 2.5, and one of 0.1 as 0.005.
+    task = import_module("my_package.robust").Robust(("rent",))
+    losses = task.losses(torch.tensor([[30.0], [1.0]]), torch.zeros(2, 1), torch.tensor([10.0]))
+    assert losses.tolist() == pytest.approx([2.5, 0.005])
+
+
 def test_the_example_of_a_backbone_works(examples):
     backbone = examples["TwoStages"]()
     assert isinstance(backbone, Backbone)
@@ -108,5 +130,5 @@ def test_the_example_of_a_selection_rule_works(examples):
     rule = examples["Confidence"]()
     assert isinstance(rule, Rule)
     logits = torch.tensor([[0.0, 0.0], [0.0, 100.0]])
-    outputs = ValidationOutputs(0, {"target": logits}, {"target": logits}, {})
+    outputs = ValidationOutputs(0, {"target": logits}, {"target": logits}, {}, Classification(("a", "b")))
     assert rule.score(outputs) == pytest.approx(0.75)
