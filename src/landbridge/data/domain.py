@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -23,10 +23,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Samples and their labels, as two objects: code that gets only the inputs cannot read the labels."""
+    """Samples and their labels, as two objects: code that gets only the inputs cannot read the labels.
+
+    Attributes:
+        inputs: the samples.
+        labels: their labels.
+        attributes: what else is known of each sample, such as its hospital: by name, one entry a sample.
+    """
 
     inputs: Inputs
     labels: Labels
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,15 @@ class Domain:
     image_kind: ImageKind = "photographs"
 
     def __post_init__(self) -> None:
-        """Refuse empty splits, and splits with different numbers of samples and labels."""
+        """Refuse empty splits, and splits with different numbers of samples, labels and attributes."""
         for split, part in self.splits.items():
             if len(part.inputs) != len(part.labels):
                 raise ValueError(f"{self.name} {split}: {len(part.inputs)} samples but {len(part.labels)} labels")
+            for column, entries in part.attributes.items():
+                if len(entries) != len(part.inputs):
+                    raise ValueError(
+                        f"{self.name} {split}: {len(part.inputs)} samples, but {len(entries)} entries of {column}"
+                    )
             if len(part.inputs) == 0:
                 raise LandbridgeError(f"domain {self.name}: its {split} split is empty; every split needs samples")
 
@@ -85,13 +97,15 @@ class Domain:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the content: class names, shape, and each split's samples and labels in order."""
+        """Hash of the content: class names, shape, and each split's samples, labels and attributes in order."""
         digest = hashlib.blake2b("\0".join((*self._kind, *self.classes, str(self.shape))).encode(), digest_size=16)
         for split in SPLITS:
             part = self.splits[split]
             digest.update(split.encode())
             digest.update("".join(part.inputs.hashes()).encode())
             digest.update(part.labels.digest())
+            for column, entries in part.attributes.items():
+                digest.update("\0".join((column, *entries)).encode())
         return digest.hexdigest()
 
 
@@ -107,6 +121,7 @@ def split_domain(
     test: float = 0.2,
     seed: int = 0,
     image_kind: ImageKind = "photographs",
+    attributes: Mapping[str, Sequence[str]] | None = None,
 ) -> Domain:
     """Make a domain from samples, and make the splits that are missing with `split_indices`.
 
@@ -127,6 +142,7 @@ def split_domain(
         test: share of the samples in `train` that becomes the test split, in (0, 1).
         seed: seed of the random order.
         image_kind: what the images show; see `Domain`.
+        attributes: of the samples, by name; see `Split`.
 
     Raises:
         LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
@@ -153,7 +169,7 @@ def split_domain(
                 f"samples form {len(np.unique(together[members.numpy()]))} groups (copies count as one group), and "
                 f"each of {', '.join(SPLITS)} needs one; add samples or leave the class out"
             )
-    return domain_from_positions(name, task, inputs, labels, positions, image_kind)
+    return domain_from_positions(name, task, inputs, labels, positions, image_kind, attributes)
 
 
 def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
@@ -183,6 +199,7 @@ def domain_from_positions(
     labels: Tensor,
     positions: Mapping[str, Tensor],
     image_kind: ImageKind = "photographs",
+    attributes: Mapping[str, Sequence[str]] | None = None,
 ) -> Domain:
     """Make a domain from samples and the positions of the samples of each split."""
     task = as_task(task)
@@ -191,11 +208,20 @@ def domain_from_positions(
         name,
         task,
         {
-            split: Split(inputs.select(where), Labels(labels[where], task, f"{name} {split}"))
+            split: Split(
+                inputs.select(where),
+                Labels(labels[where], task, f"{name} {split}"),
+                {column: _at(entries, where) for column, entries in (attributes or {}).items()},
+            )
             for split, where in positions.items()
         },
         image_kind,
     )
+
+
+def _at(entries: Sequence[str], where: Tensor) -> list[str]:
+    positions: list[int] = where.tolist()
+    return [entries[index] for index in positions]
 
 
 def as_task(task: Task | Sequence[str]) -> Task:
