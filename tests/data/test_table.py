@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -330,6 +331,12 @@ def test_a_folder_a_missing_file_and_a_missing_setting_are_refused(tmp_path, sav
         table(str(tmp_path), **READ)
     with pytest.raises(LandbridgeError, match="file is not set"):
         table(**READ)
+
+
+def test_without_polars_the_error_names_the_extra(save, monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(LandbridgeError, match=r"pip install 'landbridge\[tables\]'"):
+        table("reviews.csv", **READ)
 
 
 def test_lists_of_labels_need_no_separator(save):

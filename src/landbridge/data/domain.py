@@ -1,7 +1,6 @@
 """A domain: a named labelled data set with splits, class names and a fingerprint of its content."""
 
 import hashlib
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +13,9 @@ from torch import Tensor
 from landbridge.data.augment import ImageKind
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
-from landbridge.data.splits import SPLITS, join_groups, split_indices
+from landbridge.data.splits import SPLITS, join_groups, keep_apart, split_indices
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification, Task
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ def split_domain(
         )
     copies = inputs.hashes()
     together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
-    fixed = _apart(name, given or {"train": torch.arange(len(inputs))}, together)
+    fixed = keep_apart(name, given or {"train": torch.arange(len(inputs))}, together)
     pool = fixed.pop("train")
     shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
     carved = split_indices(task.strata(labels)[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
@@ -170,26 +167,6 @@ def split_domain(
                 f"each of {', '.join(SPLITS)} needs one; add samples or leave the class out"
             )
     return domain_from_positions(name, task, inputs, labels, positions, image_kind, attributes)
-
-
-def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
-    """Leave out of each split the groups that a split of higher priority has: test, then val, then train."""
-    parts: dict[str, Tensor] = {}
-    taken = np.empty(0, dtype=together.dtype)
-    for split in reversed([split for split in SPLITS if split in given]):
-        groups = together[given[split].numpy()]
-        double = np.isin(groups, taken)
-        if double.any():
-            log.warning(
-                "domain %s: %d samples are left out of %s, because copies of them or others of their group are in %s",
-                name,
-                double.sum(),
-                split,
-                " or ".join(parts),
-            )
-        parts[split] = given[split][torch.from_numpy(~double)]
-        taken = np.union1d(taken, groups)
-    return parts
 
 
 def domain_from_positions(

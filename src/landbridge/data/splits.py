@@ -1,5 +1,6 @@
 """Deterministic, stratified splits that do not divide groups or copies."""
 
+import logging
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 
@@ -109,6 +112,35 @@ def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
     edges = coo_array((np.ones(len(samples)), (samples, np.concatenate(numbers))), shape=(nodes, nodes))
     joined = connected_components(edges, directed=False)[1][:n]
     return _number(joined.tolist()).tolist()
+
+
+def keep_apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
+    """Leave out of each split the groups that a split of higher priority has: test, then val, then train.
+
+    Args:
+        name: name of the domain, for the log.
+        given: positions of the samples of each split.
+        together: the group of each sample (n,).
+
+    Returns:
+        the positions that stay. A warning in the log gives the number of samples that are left out.
+    """
+    parts: dict[str, Tensor] = {}
+    taken = np.empty(0, dtype=together.dtype)
+    for split in reversed([split for split in SPLITS if split in given]):
+        groups = together[given[split].numpy()]
+        double = np.isin(groups, taken)
+        if double.any():
+            log.warning(
+                "domain %s: %d samples are left out of %s, because copies of them or others of their group are in %s",
+                name,
+                double.sum(),
+                split,
+                " or ".join(parts),
+            )
+        parts[split] = given[split][torch.from_numpy(~double)]
+        taken = np.union1d(taken, groups)
+    return parts
 
 
 def _number(entries: Sequence[Hashable]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The rows of a table in a file, read by polars."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from landbridge.data.sources.table_faults import find_fault
 from landbridge.errors import LandbridgeError
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 #: The character between the fields of a row, by the ending of the file.
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -89,8 +92,10 @@ class TableFile:
         frame = self._try(lambda: self._scan(types).select(columns).collect(engine="streaming"))
         # A person counts the header of a CSV file as row 1.
         rows = np.arange(len(frame)) + (2 if self.between else 1)
-        blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series() if len(frame) else pl.Series([False])
-        table = Table(self.path, frame, rows).without(blank) if blank.any() else Table(self.path, frame, rows)
+        table = Table(self.path, frame, rows)
+        if len(frame) and (blank := frame.select(pl.all_horizontal(pl.all().is_null())).to_series()).any():
+            log.info("%s: %d rows that hold nothing in these columns are left out", self.path, blank.sum())
+            table = table.without(blank)
         if not len(table.frame):
             raise LandbridgeError(f"{self.path}: the table has columns ({', '.join(columns[:5])}), but no rows")
         return table
