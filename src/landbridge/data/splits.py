@@ -1,12 +1,15 @@
 """Deterministic, stratified splits that do not divide groups or copies."""
 
-from collections.abc import Hashable, Sequence
+import logging
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
+
+log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 
@@ -46,29 +49,49 @@ def split_indices(
         of one class in three groups of 2, 2 and 96 samples give 2 test, 2 validation and 96 training samples.
     """
     y = labels.numpy()
-    strata: dict[int, list[np.ndarray]] = {}
-    for group in _members(range(len(y)) if groups is None else groups):
-        strata.setdefault(int(np.bincount(y[group]).argmax()), []).append(group)
-
+    numbers = np.arange(len(y)) if groups is None else _number(groups)
+    sizes = np.bincount(numbers)
+    strata = _most_frequent(y, numbers, sizes)
     rng = np.random.default_rng(seed)
     shares = {"test": test, "val": val, "train": 1.0}
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in SPLITS}
-    for _, stratum in sorted(strata.items()):
-        total = sum(map(len, stratum))
-        wanted = {name: round(share * total) for name, share in shares.items() if share}
-        held = dict.fromkeys(wanted, 0)
-        for left, position in zip(range(len(stratum), 0, -1), rng.permutation(len(stratum)), strict=True):
-            group = stratum[position]
-            empty = [name for name in _DEALT if held.get(name) == 0]
-            offered = empty if len(empty) >= left else [name for name in _DEALT if name in held]
-            fitting = (name for name in offered if held[name] + len(group) / 2 <= wanted[name])
-            name = next(fitting, offered[-1])
-            parts[name].append(group)
-            held[name] += len(group)
-    return {
-        name: torch.from_numpy(np.sort(np.concatenate(part))) if part else torch.empty(0, dtype=torch.long)
-        for name, part in parts.items()
-    }
+    dealt = np.empty(len(sizes), dtype=np.int8)
+    for stratum in _members(strata):
+        shuffled = stratum[rng.permutation(len(stratum))]
+        dealt[shuffled] = _deal(sizes[shuffled].tolist(), shares)
+    place = dealt[numbers]
+    return {name: torch.from_numpy(np.flatnonzero(place == _DEALT.index(name))) for name in SPLITS}
+
+
+def _deal(sizes: Sequence[int], shares: Mapping[str, float]) -> list[int]:
+    """Assign the groups of a class, given by their sizes, one by one; return the place of each split in `_DEALT`."""
+    wanted = [round(shares[name] * sum(sizes)) for name in _DEALT]
+    offered_splits = [split for split, name in enumerate(_DEALT) if shares[name]]
+    held = [0] * len(_DEALT)
+    dealt = []
+    for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
+        offered = offered_splits
+        if left <= len(_DEALT):
+            empty = [split for split in offered_splits if held[split] == 0]
+            offered = empty if len(empty) >= left else offered_splits
+        for split in offered:
+            if held[split] + size / 2 <= wanted[split]:
+                break
+        else:
+            split = offered[-1]
+        dealt.append(split)
+        held[split] += size
+    return dealt
+
+
+def _most_frequent(y: np.ndarray, numbers: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the most frequent class of each group; of equally frequent ones, the first."""
+    most = np.empty(len(sizes), dtype=np.int64)
+    most[numbers] = y
+    large = np.flatnonzero(sizes[numbers] > 1)
+    for members in _members(numbers[large]):
+        group = large[members]
+        most[numbers[group[0]]] = np.bincount(y[group]).argmax()
+    return most
 
 
 def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
@@ -91,12 +114,41 @@ def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
     return _number(joined.tolist()).tolist()
 
 
+def keep_apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
+    """Leave out of each split the groups that a split of higher priority has: test, then val, then train.
+
+    Args:
+        name: name of the domain, for the log.
+        given: positions of the samples of each split.
+        together: the group of each sample (n,).
+
+    Returns:
+        the positions that stay. A warning in the log gives the number of samples that are left out.
+    """
+    parts: dict[str, Tensor] = {}
+    taken = np.empty(0, dtype=together.dtype)
+    for split in reversed([split for split in SPLITS if split in given]):
+        groups = together[given[split].numpy()]
+        double = np.isin(groups, taken)
+        if double.any():
+            log.warning(
+                "domain %s: %d samples are left out of %s, because copies of them or others of their group are in %s",
+                name,
+                double.sum(),
+                split,
+                " or ".join(parts),
+            )
+        parts[split] = given[split][torch.from_numpy(~double)]
+        taken = np.union1d(taken, groups)
+    return parts
+
+
 def _number(entries: Sequence[Hashable]) -> np.ndarray:
     seen: dict[Hashable, int] = {}
     return np.fromiter((seen.setdefault(entry, len(seen)) for entry in entries), np.int64, len(entries))
 
 
-def _members(groups: Sequence[Hashable]) -> list[np.ndarray]:
-    numbers = _number(groups)
+def _members(numbers: np.ndarray) -> list[np.ndarray]:
+    """Return the positions that have the same number, for each number in ascending order."""
     order = np.argsort(numbers, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []

@@ -1,29 +1,30 @@
 """Texts in memory, which a format turns into token ids batch by batch."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from landbridge.data.formats import Format
 from landbridge.data.inputs import Inputs
+from landbridge.data.texts import DIGEST, Texts
 
 
 class TextInputs(Inputs):
     """Texts.
 
     Args:
-        texts: one per sample.
-        hashes: hashes of the texts, if they are already known.
+        texts: one per sample; they are kept as one block of bytes.
+        digests: hashes of the texts, uint8 (n, 16), if they are already known.
     """
 
     kind = "text"
     shape = ()
 
-    def __init__(self, texts: Sequence[str], hashes: Sequence[str] | None = None) -> None:
-        self.texts = texts
-        self._hashes = None if hashes is None else list(hashes)
+    def __init__(self, texts: Sequence[str], digests: np.ndarray | None = None) -> None:
+        self.texts = texts if isinstance(texts, Texts) else Texts.of(texts)
+        self._digests = digests
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -37,12 +38,12 @@ class TextInputs(Inputs):
 
     def select(self, indices: Tensor) -> "TextInputs":
         """Return the texts at the given positions, with their hashes if these are known."""
-        chosen: list[int] = indices.tolist()
-        hashes = self._hashes and [self._hashes[index] for index in chosen]
-        return TextInputs([self.texts[index] for index in chosen], hashes)
+        digests = None if self._digests is None else self._digests[indices.numpy()]
+        return TextInputs(self.texts.select(indices), digests)
 
-    def hashes(self) -> Sequence[str]:
+    def hashes(self) -> list[str]:
         """Return a hash of each text."""
-        if self._hashes is None:
-            self._hashes = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in self.texts]
-        return self._hashes
+        if self._digests is None:
+            self._digests = self.texts.digests()
+        written = self._digests.tobytes().hex()
+        return [written[first : first + 2 * DIGEST] for first in range(0, len(written), 2 * DIGEST)]
