@@ -105,9 +105,7 @@ def test_hidden_labels_change_only_the_final_test(
 
 
 def test_a_run_is_refused_before_it_starts(tiny, tmp_path):
-    with pytest.raises(
-        LandbridgeError, match=r"^strategy MCD serves classification, and the target's task is several$"
-    ):
+    with pytest.raises(LandbridgeError, match=r"^strategy MCD serves classification, and the .* task is several$"):
         tiny(*domains("several"), "strategy=mcd")
     assert not list(tmp_path.rglob("*.ckpt"))
 
