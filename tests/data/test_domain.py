@@ -9,7 +9,7 @@ from landbridge.data.domain import Domain, Split, domain_from_positions, split_d
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
-from landbridge.tasks import Classification
+from landbridge.tasks import Classification, MultiLabel, Regression
 
 CLASSES = ("ant", "bee")
 
@@ -164,6 +164,33 @@ def test_the_fingerprint_changes_with_class_names_splits_and_shape():
         domain_from_positions("zoo", CLASSES, TensorInputs(pixels.view(60, 1, 1, 9)), y, where),
     ]
     assert len({domain.fingerprint for domain in domains}) == len(domains)
+
+
+def test_the_fingerprint_of_other_tasks_changes_with_labels_names_and_kind():
+    pixels, _ = samples()
+    y = torch.rand(60, 2).round()
+    changed = y.clone()
+    changed[59, 1] += 1
+
+    def mark(task, labels):
+        return domain_from_positions("zoo", task, TensorInputs(pixels), labels, three(40, 10, 10)).fingerprint
+
+    names = ("ant", "bee")
+    assert mark(Regression(names), y) == mark(Regression(names), y.clone())
+    different = [(Regression(names), y), (Regression(names), changed), (MultiLabel(names), y)]
+    different.append((Regression(("ant", "fly")), y))
+    assert len({mark(*each) for each in different}) == 4
+
+
+def test_numbers_are_split_by_their_quantiles():
+    pixels, _ = samples(100)
+    y = torch.randperm(100).float()
+    domain = split_domain("zoo", Regression(("age",)), TensorInputs(pixels), y)
+    parts = {split: part.labels.open("test").flatten() for split, part in domain.splits.items()}
+    assert {split: len(part) for split, part in parts.items()} == {"train": 70, "val": 10, "test": 20}
+    assert (parts["test"] // 10).long().bincount().tolist() == [2] * 10
+    assert (parts["val"] // 10).long().bincount().tolist() == [1] * 10
+    assert domain.summary()["task"]["kind"] == "regression"
 
 
 def test_inputs_and_labels_of_different_length_are_refused():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
-from landbridge.tasks import HIDDEN, Classification
+from landbridge.tasks import HIDDEN, Classification, Regression, shown
 
 TASK = Classification(("ant", "bee", "fly"))
 values = st.lists(st.integers(0, 2), min_size=12, max_size=60).map(lambda v: torch.tensor([0, 1, 2] * 4 + v))
@@ -89,3 +89,28 @@ def test_the_digest_changes_with_any_label_and_not_with_a_copy(y, data):
     changed = y.clone()
     changed[where] = (changed[where] + 1) % 3
     assert Labels(changed, TASK, "zoo").digest() != digest
+
+
+@given(st.integers(1, 30), st.data(), seeds)
+@settings(deadline=None)
+def test_a_budget_of_numbers_shows_that_many_samples_whatever_is_hidden(n, data, seed):
+    task = Regression(("row", "column"))
+    budget = data.draw(st.integers(0, n))
+    y = torch.randn(n, 2)
+    y[::3, 1] = torch.nan
+    visible = Labels(y, task, "zoo train").visible(budget, seed)
+    seen = shown(visible)
+    assert int(seen.sum()) == budget
+    assert torch.equal(visible[seen].nan_to_num(9), y[seen].nan_to_num(9))
+    assert visible[~seen].isnan().all()
+    spoiled = torch.where(seen.unsqueeze(1), y, 1e6 * torch.randn(n, 2))
+    assert torch.equal(Labels(spoiled, task, "zoo train").visible(budget, seed).nan_to_num(9), visible.nan_to_num(9))
+
+
+def test_a_sample_that_lacks_all_labels_is_never_visible():
+    y = torch.tensor([[1.0], [torch.nan], [3.0]])
+    labels = Labels(y, Regression(("row",)), "zoo train")
+    assert shown(labels.visible("all", 0)).tolist() == [True, False, True]
+    assert shown(labels.visible(3, 0)).tolist() == [True, False, True]
+    with pytest.raises(LandbridgeError, match="target_labels=4: zoo train has only 3 samples"):
+        labels.visible(4, 0)

@@ -44,26 +44,26 @@ def streams_and_facts(cfg: Any) -> Requirements:
 def setting(compose, tiny, tmp_path):
     """The overrides that give a strategy the streams it needs, and a selection rule that reads all visible labels."""
 
-    def overrides(strategy: str, budget: str | int) -> list[str]:
+    def overrides(strategy: str, budget: str | int, *domains: str, cache: Path = tmp_path) -> list[str]:
         cfg = compose("experiment=tiny", f"strategy={strategy}")
         needs = streams_and_facts(cfg)
         # The smallest possible number of labels: 0 if the strategy does not need the labelled target stream.
         labels = int("target" in needs.streams) if budget == "fewest" else budget
         rule = "target_val" if labels else "source_val" if "source" in needs.streams else "last"
         from_source = needs.source_model or needs.source_classifier
-        start = ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"] if from_source else []
+        start = ["start=source", "start.max_epochs=1", f"start.cache={cache}"] if from_source else []
         if strategy == "wise_ft":
             start.append("strategy.points=2")
         if strategy == "linear_probes":
             start.append("strategy.factors=[30.0]")
         if strategy == "soup":
             for seed in (0, 1):
-                tiny(f"seed={seed}", folder=f"sweep/{seed}")
+                tiny(f"seed={seed}", *domains, folder=f"sweep/{seed}")
             start = [
                 f"strategy.folder={tmp_path / 'sweep'}",
                 "strategy.how=greedy" if labels else "strategy.how=uniform",
             ]
-        return [f"strategy={strategy}", f"target_labels={labels}", f"selection={rule}", *start]
+        return [f"strategy={strategy}", f"target_labels={labels}", f"selection={rule}", *domains, *start]
 
     return overrides
 

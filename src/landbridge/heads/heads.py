@@ -84,8 +84,10 @@ def require_linear(head: nn.Module, strategy: Any) -> nn.Linear:
         LandbridgeError: the head is of another kind.
     """
     if not isinstance(head, nn.Linear) or type(head) not in (nn.Linear, Linear):
+        # torch renames the class of a module with a parametrised weight.
+        kind = type(head).__name__.removeprefix("Parametrized")
         raise LandbridgeError(
-            f"strategy {type(strategy).__name__} sets the weights of a linear head, and this network has "
-            f"{type(head).__name__}: use head=linear"
+            f"strategy {type(strategy).__name__} sets the weights of a linear head, and this network has {kind}: "
+            "use head=linear"
         )
     return head

@@ -43,6 +43,7 @@ class Entropy(Unlabelled):
     """
 
     name: ClassVar = "entropy"
+    tasks: ClassVar = frozenset({"classification"})
     caution: ClassVar = "it is highest for a model that predicts one class with high confidence for all samples"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -57,6 +58,7 @@ class Diversity(Unlabelled):
     """
 
     name: ClassVar = "diversity"
+    tasks: ClassVar = frozenset({"classification"})
     caution: ClassVar = "it ignores confidence, and is highest for a model that predicts uniform probabilities"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
