@@ -20,9 +20,11 @@ def name_apart(runs: Iterable[Run]) -> None:
         for name in doubtful:
             same = [run for run in runs if getattr(run.pair, role) == name]
             keys = varying(run.domain_settings(role) for run in same)
+            several_kinds = len({run.task(role)["kind"] for run in same}) > 1
             for run in same:
                 own = run.domain_settings(role)
-                detail = ", ".join(f"{key}={own.get(key, 'default')}" for key in keys)
+                kind = [run.task(role)["kind"].replace("_", "-")] if several_kinds else []
+                detail = ", ".join([*kind, *(f"{key}={own.get(key, 'default')}" for key in keys)])
                 label = f"{name} ({detail or str(run.domain_fingerprint(role))[:6]})"
                 run.pair = run.pair._replace(**{role: label})
     for strategy in {run.strategy for run in runs}:
