@@ -20,7 +20,13 @@ def task_table(cells: Sequence[Cell], name: str = "tasks") -> Table:
         for task, each in cell.first.task()["tasks"].items():
             metrics[f"by_task.{task}.{each['leading']}"] = metric_of(each["leading"], each.get("shown"))
     columns = [column for key, metric in metrics.items() for column in _columns(key, metric)]
-    stamp = Column("stamp", "stamp", lambda c: "ORACLE" if c.oracle else None, style=lambda c: "stamp", number=False)
+    stamp = Column(
+        "stamp",
+        "stamp",
+        lambda c: "ORACLE" if c.oracle else None,
+        style=lambda c: "stamp" if c.oracle else "",
+        number=False,
+    )
     return Table(name, [*method_columns(), stamp, Column("seeds", "seeds", lambda c: len(c.runs)), *columns], rows)
 
 

@@ -166,7 +166,11 @@ def group_table(rows: Sequence[Groups], name: str = "subgroups") -> Table:
             *_about(lambda row: row[0]),
             Column("value", "group", lambda r: r[1].value, number=False),
             Column(
-                "worst", "worst", lambda r: "worst" if is_worst(r) else None, style=lambda r: "oracle", number=False
+                "worst",
+                "worst",
+                lambda r: "worst" if is_worst(r) else None,
+                style=lambda r: "oracle" if is_worst(r) else "",
+                number=False,
             ),
             Column("n", "samples", lambda r: r[1].n, lambda r: f"{r[1].n:g}"),
             Column("score", f"{metric.label} [95 %]", lambda r: r[1].mean, score),
@@ -200,7 +204,12 @@ def _about(groups: Any) -> list[Column]:
 
     return [
         *map(of_cell, method_columns()),
-        Column("stamp", "stamp", lambda r: "ORACLE" if groups(r).cell.oracle else None, style=lambda r: "stamp"),
+        Column(
+            "stamp",
+            "stamp",
+            lambda r: "ORACLE" if groups(r).cell.oracle else None,
+            style=lambda r: "stamp" if groups(r).cell.oracle else "",
+        ),
         Column("metric", "", lambda r: groups(r).metric.key),
         Column("seeds", "seeds", lambda r: len(groups(r).cell.runs)),
         Column("domain", "test split of", lambda r: groups(r).role, number=False),
