@@ -48,6 +48,30 @@ def test_wandb_has_the_tables_and_pictures_of_the_report(files):
         assert row[counts] == np.sum((outputs["target_labels"] == actual) & (predicted == guess))
 
 
+@pytest.mark.parametrize(
+    ("task", "metrics", "columns"),
+    [
+        ("measured", {"r2", "mae", "rmse"}, ["training", "domain", "value", "first", "second"]),
+        ("tagged", {"mean_average_precision"}, ["training", "domain", "first", "second"]),
+        ("both", {"mean", "shape/accuracy", "size/r2"}, ["training", "domain", "first", "second"]),
+    ],
+)
+def test_other_tasks_have_their_metrics_and_embeddings(tiny, tmp_path, task, metrics, columns):
+    target = f"task_domains.{task}"
+    record = tiny("logger=wandb", f"source._target_={target}", f"target._target_={target}")
+    (folder,) = (tmp_path / "run").glob("wandb/offline-run-*/files/media")
+    assert table(folder, "test/embedding")[0] == columns
+    _, logged, _ = wandb_run(tmp_path / "run")
+    assert {f"test/target/{metric}" for metric in metrics} <= logged.keys()
+    assert logged[f"test/target/{record.leading}"] == record.results["target"][record.leading]
+    if task == "measured":
+        outputs = read_arrays(tmp_path / "run" / OUTPUTS)
+        (rows,) = [
+            json.loads(path.read_text())["data"] for path in folder.glob("table/test/predictions/size_table_*.json")
+        ]
+        assert rows == pytest.approx(np.hstack([outputs["target_labels"], outputs["target_logits"]]))
+
+
 # A package of wandb uses validators of pydantic 1.
 @pytest.mark.filterwarnings("ignore:Pydantic V1 style:DeprecationWarning")
 @pytest.mark.usefixtures("files")

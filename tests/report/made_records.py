@@ -9,9 +9,22 @@ from typing import Any
 import numpy as np
 
 from landbridge.record import OUTPUTS, Record
+from landbridge.record.record import SCHEMA
 
 CLASSES = ["bar", "beam", "cross"]
 ITEMS = 60
+CLASSIFICATION: dict[str, Any] = {
+    "kind": "classification",
+    "leading": "accuracy",
+    "names": CLASSES,
+    "shown": {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "calibration error"},
+}
+REGRESSION: dict[str, Any] = {
+    "kind": "regression",
+    "leading": "r2",
+    "names": ["size"],
+    "shown": {"r2": "R2", "mae": "mean absolute error", "rmse": "root mean squared error"},
+}
 CONFIG: dict[str, Any] = {
     "name": "made",
     "seed": 0,
@@ -118,12 +131,27 @@ def result(domain: str, accuracy: float) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, records: Iterable[Record], outputs: bool = False) -> Path:
-    """Write each record into a folder of its own, with matching test outputs if `outputs` is true."""
+def with_results(record: Record, task: dict[str, Any], **results: Any) -> Record:
+    """Give all domains of a record another task and other test results, and return the record."""
+    for role, own in record.results.items():
+        record.data[role]["task"] = task
+        record.results[role] = {"domain": own["domain"], "n": ITEMS, **results}
+    return record
+
+
+def write(folder: Path, records: Iterable[Record], outputs: bool = False, schema: int = SCHEMA) -> Path:
+    """Write each record into a folder of its own, with matching test outputs if `outputs` is true.
+
+    Records of schema 2 describe the task of each domain. Those of schema 1 do not.
+    """
     rng = np.random.default_rng(0)
     for number, record in enumerate(records):
         run = folder / str(number)
         run.mkdir(parents=True)
+        record.schema = schema
+        if schema > 1:
+            for domain in record.data.values():
+                domain.setdefault("task", CLASSIFICATION)
         record.write(run)
         if outputs and record.results:
             kept = {}

@@ -130,6 +130,23 @@ def test_hierarchical_bootstrap_of_one_seed_resamples_the_items():
     )
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_hierarchical_bootstrap_of_real_values_has_the_standard_error_of_a_mean(shared):
+    items = np.random.default_rng(0).gumbel(size=400)
+    interval = hierarchical_bootstrap([items], draws=20_000, shared_items=shared)
+    half = stats.norm.ppf(0.975) * items.std() / len(items) ** 0.5
+    assert (interval.low, interval.high) == pytest.approx((items.mean() - half, items.mean() + half), abs=0.05 * half)
+
+
+def test_hierarchical_bootstrap_of_real_values_equals_that_of_their_signs_for_values_of_correctness():
+    signs = np.random.default_rng(0).integers(-1, 2, size=(4, 300))
+    # A tiny change makes the values real: items are then drawn one by one.
+    real = signs + np.random.default_rng(1).normal(scale=1e-9, size=signs.shape)
+    for shared in (True, False):
+        one, two = (hierarchical_bootstrap(each, draws=20_000, shared_items=shared) for each in (signs, real))
+        assert (one.low, one.high) == pytest.approx((two.low, two.high), abs=0.004)
+
+
 def test_hierarchical_bootstrap_equals_drawing_items_one_by_one():
     generator = np.random.default_rng(5)
     seeds = [generator.normal(shift, 1, size=items) for shift, items in [(0.0, 40), (0.3, 15), (0.8, 25)]]

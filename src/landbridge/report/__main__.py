@@ -1,4 +1,4 @@
-"""The command `landbridge-report DIR...`: read records and write an HTML page, a Markdown file and two CSV files."""
+"""The command `landbridge-report DIR...`: read records and write an HTML page, a Markdown file and CSV files."""
 
 import argparse
 import os
@@ -16,13 +16,18 @@ def main(arguments: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(prog="landbridge-report", description=(
         "Read all records below the given folders. Write report.html, report.md, report.csv (one row "
-        "per method and pair) and runs.csv (one row per run)."
+        "per method and pair) and runs.csv (one row per run); subgroups.csv, gaps.csv and tasks.csv if records have "
+        "subgroups or several tasks."
     ))  # fmt: skip
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="the folder of a finished or partial sweep, or of a run"
     )
     parser.add_argument("--out", type=Path, help="folder for the written files (default: the first DIR)")
-    parser.add_argument("--metric", choices=("accuracy", "macro_f1"), default="accuracy", help="metric to compare")
+    parser.add_argument(
+        "--metric",
+        help="metric to compare: any number in the results that all runs of a pair have, such as macro_f1 or mae "
+        "(default: the leading metric of each task)",
+    )
     parser.add_argument(
         "--embedding",
         choices=("pca", "tsne"),
@@ -42,16 +47,11 @@ def _write(options: argparse.Namespace) -> None:
     from landbridge.report.page import make
 
     found = collect(options.folders, options.metric)
-    for line in found.damaged:
+    for line in [*found.damaged, *found.left_out]:
         print(f"skipped: {line}", file=sys.stderr)
-    report = make(found, options.title or options.folders[0].resolve().name, options.metric, options.embedding)
+    report = make(found, options.title or options.folders[0].resolve().name, options.embedding)
     out: Path = options.out or options.folders[0]
-    files = {
-        "report.md": report.markdown(),
-        "report.csv": report.cells.csv() + report.oracle.csv().partition("\n")[2],
-        "runs.csv": report.runs.csv(),
-        "report.html": report.html(),
-    }
+    files = {"report.md": report.markdown(), **report.tables, "report.html": report.html()}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -5,13 +5,13 @@ better alternatives. Hidden labels are used only to compare selection rules, and
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from landbridge.report.alternatives import LEAST_SEEDS, End, better_rule, cheaper, open_ends
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.numbers import gain_text, interval_text, percent, plural, points
+from landbridge.report.numbers import gain_text, interval_text, plural
 from landbridge.report.rules import RuleRow
 from landbridge.statistics import seeds_needed, seeds_to_exclude_zero
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
@@ -44,16 +44,21 @@ def advise(found: Collection, comparison: Comparison, rules: Sequence[RuleRow]) 
         comparison: comparison of the runs.
         rules: results of the selection rules on the runs.
     """
-    cells = [cell for cell in comparison.cells if not cell.oracle]
+    parts = comparison.parts
+
+    def by_part(rule: Callable[[Comparison], Advice | None]) -> Advice | None:
+        # Numbers of different tasks cannot be compared. The first task with advice has it.
+        return next((each for part in parts if (each := rule(part))), None)
+
     every = (
         _finish(found),
         _add_a_reference(comparison),
         _equal_budgets(comparison),
         _more_seeds(comparison),
-        _undo_harm(comparison),
-        _widen_an_axis(cells),
-        _take_another_rule(cells, rules),
-        _take_the_cheaper(comparison),
+        by_part(_undo_harm),
+        by_part(_widen_an_axis),
+        by_part(lambda part: _take_another_rule(part, rules)),
+        by_part(_take_the_cheaper),
         _other_direction(comparison),
     )
     return [each for each in every if each][:MOST]
@@ -143,7 +148,8 @@ def _undo_harm(comparison: Comparison) -> Advice | None:
     if not harmed:
         return None
     worst = min(harmed, key=lambda cell: cell.gain)
-    says = f"{worst.method} harms on {worst.pair}: {gain_text(worst)} points over {worst.reference_name}."
+    unit = worst.metric.gain_unit
+    says = f"{worst.method} harms on {worst.pair}: {gain_text(worst)} {unit} over {worst.reference_name}."
     reference = worst.judgement.reference if worst.judgement else ""
     if reference not in WITHOUT_SOURCE:
         return Advice(f"{says} Use the source model without adaptation on this pair.", "strategy=source_only")
@@ -163,7 +169,8 @@ def _undo_harm(comparison: Comparison) -> Advice | None:
     return Advice(f"{says} Train on the target alone, or use another source.", alone)
 
 
-def _widen_an_axis(cells: Sequence[Cell]) -> Advice | None:
+def _widen_an_axis(comparison: Comparison) -> Advice | None:
+    cells = [cell for cell in comparison.cells if not cell.oracle]
     by_side: dict[tuple[str, bool], list[End]] = defaultdict(list)
     for end in open_ends(cells):
         by_side[end.key, end.upwards].append(end)
@@ -174,22 +181,27 @@ def _widen_an_axis(cells: Sequence[Cell]) -> Advice | None:
     (key, upwards), found = max(by_side.items(), key=lambda item: len(item[1]))
     end = max(found, key=lambda end: end.step)
     here, beside = (dict(cell.method.variant)[key] for cell in (end.cell, end.inner))
-    side = "highest" if upwards else "lowest"
+    better = "better than" if end.cell.metric.lower else "above"
+    side, metric = "highest" if upwards else "lowest", end.cell.metric
     return Advice(
         f"The {side} tried value of {key} is the best on {len(found)} of {plural(end.curves, 'curve')}, such as "
-        f"{end.cell.method.without(key)} on {end.cell.pair}: {key}={here} is {points(end.step)} points "
-        f"{interval_text(end.interval, points)} above {beside}. Widen the range of values.",
+        f"{end.cell.method.without(key)} on {end.cell.pair}: {key}={here} is {metric.change(end.step)} "
+        f"{metric.gain_unit} {interval_text(end.interval, metric.change)} {better} {beside}. "
+        "Widen the range of values.",
         f"{key}={end.beyond}",
     )
 
 
-def _take_another_rule(cells: Sequence[Cell], rows: Sequence[RuleRow]) -> Advice | None:
+def _take_another_rule(comparison: Comparison, rows: Sequence[RuleRow]) -> Advice | None:
+    cells = [cell for cell in comparison.cells if not cell.oracle]
+    rows = [row for row in rows if row.pair in comparison.pairs]
     found = better_rule(cells, rows)
     if not found:
         return None
+    write, unit = rows[0].metric.text, rows[0].metric.gain_unit
     return Advice(
-        f"ORACLE: {found.used} picks epochs that are on average {percent(found.regret)} points below the best ones; "
-        f"{found.name} reduces this by {percent(found.saved)} points (Spearman correlation with the oracle "
+        f"ORACLE: {found.used} picks epochs that are on average {write(found.regret)} {unit} below the best ones; "
+        f"{found.name} reduces this by {write(found.saved)} {unit} (Spearman correlation with the oracle "
         f"{found.correlation:+.2f}). Select by {found.name}, and confirm it on other pairs, because hidden labels of "
         f"these pairs chose it.",
         f"selection={found.name}",
@@ -202,10 +214,11 @@ def _take_the_cheaper(comparison: Comparison) -> Advice | None:
     if not found:
         return None
     best = max(found, key=lambda each: each.times)
-    one, two = best.dear.method, best.cell.method
+    one, two, metric = best.dear.method, best.cell.method, best.dear.metric
     return Advice(
-        f"On {best.cell.pair}, {one} takes {best.times:.1f} times the seconds of {two}. Its mean gain "
-        f"over {two} is {points(best.gap)} points {interval_text(best.interval, points)}. Use the cheaper method.",
+        f"On {best.cell.pair}, {one} takes {best.times:.1f} times the seconds of {two}. "
+        f"Its mean gain over {two} is {metric.change(best.gap)} {metric.gain_unit} "
+        f"{interval_text(best.interval, metric.change)}. Use the cheaper method.",
         f"strategy={two.strategy}" if one.strategy != two.strategy else "",
     )
 

@@ -18,8 +18,6 @@ from landbridge.statistics import Interval, t_interval
 
 #: Least number of seeds. With fewer seeds the standard deviation is too uncertain.
 LEAST_SEEDS = 3
-#: One point, as a share of 1. Smaller differences do not justify another selection rule or a more expensive method.
-SMALL = 0.01
 #: A method is expensive if it takes at least this many times the seconds of another method.
 DEAR = 3
 #: Least mean Spearman correlation with the oracle for a selection rule to be recommended.
@@ -29,10 +27,10 @@ AXES = ("optimizer.lr", "freeze.depth")
 
 
 class End(NamedTuple):
-    """A curve that is highest at one of its ends.
+    """A curve that is best at one of its ends.
 
     Attributes:
-        step: mean difference between the score at the end and the score at the neighbouring value, a share of 1.
+        step: how much better the mean score at the end is than that at the neighbouring value.
         interval: interval of `step`.
         key: the setting.
         upwards: whether the end is the highest value of the axis.
@@ -53,7 +51,7 @@ class End(NamedTuple):
 
 
 def open_ends(cells: Iterable[Cell]) -> list[End]:
-    """Return the curves whose end is significantly above the neighbouring value, if the axis can be extended there."""
+    """Return the curves that are significantly better at one end than beside it, if the axis can be extended there."""
     curves: dict[tuple[str, Pair, Method], dict[float, Cell]] = defaultdict(dict)
     for cell in cells:
         for key, value in cell.method.variant:
@@ -64,7 +62,7 @@ def open_ends(cells: Iterable[Cell]) -> list[End]:
     found = []
     for (key, _, _), curve in curves.items():
         order = sorted(curve)
-        best = max(order, key=lambda place: curve[place].mean)
+        best = max(order, key=lambda place: curve[place].merit)
         if best not in (order[0], order[-1]):
             continue
         upwards = best == order[-1]
@@ -94,7 +92,7 @@ class BetterRule(NamedTuple):
     """A selection rule that would have picked better epochs than the current rule, measured by the oracle score.
 
     Attributes:
-        saved: mean regret of the current rule minus mean regret of this rule, a share of 1.
+        saved: mean regret of the current rule minus mean regret of this rule, in the leading metric.
         name: name of the better rule.
         correlation: mean Spearman correlation of the better rule with the oracle within a run.
         used: name of the current rule.
@@ -122,6 +120,7 @@ def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | 
         return None
     mine = by_rule.pop(rule)
     regret = float(np.mean([row.regret for row in mine.values()]))
+    small = next(iter(mine.values())).metric.small(regret)
     better = []
     for name, own in by_rule.items():
         # Rules with scores from different sets of runs cannot be compared.
@@ -132,7 +131,7 @@ def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | 
         if len(seeds) < LEAST_SEEDS or not correlations or np.mean(correlations) < CORRELATED:
             continue
         saved = [np.mean([mine[pair].regrets[seed] - own[pair].regrets[seed] for pair in own]) for seed in seeds]
-        if np.mean(saved) >= SMALL and t_interval(saved, 1 - 0.05 / len(by_rule)).low > 0:
+        if np.mean(saved) >= small and t_interval(saved, 1 - 0.05 / len(by_rule)).low > 0:
             better.append(BetterRule(float(np.mean(saved)), name, float(np.mean(correlations)), rule, regret))
     return max(better, default=None)
 
@@ -143,8 +142,8 @@ class Cheaper(NamedTuple):
     Attributes:
         times: seconds of the best cell divided by seconds of the cheap cell.
         cell: the cheap cell.
-        dear: the best cell, with the highest mean score on the pair.
-        gap: mean score of the best cell minus mean score of the cheap cell.
+        dear: the best cell, with the best mean score on the pair.
+        gap: how much better the mean score of the best cell is than that of the cheap cell.
         interval: interval of `gap`.
     """
 
@@ -158,16 +157,18 @@ class Cheaper(NamedTuple):
 def cheaper(row: Sequence[Cell]) -> Cheaper | None:
     """Return the cheapest cell that is almost as good as the best cell of a pair; None if there is none.
 
-    The best cell must take at least `DEAR` times the seconds. The interval of its lead must lie below `SMALL`.
+    The best cell must take at least `DEAR` times the seconds. The interval of its lead must lie below a small
+    difference, see `Metric.small`.
     """
-    dear = max(row, key=lambda cell: cell.mean)
+    dear = max(row, key=lambda cell: cell.merit)
+    small = dear.metric.small(dear.mean)
     found = []
     for cell in row:
         cost, own = dear.median_cost("seconds"), cell.median_cost("seconds")
         if not cost or not own or cost < DEAR * own or differences(dear, cell):
             continue
         gap, interval = _ahead(dear, cell)
-        if interval and interval.high < SMALL:
+        if interval and interval.high < small:
             found.append(Cheaper(cost / own, cell, dear, gap, interval))
     return max(found, key=lambda each: each.times, default=None)
 
@@ -177,5 +178,5 @@ def _ahead(one: Cell, other: Cell) -> tuple[float, Interval | None]:
     seeds = sorted(one.runs.keys() & other.runs.keys())
     if len(seeds) < LEAST_SEEDS:
         return np.nan, None
-    values = [one.runs[seed].score - other.runs[seed].score for seed in seeds]
+    values = [one.runs[seed].merit - other.runs[seed].merit for seed in seeds]
     return float(np.mean(values)), t_interval(values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.numbers import interval_text, plural, points
+from landbridge.report.numbers import interval_text, plural
 from landbridge.statistics import gap_name, negative_transfer_ratio
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
@@ -84,9 +84,10 @@ def _ratio(judged: Sequence[Cell]) -> list[str]:
 def _with_gain(cell: Cell) -> str:
     judgement = cell.judgement
     assert judgement
-    interval = interval_text(judgement.interval, points, judgement.seeds)
     gap = f" ({gap_name(judgement.reference)})" if judgement.verdict == "harms" else ""
-    gain = f"{points(judgement.gain)} points {interval} over {judgement.reference}"
+    write = cell.metric.change
+    interval = interval_text(judgement.interval, write, judgement.seeds)
+    gain = f"{write(judgement.gain)} {cell.metric.gain_unit} {interval} over {judgement.reference}"
     return f"{cell.method} {gain}, {judgement.verdict}{gap}"
 
 

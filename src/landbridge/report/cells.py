@@ -3,11 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from landbridge.report.metrics import Metric, metric_of
 from landbridge.report.runs import Method, Pair, Run
 from landbridge.statistics import Budget, Interval, Judgement, t_interval
+
+#: What the value of a single test item is, by the kind of the task. Each value is higher for better predictions.
+ITEM_METRICS = {
+    "classification": metric_of("accuracy"),
+    "multi_label": Metric("sample_average_precision", "average precision of a sample", is_share=True),
+    "regression": metric_of("mae"),
+}
 
 
 @dataclass
@@ -22,7 +31,7 @@ class Cell:
         reference: the cell it is compared with; None if there is none.
         why_none: the reason if there is no reference.
         judgement: the verdict over the seeds that the cell and its reference share.
-        items: interval of the gain from resampling seeds and then test items.
+        items: interval of the gain in `item_metric` from resampling seeds and then test items.
         trials: number of settings in which its strategy was run on the pair.
     """
 
@@ -37,6 +46,21 @@ class Cell:
     trials: int = 1
 
     @property
+    def metric(self) -> Metric:
+        """The metric that the runs are compared by."""
+        return self.first.metric
+
+    @property
+    def kind(self) -> str:
+        """What is predicted on the target. Cells of different kinds are never shown in one matrix, rank or mean."""
+        return _kind(self.first.task())
+
+    @property
+    def item_metric(self) -> Metric:
+        """What the value of a single test item is, such as `accuracy` for right or wrong. Higher is better."""
+        return ITEM_METRICS.get(self.first.task()["kind"], Metric("sample_score", "score of a sample"))
+
+    @property
     def scores(self) -> list[float]:
         """The metric on the target's test split, by seed."""
         return [self.runs[seed].score for seed in sorted(self.runs)]
@@ -45,6 +69,11 @@ class Cell:
     def mean(self) -> float:
         """Mean score over seeds."""
         return float(np.mean(self.scores))
+
+    @property
+    def merit(self) -> float:
+        """The mean score, turned so that higher is better."""
+        return self.metric.sign * self.mean
 
     @cached_property
     def interval(self) -> Interval | None:
@@ -64,8 +93,8 @@ class Cell:
 
     @property
     def gains(self) -> list[float]:
-        """Score minus the reference's score, for each shared seed."""
-        return [run.score - other.score for run, other in self.paired.values()]
+        """How much better the score is than that of the reference, for each shared seed; higher is better."""
+        return [run.merit - other.merit for run, other in self.paired.values()]
 
     @property
     def gain(self) -> float:
@@ -134,6 +163,47 @@ class Comparison:
         """Methods that transfer from a source, in the order of the cells."""
         return list(dict.fromkeys(cell.method for cell in self.cells if cell.pair.source and not cell.oracle))
 
+    @property
+    def parts(self) -> list["Comparison"]:
+        """The comparisons of each task and metric, which are shown apart.
+
+        Verdicts are those of the whole comparison: they are corrected for all declared pairs.
+        """
+        together: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            together.setdefault((cell.kind, cell.metric.key), []).append(cell)
+        if len(together) < 2:
+            return [self]
+        parts = []
+        for cells in together.values():
+            # A pair without results has no task of its own: it belongs to that of its target.
+            own, targets = {cell.pair for cell in cells}, {cell.pair.target for cell in cells}
+            pairs = [pair for pair in self.pairs if pair in own or pair.target in targets]
+            parts.append(Comparison(cells, pairs, self.draws))
+        return parts
+
+    @property
+    def metric(self) -> Metric:
+        """The metric of the first cell: of all cells, in a part."""
+        return self.cells[0].metric if self.cells else metric_of("accuracy")
+
+    @property
+    def title(self) -> str:
+        """What is predicted, and the metric."""
+        return f"{self.cells[0].kind}: {self.metric.title}" if self.cells else ""
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether classes are predicted, one a sample."""
+        return not self.cells or self.cells[0].kind == "classification"
+
     def at(self, method: Method, pair: Pair) -> Cell | None:
         """Return the cell of a method on a pair; None if there is none."""
         return next((cell for cell in self.cells if cell.method == method and cell.pair == pair), None)
+
+
+def _kind(task: Mapping[str, Any]) -> str:
+    """Return the kind of a task in words; for several tasks, with their names and kinds."""
+    kind = task["kind"].replace("_", "-")
+    inside = ", ".join(f"{name} ({_kind(each)})" for name, each in task.get("tasks", {}).items())
+    return f"{kind} tasks: {inside}" if inside else kind

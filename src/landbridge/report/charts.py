@@ -6,7 +6,8 @@ import numpy as np
 
 from landbridge.report.cells import Cell
 from landbridge.report.curves import Axis, Curve, Trade
-from landbridge.report.numbers import interval_text, points, score_text, share
+from landbridge.report.metrics import Metric
+from landbridge.report.numbers import interval_text, score_text
 from landbridge.report.svg import Plot, Scale, colour, dash, padded
 
 #: Shapes of the marks by verdict, in addition to colours.
@@ -22,28 +23,29 @@ NAMED = 16
 
 def forest(cells: Sequence[Cell], name: str) -> Plot:
     """Draw the gains of the methods on one pair with their intervals, largest gain first."""
-    rows = sorted(cells, key=lambda cell: -cell.gain)
+    rows, metric = sorted(cells, key=lambda cell: -cell.gain), cells[0].metric
     limits = [0.0]
     for cell in rows:
         judgement = cell.judgement
         assert judgement
         limits += [judgement.gain, *([judgement.interval.low, judgement.interval.high] if judgement.interval else [])]
     # Intervals of two or three seeds can be so wide that all other gains would be unreadable. Such intervals are cut.
-    reach = 2.5 * max(abs(cell.gain) for cell in rows) + 0.02
+    reach = 2.5 * max(abs(cell.gain) for cell in rows) + (0.02 if metric.is_share else 0)
     low, high = padded([max(-reach, min(limits)), min(reach, max(limits))], 0.04)
     left = 12 + LETTER * max(len(str(cell.method)) for cell in rows)
     plot = Plot(max(left + 300, 440), TOP + ROW * len(rows) + BOTTOM, f"gain of each strategy on {name}")
     x, bottom = Scale(low, high, left, plot.width - RIGHT), TOP + ROW * len(rows)
     for value in x.ticks():
         plot.line(x(value), TOP, x(value), bottom, "zero" if value == 0 else "grid")
-        plot.text(x(value), bottom + 16, f"{100 * value:+g}" if value else "0")
-    plot.text((x.start + x.end) / 2, bottom + 34, "gain over the reference, points")
+        plot.text(x(value), bottom + 16, f"{100 * value if metric.is_share else value:+g}" if value else "0")
+    plot.text((x.start + x.end) / 2, bottom + 34, f"gain over the reference, {metric.gain_label}")
     for i, cell in enumerate(rows):
         judgement, y = cell.judgement, TOP + ROW * (i + 0.5)
         assert judgement
         plot.text(left - 8, y + 4, str(cell.method), "end")
-        tip = f"{cell.method}: {points(judgement.gain)} points over {cell.reference_name}"
-        tip += f" {interval_text(judgement.interval, points, judgement.seeds)}, {judgement.verdict}: {judgement.reason}"
+        tip = f"{cell.method}: {metric.change(judgement.gain)} {metric.gain_unit} over {cell.reference_name}"
+        tip += f" {interval_text(judgement.interval, metric.change, judgement.seeds)}, {judgement.verdict}"
+        tip += f": {judgement.reason}"
         if judgement.interval:
             ends = [min(max(end, low), high) for end in (judgement.interval.low, judgement.interval.high)]
             plot.line(x(ends[0]), y, x(ends[1]), y, f"whisker {judgement.verdict}")
@@ -51,15 +53,19 @@ def forest(cells: Sequence[Cell], name: str) -> Plot:
     return plot
 
 
-def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: Axis | None = None) -> Plot:
-    """Draw curves. Up to `NAMED` curves also get bands over seeds and a legend."""
+def lines(
+    curves: Sequence[Curve], metric: Metric, x_title: str, y_title: str, name: str, axis: Axis | None = None
+) -> Plot:
+    """Draw curves of a metric. Up to `NAMED` curves also get bands over seeds and a legend."""
     everything = [point for curve in curves for point in curve.points]
     xs = [point.x for point in everything]
     means = [point.mean for point in everything]
     ends = [end for point in everything for end in (point.low, point.high) if end is not None]
-    reach = (max(means) - min(means)) * 0.5 + 0.05
-    low = max(0.0, min([*means, *ends]), min(means) - reach)
-    high = min(1.0, max([*means, *ends]), max(means) + reach)
+    least = 0.05 if metric.is_share else 0.05 * max(map(abs, means))
+    reach = (max(means) - min(means)) * 0.5 + least
+    bottom, top = (0.0, 1.0) if metric.is_share else (-np.inf, np.inf)
+    low = max(bottom, min([*means, *ends]), min(means) - reach)
+    high = min(top, max([*means, *ends]), max(means) + reach)
     named = len(curves) <= NAMED
     columns = max(1, int(WIDTH // (30 + LETTER * max(len(curve.label) for curve in curves))))
     legend = 17 * -(-len(curves) // columns) if named else 0
@@ -71,7 +77,7 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
     def place(px: float, value: float) -> tuple[float, float]:
         return x(px), y(min(max(value, y.low), y.high))
 
-    plot.axes(x, y, x_title, y_title, axis and axis.ticks)
+    plot.axes(x, y, x_title, y_title, axis and axis.ticks, metric.tick)
     for i, curve in enumerate(curves):
         banded = [
             (each.x, each.low, each.high) for each in curve.points if each.low is not None and each.high is not None
@@ -85,7 +91,7 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
         for point in curve.points:
             where = axis.ticks[point.x] if axis else f"{point.x:.1f} s"
             interval = None if point.low is None or point.high is None else (point.low, point.high)
-            tip = f"{curve.label}, {where}: {share(point.mean)} {interval_text(interval, share, point.n)}"
+            tip = f"{curve.label}, {where}: {metric.full(point.mean)} {interval_text(interval, metric.full, point.n)}"
             plot.mark(*place(point.x, point.mean), colour(i), tip, i // 8 % 5, 3)
         if not named:
             continue
@@ -98,16 +104,16 @@ def lines(curves: Sequence[Curve], x_title: str, y_title: str, name: str, axis: 
 
 def trades(row: Sequence[Trade], label: str) -> Plot:
     """Draw target scores against source scores. A line joins the Pareto-optimal methods; up to four are named."""
-    plot = Plot(WIDTH, HEIGHT, label)
+    plot, metric = Plot(WIDTH, HEIGHT, label), row[0].cell.metric
     x = Scale(*padded([trade.source for trade in row], 0.1), LEFT, WIDTH - RIGHT - 40)
     y = Scale(*padded([trade.target for trade in row], 0.1), HEIGHT - BOTTOM, TOP)
-    ticks = {value: f"{100 * value:g}" for value in x.ticks()}
-    plot.axes(x, y, "source accuracy, %", "target accuracy, %", ticks)
+    ticks = {value: metric.tick(value) for value in x.ticks()}
+    plot.axes(x, y, f"source {metric.label}", f"target {metric.label}", ticks, metric.tick)
     best = sorted((trade for trade in row if trade.best), key=lambda trade: trade.source)
     plot.path([(x(trade.source), y(trade.target)) for trade in best], "frontier")
     for trade in row:
         name = str(trade.cell.method)
-        tip = f"{name}: source {share(trade.source)}, target {score_text(trade.cell)}"
+        tip = f"{name}: source {metric.full(trade.source)}, target {score_text(trade.cell)}"
         plot.mark(x(trade.source), y(trade.target), colour(4 if trade.best else 7), tip, 3 if trade.best else 0)
         if trade.best and len(best) <= 4:
             beside = x(trade.source) < WIDTH / 2
@@ -118,10 +124,10 @@ def trades(row: Sequence[Trade], label: str) -> Plot:
 def costs(cells: Sequence[Cell], label: str) -> Plot:
     """Draw the scores of methods against the median seconds of a run."""
     timed = [(cell, seconds) for cell in cells if (seconds := cell.median_cost("seconds"))]
-    plot = Plot(WIDTH, HEIGHT, label)
+    plot, metric = Plot(WIDTH, HEIGHT, label), cells[0].metric
     x = Scale(*padded([seconds for _, seconds in timed], 0.08, True), LEFT, WIDTH - RIGHT - 30, True)
     y = Scale(*padded([cell.mean for cell, _ in timed], 0.1), HEIGHT - BOTTOM, TOP)
-    plot.axes(x, y, "median seconds of a run", "target accuracy, %")
+    plot.axes(x, y, "median seconds of a run", f"target {metric.label}", y_tick=metric.tick)
     for i, (cell, seconds) in enumerate(timed):
         name = str(cell.method)
         tip = f"{name}: {score_text(cell)}, {seconds:.1f} s"
@@ -153,77 +159,4 @@ def rank_line(ranks: Mapping[str, float], difference: float) -> Plot:
         plot.path([(at, line), (at, y - 4), (end, y - 4)], "leader")
         plot.text(end - 4 if ahead else end + 4, y, name, "end" if ahead else "start")
         plot.mark(at, line, colour(4), f"{name}: average rank {ranks[name]:.2f}", 0, 3.5)
-    return plot
-
-
-def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Plot:
-    """Draw a confusion matrix: rows are labels, columns are predictions, and shades are shares of a row."""
-    n = len(classes)
-    size = max(12.0, min(24.0, 260 / n))
-    left = 30 + min(90, 6.5 * max(map(len, classes)))
-    plot = Plot(left + n * size + 8, 26 + n * size + 20, "confusion matrix")
-    step = -(-n // 30)
-    for i, name in enumerate(classes):
-        if i % step == 0:
-            plot.text(left - 6, 26 + (i + 0.7) * size, name[:14], "end", "small")
-            plot.text(left + (i + 0.5) * size, 20, name[: 3 if n > 5 else 6], kind="small")
-        total = max(1, matrix[i].sum())
-        for j, count in enumerate(matrix[i]):
-            part = count / total
-            tip = f"{name} predicted as {classes[j]}: {count} of {total} ({100 * part:.0f} %)"
-            if count or n <= 20:
-                kind = "right" if i == j else "wrong"
-                plot.rect(
-                    left + j * size, 26 + i * size, size - 1, size - 1, f"mark cell {kind}", tip, 0.04 + 0.96 * part
-                )
-            if count and n <= 12:
-                plot.text(left + (j + 0.45) * size, 26 + (i + 0.68) * size, str(count), kind="count")
-    plot.text(left + n * size / 2, 40 + n * size, "predicted (columns), label (rows)")
-    return plot
-
-
-def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> Plot:
-    """Draw accuracy over confidence in equally wide bins, open to the left as in the calibration error."""
-    plot = Plot(320, 300, "calibration curve")
-    x, y = Scale(0, 1, LEFT, 300), Scale(0, 1, 300 - BOTTOM, TOP)
-    plot.axes(x, y, "confidence, %", "accuracy, %", {value: f"{100 * value:g}" for value in x.ticks()})
-    plot.line(x(0), y(0), x(1), y(1), "zero")
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    for each in range(bins):
-        inside = place == each
-        if inside.any():
-            mean, right, n = float(confidence[inside].mean()), float(correct[inside].mean()), int(inside.sum())
-            tip = f"confidence {share(mean)}, accuracy {share(right)}, {n} samples"
-            plot.mark(x(mean), y(right), colour(4), tip, 0, 2.5 + 5 * (n / len(confidence)) ** 0.5)
-    return plot
-
-
-def embedding(groups: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str], name: str) -> Plot:
-    """Draw the samples of each domain in the plane, coloured by class.
-
-    Args:
-        groups: by role, coordinates (n, 2) and labels (n,); the first role is drawn as dots, the second as crosses.
-        classes: class names.
-        name: description of the plot for screen readers.
-    """
-    side = 300
-    plot = Plot(side, side + 18, name)
-    everything = np.concatenate([coordinates for coordinates, _ in groups.values()])
-    low, high = everything.min(0), everything.max(0)
-    x = Scale(*padded([low[0], high[0]], 0.03), 4, side - 4)
-    y = Scale(*padded([low[1], high[1]], 0.03), side - 4, 4)
-    plot.rect(1, 1, side - 2, side - 2, "frame")
-    for ring, (role, (coordinates, labels)) in enumerate(groups.items()):
-        for number, label in enumerate(classes):
-            chosen = coordinates[labels == number]
-            if not len(chosen):
-                continue
-            # One path for each class keeps the file small. Dots are lines of length 0 with round ends.
-            if ring:
-                steps = "".join(f"M{x(px) - 2.5:g} {y(py):g}h5m-2.5-2.5v5" for px, py in chosen)
-            else:
-                steps = "".join(f"M{x(px):g} {y(py):g}h0" for px, py in chosen)
-            kind = f"{'crosses' if ring else 'dots'} {colour(number)}"
-            plot.parts.append(f'<path class="{kind}" d="{steps}"><title>{role}, class {label}</title></path>')
-    plot.text(side / 2, side + 14, ", ".join(f"{role} {mark}" for role, mark in zip(groups, ("●", "+"), strict=False)))
     return plot

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from landbridge.errors import LandbridgeError
+from landbridge.errors import LandbridgeError, nearest
 from landbridge.record import RECORD, Record
-from landbridge.report.runs import Run, name_apart
+from landbridge.report.names import name_apart
+from landbridge.report.numbers import plural
+from landbridge.report.runs import Pair, Run
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Collection:
         unfinished: runs that failed or have not ended.
         duplicates: folders of runs that are already counted from another folder.
         damaged: one line for each record that cannot be read.
+        left_out: one line for each pair whose runs do not all have the metric. Its runs are left out.
     """
 
     folders: Sequence[Path]
@@ -27,6 +30,7 @@ class Collection:
     unfinished: list[Run] = field(default_factory=list)
     duplicates: list[Path] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def partial(self) -> bool:
@@ -34,17 +38,18 @@ class Collection:
         return bool(self.unfinished or self.damaged)
 
 
-def collect(folders: Sequence[Path], metric: str = "accuracy") -> Collection:
+def collect(folders: Sequence[Path], metric: str | None = None) -> Collection:
     """Read all records below some folders.
 
     Runs with the same fingerprint count as one run. A finished run is preferred to one that is not finished.
 
     Args:
         folders: folders of finished or partial sweeps, or of single runs.
-        metric: the metric to compare runs by, `accuracy` or `macro_f1`.
+        metric: name of the metric to compare runs by; None: the leading metric of the task of each target.
 
     Raises:
-        LandbridgeError: a folder does not exist, or none of the folders contains a readable record.
+        LandbridgeError: a folder does not exist, none of the folders contains a readable record, or there is no pair
+            whose runs all have the metric.
     """
     found = Collection(folders)
     seen: dict[str, Run] = {}
@@ -52,7 +57,7 @@ def collect(folders: Sequence[Path], metric: str = "accuracy") -> Collection:
         try:
             run = Run(path.parent, Record.read(path), metric)
             # A report reads these values of every record. A record without them is treated as damaged.
-            _ = run.seed, run.steps, run.settings, run.done and (run.score, run.source_score)
+            _ = run.seed, run.steps, run.settings, run.metric, run.values, run.source_score
         except LandbridgeError as error:
             found.damaged.append(str(error))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -64,7 +69,34 @@ def collect(folders: Sequence[Path], metric: str = "accuracy") -> Collection:
         problem = found.damaged[0] if found.damaged else "give the folder of a run or of a sweep"
         raise LandbridgeError(f"no readable record below {where}; {problem}")
     name_apart([*found.runs, *found.unfinished])
+    _leave_out(found, metric)
     return found
+
+
+def _leave_out(found: Collection, metric: str | None) -> None:
+    """Leave out the pairs that cannot be compared by the metric, because runs lack it."""
+    by_pair: dict[Pair, list[Run]] = {}
+    for run in found.runs:
+        by_pair.setdefault(run.pair, []).append(run)
+    kept: set[Pair] = set()
+    for pair, runs in by_pair.items():
+        without = sum(run.metric.key not in run.values for run in runs)
+        if not without:
+            kept.add(pair)
+        else:
+            found.left_out.append(
+                f"{pair}: {without} of {plural(len(runs), 'run')} have no finite {runs[0].metric.key}"
+            )
+    if by_pair and not kept:
+        shared = set.union(*(set.intersection(*(set(run.values) for run in runs)) for runs in by_pair.values()))
+        best = nearest(metric or "", shared)
+        hint = (
+            f"nearest: {best}" if best else f"metrics: {', '.join(sorted(each for each in shared if '.' not in each))}"
+        )
+        raise LandbridgeError(f"metric {metric or found.runs[0].metric.key}: no pair whose runs all have it; {hint}")
+    found.runs = [run for run in found.runs if run.pair in kept]
+    # Pairs without a finished run count as declared, and pairs that are left out do not.
+    found.unfinished = [run for run in found.unfinished if run.pair in kept or run.pair not in by_pair]
 
 
 def record_files(folders: Iterable[Path]) -> list[Path]:

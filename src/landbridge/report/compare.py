@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from landbridge.record import unpack_scores
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.runs import METHOD, Method, Pair, Run
@@ -13,6 +15,8 @@ from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
 LENGTH = ("trainer.max_epochs", "data.steps_per_epoch")
 # Resampling the test items of one cell takes 0.06 s with 1,000 draws. These limits keep all cells within a few seconds.
 DRAWS_IN_ALL, MOST_DRAWS, LEAST_DRAWS = 50_000, 1_000, 200
+#: With more real-valued items than this, there are fewer draws.
+MANY_ITEMS = 10_000
 
 
 def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
@@ -36,7 +40,7 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
     pairs = sorted({run.pair for run in [*runs, *declared] if run.pair.source}, key=str)
     _judge(cells, len(pairs))
     judged = [cell for cell in cells if cell.judgement]
-    draws = max(LEAST_DRAWS, min(MOST_DRAWS, DRAWS_IN_ALL // max(1, len(judged))))
+    draws = _draws(judged)
     for cell in judged:
         cell.items = _over_items(cell, draws)
     return Comparison(cells, pairs, draws)
@@ -128,10 +132,25 @@ def _judge(cells: Sequence[Cell], pairs: int) -> None:
 
 
 def _over_items(cell: Cell, draws: int) -> Interval | None:
+    """Return the interval of the gain over seeds and test items; None if items have no value for this metric."""
+    if cell.metric.key not in (cell.item_metric.key, cell.first.leading.key):
+        return None
     tests = [[run.record.results["target"] for run in both] for both in cell.paired.values()]
-    if cell.first.metric != "accuracy" or any("correct" not in test for both in tests for test in both):
+    if any(not test.keys() & {"correct", "sample_scores"} for both in tests for test in both):
         return None
-    right = [[unpack_scores(test).astype(int) for test in both] for both in tests]
-    if len({len(each) for both in right for each in both}) > 1:
+    scores = [[unpack_scores(test) for test in both] for both in tests]
+    if len({len(each) for both in scores for each in both}) > 1:
         return None
-    return hierarchical_bootstrap([one - two for one, two in right], draws=draws, shared_items=True)
+    gains = np.array([one - two for one, two in scores])
+    # Items without a label have no score.
+    gains = gains[:, np.isfinite(gains).all(axis=0)]
+    return hierarchical_bootstrap(gains, draws=draws, shared_items=True) if gains.size else None
+
+
+def _draws(judged: Sequence[Cell]) -> int:
+    """Return the number of draws that keeps all cells within some seconds."""
+    # Resampling real values takes longer, in proportion to their number, than resampling right and wrong.
+    real = [cell.first.record.results["target"] for cell in judged]
+    items = max((test.get("n", 0) for test in real if "sample_scores" in test), default=0)
+    in_all = DRAWS_IN_ALL * MANY_ITEMS // max(MANY_ITEMS, items)
+    return max(LEAST_DRAWS, min(MOST_DRAWS, in_all // max(1, len(judged))))

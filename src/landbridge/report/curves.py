@@ -12,7 +12,7 @@ from landbridge.statistics import t_interval
 TITLES = {
     "freeze.depth": "Freezing depth: number of frozen stages, counted from the input",
     "optimizer.lr": "Learning rate",
-    "target_labels": "Label efficiency: target labels per class",
+    "target_labels": "Label efficiency: target labels",
 }
 #: Settings in which "all" means a value above every number.
 WITH_ALL = ("freeze.depth", "target_labels")
@@ -94,9 +94,12 @@ def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
     for by_label in curves.values():
         for curve in by_label.values():
             curve.points.sort(key=lambda point: point.x)
+    title = TITLES.get(key, key)
+    if key == "target_labels" and having[0].kind == "classification":
+        title += " per class"
     return Axis(
         key,
-        TITLES.get(key, key),
+        title,
         {place[value]: value for value in order},
         logarithmic and not even,
         {pair: list(by_label.values()) for pair, by_label in curves.items()},
@@ -104,7 +107,9 @@ def _axis(key: str, cells: Sequence[Cell]) -> Axis | None:
 
 
 def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
-    """Return curves of accuracy on the target's validation split over seconds of training, mean over seeds, by pair.
+    """Return curves of the oracle's score over seconds of training, mean over seeds, by pair.
+
+    The score is the leading metric on the target's validation split.
 
     The labels of that split were read only after training, so that these curves are ORACLE results. Seconds count the
     epochs of the run itself, not the training of the source model that it continues.
@@ -143,11 +148,12 @@ def frontier(cells: Iterable[Cell]) -> dict[Pair, list[Trade]]:
             trade = Trade(cell, float(np.mean(sources)), cell.mean)
             trades.setdefault(cell.pair, []).append(trade)
     for row in trades.values():
+        sign = row[0].cell.metric.sign
         for one in row:
             one.best = not any(
-                other.source >= one.source
-                and other.target >= one.target
-                and other.source + other.target > one.source + one.target
+                sign * other.source >= sign * one.source
+                and sign * other.target >= sign * one.target
+                and (other.source, other.target) != (one.source, one.target)
                 for other in row
             )
     return {pair: row for pair, row in trades.items() if len(row) > 1}

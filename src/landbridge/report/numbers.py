@@ -1,9 +1,12 @@
 """Numbers as text. A number without an interval is followed by the number of seeds, such as (n=1)."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from landbridge.report.cells import Cell
 from landbridge.statistics import Interval
+
+if TYPE_CHECKING:
+    from landbridge.report.cells import Cell
 
 
 def share(value: float) -> str:
@@ -22,6 +25,19 @@ def points(value: float) -> str:
     return f"{round(100 * value, 1) + 0:+.1f}"
 
 
+def significant(value: float) -> str:
+    """Write a number with three significant digits, such as `0.500`, `12.3` or `12,300`."""
+    rounded = float(f"{value:.3g}") + 0
+    if abs(rounded) >= 1000:
+        return f"{rounded:,.0f}"
+    return f"{rounded:#.3g}".removesuffix(".") if rounded else "0"
+
+
+def signed(value: float) -> str:
+    """Write a difference with three significant digits and its sign, such as `+0.0123`."""
+    return f"+{text}" if (text := significant(value))[0] != "-" else text
+
+
 def interval_text(
     interval: Interval | tuple[float, float] | None, write: Callable[[float], str] = percent, n: int = 1
 ) -> str:
@@ -32,17 +48,18 @@ def interval_text(
     return f"[{write(low)}, {write(high)}]"
 
 
-def score_text(cell: Cell) -> str:
+def score_text(cell: "Cell") -> str:
     """Write the mean score of a cell with its interval."""
-    return f"{percent(cell.mean)} {interval_text(cell.interval, percent, len(cell.runs))}"
+    write = cell.metric.text
+    return f"{write(cell.mean)} {interval_text(cell.interval, write, len(cell.runs))}"
 
 
-def gain_text(cell: Cell) -> str:
+def gain_text(cell: "Cell") -> str:
     """Write the gain of a cell over its reference with its interval; return "" if there is no verdict."""
-    judgement = cell.judgement
+    judgement, write = cell.judgement, cell.metric.change
     if not judgement:
         return ""
-    return f"{points(judgement.gain)} {interval_text(judgement.interval, points, judgement.seeds)}"
+    return f"{write(judgement.gain)} {interval_text(judgement.interval, write, judgement.seeds)}"
 
 
 def plural(number: int, noun: str) -> str:

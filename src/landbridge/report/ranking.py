@@ -14,7 +14,7 @@ class Ranks:
     """Average ranks of methods over pairs.
 
     Attributes:
-        ranks: average rank by method; rank 1 is the highest score.
+        ranks: average rank by method; rank 1 is the best score.
         pairs: the pairs that the ranks are averaged over.
         friedman: test of the hypothesis that all methods are equal; None for two methods.
         difference: Nemenyi's critical difference.
@@ -28,7 +28,7 @@ class Ranks:
 
 def rank(comparison: Comparison) -> Ranks | None:
     """Rank the methods that have a score on every pair; return None for fewer than two pairs or methods."""
-    means = {(cell.method, cell.pair): cell.mean for cell in comparison.cells if not cell.oracle}
+    means = {(cell.method, cell.pair): cell.merit for cell in comparison.cells if not cell.oracle}
     pairs = [pair for pair in comparison.pairs if any(key[1] == pair for key in means)]
     complete: list[Method] = [m for m in comparison.methods if all((m, pair) in means for pair in pairs)]
     if len(pairs) < 2 or len(complete) < 2:

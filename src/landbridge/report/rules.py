@@ -1,7 +1,7 @@
 """Comparison of selection rules: the epoch each rule would have picked from the stored scores, and its regret.
 
-The oracle score is accuracy on the target's validation split. The labels of that split were read only after training.
-Regret is the best oracle score minus the oracle score of the rule's pick, a share of 1.
+The oracle score is the leading metric on the target's validation split, such as accuracy. The labels of that split were
+read only after training. Regret is the best oracle score minus the oracle score of the rule's pick.
 """
 
 from collections import Counter, defaultdict
@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 
 from landbridge.record import best_epoch
 from landbridge.report.cells import Cell
+from landbridge.report.metrics import Metric
 from landbridge.report.runs import Pair, Run
 from landbridge.statistics import Interval, t_interval
 
@@ -27,6 +28,7 @@ class RuleRow:
     Attributes:
         rule: its name.
         pair: source and target.
+        metric: the leading metric of the target's task, which the oracle scores.
         runs: number of runs that stored its scores.
         regrets: by seed, the regret of picking an epoch within a run, mean over runs.
         correlation: mean over runs of the Spearman correlation with the oracle over the epochs of a run; None if
@@ -39,6 +41,7 @@ class RuleRow:
 
     rule: str
     pair: Pair
+    metric: Metric
     runs: int
     regrets: Mapping[int, float]
     correlation: float | None
@@ -99,7 +102,7 @@ def _row(rule: str, pair: Pair, runs: list[tuple[Run, NDArray[np.float64], NDArr
         seed: float(np.mean([regret(scores, oracle) for _, scores, oracle in row])) for seed, row in by_seed.items()
     }
     within = _mean([spearman(scores, oracle) for _, scores, oracle in runs])
-    found = RuleRow(rule, pair, len(runs), regrets, within)
+    found = RuleRow(rule, pair, runs[0][0].leading, len(runs), regrets, within)
     if rule == LAST or max(map(len, by_seed.values())) < 2:
         return found
     picks, pool_regrets, correlations = Counter(), [], []

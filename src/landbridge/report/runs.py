@@ -1,13 +1,15 @@
 """Runs of a report: a record with its pair of domains, its method, its seed and its other settings."""
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from landbridge.record import INCIDENTAL, Record
+from landbridge.report.metrics import Metric, metric_of
 
 #: Parts of the configuration that define a method. All other settings except the length of training must be equal for a
 #: method and its reference.
@@ -47,14 +49,14 @@ class Run:
     Attributes:
         folder: folder of the run.
         record: record of the run.
-        metric: the metric on the test split to compare runs by, `accuracy` or `macro_f1`.
+        chosen: name of the metric on the test split to compare runs by; None: the leading one of the target's task.
         pair: source and target, by names that are unique in the report.
         method: strategy and the settings that vary.
     """
 
     folder: Path
     record: Record
-    metric: str = "accuracy"
+    chosen: str | None = None
     pair: Pair = field(init=False)
     method: Method = field(init=False)
 
@@ -65,22 +67,56 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether the run has test results."""
-        return self.record.status == "done" and self.metric in self.record.results.get("target", {})
+        return self.record.status == "done" and "target" in self.record.results
 
     @property
     def seed(self) -> int:
         """The seed of the run."""
         return self.record.config["seed"]
 
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric to compare runs by."""
+        return metric_of(self.chosen, self.titles) if self.chosen else self.leading
+
+    @property
+    def leading(self) -> Metric:
+        """The leading metric of the target's task. The scores of epochs under the oracle are its values."""
+        return metric_of(self.record.leading, self.titles)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Titles of metrics, from the target's task."""
+        return self.task().get("shown", {})
+
+    def task(self, role: str = "target") -> dict[str, Any]:
+        """Return the description of a domain's task. Records without one are those of classifications."""
+        domain = self.record.data.get(role, {})
+        return domain.get("task") or {
+            "kind": "classification",
+            "leading": "accuracy",
+            "names": domain.get("classes", []),
+        }
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """Every finite metric on the target's test split; `by_task.digit.mae` is one of a task called digit."""
+        return _numbers("", self.record.results.get("target", {}))
+
     @property
     def score(self) -> float:
-        """The metric on the target's test split, a share of 1."""
-        return self.record.results["target"][self.metric]
+        """The metric on the target's test split."""
+        return self.values[self.metric.key]
+
+    @property
+    def merit(self) -> float:
+        """The score, turned so that higher is better."""
+        return self.metric.sign * self.score
 
     @property
     def source_score(self) -> float | None:
-        """The metric on the source's test split; None if the run has no source domain."""
-        return self.record.results.get("source", {}).get(self.metric)
+        """The metric on the source's test split; None if the run has no source domain or the source another task."""
+        return _numbers("", self.record.results.get("source", {})).get(self.metric.key)
 
     @cached_property
     def strategy(self) -> str:
@@ -171,53 +207,6 @@ class Run:
         return chosen or (str(node["_target_"]).rpartition(".")[2] if node else None)
 
 
-def name_apart(runs: Iterable[Run]) -> None:
-    """Make the names of pairs and methods unique in the report, by adding the settings that differ.
-
-    Example:
-        Runs of `fine_tune` with depths 0 and 2 become `fine_tune freeze.depth=0` and `fine_tune freeze.depth=2`.
-    """
-    runs = list(runs)
-    for role in DOMAINS:
-        alike: dict[str | None, set[str | None]] = {}
-        for run in runs:
-            alike.setdefault(getattr(run.pair, role), set()).add(run.domain_fingerprint(role))
-        doubtful = {name for name, prints in alike.items() if name and len(prints - {None}) > 1}
-        for name in doubtful:
-            same = [run for run in runs if getattr(run.pair, role) == name]
-            keys = varying(run.domain_settings(role) for run in same)
-            for run in same:
-                own = run.domain_settings(role)
-                detail = ", ".join(f"{key}={own.get(key, 'default')}" for key in keys)
-                label = f"{name} ({detail or str(run.domain_fingerprint(role))[:6]})"
-                run.pair = run.pair._replace(**{role: label})
-    for strategy in {run.strategy for run in runs}:
-        same = [run for run in runs if run.strategy == strategy]
-        keys = _telling(varying(run.settings for run in same), [run.settings for run in same])
-        for run in same:
-            run.method = Method(strategy, tuple((key, run.settings.get(key, "default")) for key in keys))
-
-
-def varying(settings: Iterable[Mapping[str, str]]) -> list[str]:
-    """Return the settings whose values differ, in the order of their first occurrence."""
-    settings = list(settings)
-    keys = dict.fromkeys(key for each in settings for key in each)
-    return [key for key in keys if len({each.get(key) for each in settings}) > 1]
-
-
-def _telling(keys: list[str], settings: list[dict[str, str]]) -> list[str]:
-    """Drop the settings that the choice of their part determines, such as `start.before` if `start` determines it."""
-
-    def follows(key: str) -> bool:
-        part = key.partition(".")[0]
-        choices = {each.get(part) for each in settings}
-        return (
-            part != key and part in keys and len({(each.get(part), each.get(key)) for each in settings}) == len(choices)
-        )
-
-    return [key for key in keys if not follows(key)]
-
-
 def _flat(prefix: str, node: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in node.items():
@@ -225,6 +214,17 @@ def _flat(prefix: str, node: Mapping[str, Any]) -> dict[str, Any]:
         # An empty mapping is a setting too: `strategy.terms.bss: {}` is a term with default settings.
         flat |= _flat(name, value) if isinstance(value, dict) and value else {name: value}
     return flat
+
+
+def _numbers(prefix: str, node: Mapping[str, Any]) -> dict[str, float]:
+    """Return the finite metrics in results, those inside by dotted names."""
+    found: dict[str, float] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found |= _numbers(f"{prefix}{key}.", value)
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and key != "n":
+            found[f"{prefix}{key}"] = float(value)
+    return found
 
 
 def _plain(value: Any, is_target: bool) -> str:

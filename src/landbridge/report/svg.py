@@ -6,7 +6,7 @@ show this text on hover, and the script of the page also shows it on keyboard fo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -131,11 +131,19 @@ class Plot:
         size = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
         self.parts.append(f'<rect class="{kind}" {size}{see}>{title(tip)}</rect>')
 
-    def axes(self, x: Scale, y: Scale, x_title: str, y_title: str, x_ticks: Mapping[float, str] | None = None) -> None:
-        """Draw grid, ticks and titles. Values on the y axis are shares of 1, written in %."""
+    def axes(
+        self,
+        x: Scale,
+        y: Scale,
+        x_title: str,
+        y_title: str,
+        x_ticks: Mapping[float, str] | None = None,
+        y_tick: Callable[[float], str] = "{:g}".format,
+    ) -> None:
+        """Draw grid, ticks and titles. `y_tick` writes the values on the y axis."""
         for value in y.ticks():
             self.line(x.start, y(value), x.end, y(value), "grid")
-            self.text(x.start - 6, y(value) + 4, f"{100 * value:g}", "end")
+            self.text(x.start - 6, y(value) + 4, y_tick(value), "end")
         for value, text in (x_ticks or {value: f"{value:g}" for value in x.ticks()}).items():
             self.line(x(value), y.start, x(value), y.start + 4)
             self.text(x(value), y.start + 17, text)

@@ -1,6 +1,10 @@
-"""Logs the results of a finished run: test metrics for every logger, and tables and pictures for wandb."""
+"""Logs the results of a finished run: test metrics for every logger, and tables and pictures for wandb.
 
-from collections.abc import Mapping
+Metrics of every task are logged. Pictures depend on the task: see `_of_classes` and `_of_numbers`. For other tasks the
+embedding is shown.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +13,14 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from landbridge.record import OUTPUTS, SAMPLES, Record, read_arrays
 
+#: Most samples of a scatter plot.
+POINTS = 1000
+
 
 def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, step: int) -> None:
     """Log test metrics as `prefix/role/metric`; log to wandb also the tables and pictures that the report shows.
+
+    With several tasks, the metrics of each are logged as `prefix/role/task/metric`.
 
     Args:
         logger: the logger; with None, nothing is logged.
@@ -22,10 +31,15 @@ def log_run(logger: Logger | None, record: Record, folder: Path, prefix: str, st
     """
     if logger is None:
         return
-    flat = {
-        f"{prefix}/{role}/{name}": value
+    results = {
+        f"{prefix}/{role}{task}": metrics
         for role, result in record.results.items()
-        for name, value in result.items()
+        for task, metrics in (("", result), *((f"/{name}", own) for name, own in result.get("by_task", {}).items()))
+    }
+    flat = {
+        f"{place}/{name}": value
+        for place, metrics in results.items()
+        for name, value in metrics.items()
         if isinstance(value, float)
     }
     logger.log_metrics(flat, step=step)
@@ -44,8 +58,13 @@ def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
             "trainable_parameters": record.cost["trainable_parameters"],
         }
     )
-    of_classes = record.data["target"]["task"]["kind"] == "classification"
-    shown = _of_classes(wandb, record, folder, prefix) if of_classes else {}
+    task = record.data["target"]["task"]
+    outputs, samples = read_arrays(folder / OUTPUTS), read_arrays(folder / SAMPLES)
+    shown: dict[str, Any] = {f"{prefix}/embedding": _embedding(wandb, record, outputs, samples)}
+    if task["kind"] == "classification":
+        shown |= _of_classes(wandb, task["names"], outputs, samples, prefix)
+    if task["kind"] == "regression":
+        shown |= _of_numbers(wandb, task["names"], outputs, prefix)
     if record.epochs:
         # Among the scores is the oracle's, which hidden labels made.
         rules = list(record.epochs[0]["scores"])
@@ -55,16 +74,15 @@ def _show(run: Any, record: Record, folder: Path, prefix: str) -> None:
     run.log(shown)
 
 
-def _of_classes(wandb: Any, record: Record, folder: Path, prefix: str) -> dict[str, Any]:
-    """Return what is shown of a classification: the confusion matrix, the embedding and confident mistakes."""
-    classes = record.data["target"]["classes"]
-    outputs, samples = read_arrays(folder / OUTPUTS), read_arrays(folder / SAMPLES)
+def _of_classes(
+    wandb: Any, classes: Sequence[str], outputs: Mapping[str, Any], samples: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
+    """Return the confusion matrix and confident mistakes."""
     predicted = outputs["target_logits"].argmax(1)
     shown: dict[str, Any] = {
         f"{prefix}/confusion": wandb.plot.confusion_matrix(
-            y_true=outputs["target_labels"].tolist(), preds=predicted.tolist(), class_names=classes
+            y_true=outputs["target_labels"].tolist(), preds=predicted.tolist(), class_names=list(classes)
         ),
-        f"{prefix}/embedding": _embedding(wandb, outputs, samples, classes),
     }
     if "target_pictures" in samples:
         confidence = torch.from_numpy(outputs["target_logits"]).softmax(1).amax(1)
@@ -78,13 +96,35 @@ def _of_classes(wandb: Any, record: Record, folder: Path, prefix: str) -> dict[s
     return shown
 
 
-def _embedding(wandb: Any, outputs: Mapping[str, Any], samples: Mapping[str, Any], classes: list[str]) -> Any:
+def _of_numbers(wandb: Any, names: Sequence[str], outputs: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return predicted against true values of each number, at most `POINTS` samples."""
+    shown = {}
+    for column, name in enumerate(names):
+        true, predicted = outputs["target_labels"][:, column], outputs["target_logits"][:, column]
+        known = [at for at in range(len(true)) if true[at] == true[at]]  # nan is a missing value
+        rows = [[float(true[at]), float(predicted[at])] for at in known[:: -(-len(known) // POINTS) or 1]]
+        table = wandb.Table(columns=["true", "predicted"], data=rows)
+        shown[f"{prefix}/predictions/{name}"] = wandb.plot.scatter(table, "true", "predicted", title=name)
+    return shown
+
+
+def _embedding(wandb: Any, record: Record, outputs: Mapping[str, Any], samples: Mapping[str, Any]) -> Any:
+    """Return the first two principal components of the kept samples, with the class or the first number of each."""
+    roles = [role for role in ("source", "target") if f"{role}_positions" in samples]
+    tasks = {role: record.data[role]["task"] for role in roles}
+    kinds = {task["kind"] for task in tasks.values()}
+    titles = {"classification": "class", "regression": "value"}
+    title = [titles[kind] for kind in kinds if len(kinds) == 1 and kind in titles]
+
+    def label(role: str, at: int) -> list[Any]:
+        value = outputs[f"{role}_labels"][at]
+        return [tasks[role]["names"][value] if title == ["class"] else float(value[0])] if title else []
+
     rows = [
-        [moment, role, classes[outputs[f"{role}_labels"][at]], *map(float, place)]
-        for role in ("source", "target")
-        if f"{role}_positions" in samples
+        [moment, role, *label(role, at), *map(float, place)]
+        for role in roles
         for moment in ("before", "after")
         for at, place in zip(samples[f"{role}_positions"], samples[f"{role}_{moment}"][:, :2], strict=True)
     ]
-    width = len(rows[0]) - 3
-    return wandb.Table(columns=["training", "domain", "class", *("first", "second")[:width]], data=rows)
+    width = len(rows[0]) - 2 - len(title)
+    return wandb.Table(columns=["training", "domain", *title, *("first", "second")[:width]], data=rows)

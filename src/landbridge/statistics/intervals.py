@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+_CORRECTNESS = 3  # number of distinct values of a difference of correctness
 _BLOCK = 2_000_000  # number of multinomial counts in memory at a time, about 16 MB
 
 
@@ -132,13 +133,16 @@ def hierarchical_bootstrap(
 ) -> Interval:
     """Compute the percentile interval of the mean over seeds and test items; seeds are resampled first, then items.
 
-    The mean is the mean over seeds of the mean over test items. A draw of m items with replacement is equivalent to a
-    multinomial draw of the count of each *distinct* value. Differences of correctness have three distinct values.
-    Therefore the cost does not depend on the size of the test set.
+    The mean is the mean over seeds of the mean over test items. The value of an item may be any real number: right or
+    wrong, an absolute error, an average precision. A draw of m items with replacement is equivalent to a multinomial
+    draw of the count of each *distinct* value. Differences of correctness have three distinct values, so that the cost
+    for one seed does not depend on the size of the test set. For real values, items are drawn one by one, and the cost
+    is proportional to the size of the test set.
 
     Args:
-        differences: For each seed, the difference of every test item, for example correct with the source minus
-            correct without it, in {-1, 0, 1}: shape (seeds, items), or a list of arrays of unequal lengths.
+        differences: For each seed, the difference of every test item, finite: for example correct with the source
+            minus correct without it, in {-1, 0, 1}, or the absolute error without the source minus that with it, a
+            real number. Shape (seeds, items), or a list of arrays of unequal lengths.
         level: Nominal coverage, in (0, 1).
         draws: Number of resamples.
         seed: Seed of the resampling.
@@ -200,6 +204,9 @@ def _resampled_means(rows: NDArray[np.float64], draws: int, generator: np.random
     Each draw uses the same items for all rows.
     """
     items = rows.shape[1]
+    if np.unique(rows).size > _CORRECTNESS:
+        counts_of_one = (np.bincount(generator.integers(items, size=items), minlength=items) for _ in range(draws))
+        return np.array([rows @ counts / items for counts in counts_of_one]).reshape(draws, len(rows))
     distinct, counts = np.unique(rows, axis=1, return_counts=True)
     means = np.empty((draws, len(rows)))
     step = max(1, _BLOCK // counts.size)

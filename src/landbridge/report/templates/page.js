@@ -7,8 +7,8 @@ function sortBy(head) {
   const table = head.closest("table"), body = table.tBodies[0], column = head.cellIndex;
   const numeric = head.classList.contains("number");
   const before = head.getAttribute("aria-sort");
-  // The first click sorts numbers from the largest, and words from the first in the alphabet.
-  const down = before ? before === "ascending" : numeric;
+  // The first click sorts numbers from the best, and words from the first in the alphabet.
+  const down = before ? before === "ascending" : numeric && !head.classList.contains("lower");
   for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const sign = down ? -1 : 1;
@@ -45,9 +45,8 @@ for (const input of document.querySelectorAll(".filter input")) {
   input.addEventListener("input", () => filter(input, rows));
 }
 
-const select = document.getElementById("matrix");
-if (select) {
-  const matrices = [...document.querySelectorAll(".matrices .matrix")];
+for (const select of document.querySelectorAll(".matrix-choice")) {
+  const matrices = [...select.parentElement.nextElementSibling.querySelectorAll(".matrix")];
   const choose = () => matrices.forEach((matrix, i) => { matrix.hidden = i !== select.selectedIndex; });
   select.addEventListener("change", choose);
   addEventListener("beforeprint", () => matrices.forEach(matrix => { matrix.hidden = false; }));

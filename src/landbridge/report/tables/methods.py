@@ -1,4 +1,4 @@
-"""The tables of methods, pairs and selection rules, with their columns."""
+"""The tables of methods and pairs, with their columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from landbridge.report.cells import Cell, Comparison
-from landbridge.report.numbers import count, gain_text, interval_text, megabytes, percent, points, score_text, seconds
-from landbridge.report.rules import RuleRow
-from landbridge.report.table import Column, Table, Value
+from landbridge.report.metrics import Metric
+from landbridge.report.numbers import count, gain_text, interval_text, megabytes, score_text, seconds
+from landbridge.report.tables.table import Column, Table, Value
 
 
 def _of_judgement(name: str) -> Callable[[Cell], Value]:
@@ -27,40 +27,70 @@ def _gain_interval(cell: Cell) -> Any:
     return cell.judgement and cell.judgement.interval
 
 
-def cell_table(comparison: Comparison, metric: str) -> Table:
-    """Return one row for each method and pair: score, gain, verdict and cost. `oracle_table` has the ORACLE rows."""
-    return Table("cells", _cell_columns(metric), [cell for cell in comparison.cells if not cell.oracle])
+def cell_table(comparison: Comparison, name: str = "cells", oracle: bool = False) -> Table:
+    """Return one row for each method and pair: score, gain, verdict and cost.
+
+    Args:
+        comparison: the cells. If they have several metrics, each metric has columns of its own.
+        name: identifier on the page.
+        oracle: return the rows that used labels which the other rows cannot use, stamped ORACLE, instead of the others.
+    """
+    metrics = list(dict.fromkeys(cell.metric for cell in comparison.cells)) or [comparison.metric]
+    columns = _cell_columns(metrics, comparison.cells[0].item_metric if comparison.cells else comparison.metric)
+    return Table(name, columns, [cell for cell in comparison.cells if cell.oracle == oracle])
 
 
-def oracle_table(comparison: Comparison, metric: str) -> Table:
-    """Return the rows that used labels which the other rows cannot use, stamped ORACLE."""
-    return Table("oracle", _cell_columns(metric), [cell for cell in comparison.cells if cell.oracle])
+def _score_columns(metric: Metric) -> list[Column]:
+    """Return the columns of one metric. They are empty for cells with another metric."""
+
+    def own(value: Callable[[Cell], Value]) -> Callable[[Cell], Value]:
+        return lambda cell: value(cell) if cell.metric == metric else None
+
+    key, worst, extreme = metric.key, ("highest" if metric.lower else "lowest"), (max if metric.lower else min)
+    return [
+        Column(key, f"{metric.label} [95 %]", own(lambda c: c.mean), score_text, lower=metric.lower),
+        Column(f"{key}_low", "", own(_end(lambda c: c.interval, "low"))),
+        Column(f"{key}_high", "", own(_end(lambda c: c.interval, "high"))),
+        Column(f"{key}_sd", "", own(lambda c: float(np.std(c.scores, ddof=1)) if len(c.scores) > 1 else None)),
+        Column(
+            f"{key}_{worst}",
+            worst,
+            own(lambda c: extreme(c.scores)),
+            lambda c: metric.text(extreme(c.scores)),
+            lower=metric.lower,
+        ),
+    ]
 
 
-def _cell_columns(metric: str) -> list[Column]:
-    title = metric.replace("_", " ")
+def method_columns() -> list[Column]:
+    """Return the columns that say which method on which pair a row is about. Rows are cells."""
     return [
         Column("source", "source", lambda c: c.pair.source, lambda c: c.pair.source or "—", number=False),
         Column("target", "target", lambda c: c.pair.target, number=False),
         Column("strategy", "strategy", lambda c: c.method.strategy, number=False),
         Column("setting", "setting", _setting, number=False),
+    ]
+
+
+def _cell_columns(metrics: Sequence[Metric], items: Metric) -> list[Column]:
+    metric = metrics[0]
+    return [
+        *method_columns(),
         Column("stamp", "stamp", lambda c: "ORACLE" if c.oracle else None, style=lambda c: "stamp", number=False),
+        Column("task", "", lambda c: c.kind),
+        Column("metric", "", lambda c: c.metric.key),
         Column("seeds", "seeds", lambda c: len(c.runs)),
-        Column(metric, f"{title}, % [95 %]", lambda c: c.mean, score_text),
-        Column(f"{metric}_low", "", _end(lambda c: c.interval, "low")),
-        Column(f"{metric}_high", "", _end(lambda c: c.interval, "high")),
-        Column(f"{metric}_sd", "", lambda c: float(np.std(c.scores, ddof=1)) if len(c.scores) > 1 else None),
-        Column(f"{metric}_lowest", "lowest", lambda c: min(c.scores), lambda c: percent(min(c.scores))),
+        *(column for each in metrics for column in _score_columns(each)),
         Column("reference", "reference", lambda c: c.reference_name, number=False),
         Column("paired_seeds", "", _of_judgement("seeds")),
-        Column("gain", "gain, points [95 %]", _of_judgement("gain"), gain_text),
+        Column("gain", f"gain, {metric.gain_label} [95 %]", _of_judgement("gain"), gain_text),
         Column("gain_low", "", _end(_gain_interval, "low")),
         Column("gain_high", "", _end(_gain_interval, "high")),
         Column(
             "items_low",
-            "over seeds and items",
+            "over seeds and items" if items == metric else f"gain in {items.title} over seeds and items",
             _end(lambda c: c.items, "low"),
-            lambda c: interval_text(c.items, points) if c.items else "",
+            lambda c: interval_text(c.items, c.item_metric.change) if c.items else "",
         ),
         Column("items_high", "", _end(lambda c: c.items, "high")),
         Column("p", "", _of_judgement("p")),
@@ -96,7 +126,7 @@ def cost_columns() -> list[Column]:
     ]
 
 
-def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
+def wide_table(comparison: Comparison, ranks: Mapping[str, float], name: str = "wide") -> Table:
     """Return the table with one row for each method and one column for each pair, sorted by average rank.
 
     Further columns hold the average rank, if there are ranks, and the cost of a run as the median over all pairs.
@@ -104,6 +134,7 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
     Args:
         comparison: the cells.
         ranks: average rank by the name of the method; methods without a rank come last.
+        name: identifier on the page.
 
     Example:
         Two methods on two pairs give:
@@ -115,6 +146,7 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
     """
     methods = comparison.methods
     cells = {(cell.method, cell.pair): cell for cell in comparison.cells}
+    lower = comparison.metric.lower
 
     def column(pair: Any) -> Column:
         def text(method: Any) -> str:
@@ -125,7 +157,10 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
             cell = cells.get((method, pair))
             return f"verdict {cell.verdict}" if cell and cell.verdict else ""
 
-        return Column(str(pair), str(pair), lambda m: c.mean if (c := cells.get((m, pair))) else None, text, style)
+        def mean(method: Any) -> float | None:
+            return cell.mean if (cell := cells.get((method, pair))) else None
+
+        return Column(str(pair), str(pair), mean, text, style, lower=lower)
 
     def cost(key: str, method: Any) -> float | None:
         values = [
@@ -138,7 +173,7 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
 
     columns = [Column("strategy", "strategy", str, number=False), *map(column, comparison.pairs)]
     if ranks:
-        columns.append(Column("rank", "average rank", lambda m: ranks.get(str(m)), rank))
+        columns.append(Column("rank", "average rank", lambda m: ranks.get(str(m)), rank, lower=True))
     columns += [
         Column("seconds", "seconds", lambda m: cost("seconds", m), lambda m: seconds(cost("seconds", m))),
         Column(
@@ -155,46 +190,4 @@ def wide_table(comparison: Comparison, ranks: Mapping[str, float]) -> Table:
         ),
     ]
     ordered = sorted(methods, key=lambda method: ranks.get(str(method), len(methods)))
-    return Table("wide", columns, ordered)
-
-
-def rule_table(rows: Sequence[RuleRow]) -> Table:
-    """Return one row for each selection rule and pair: regret and correlation with the oracle."""
-
-    def optional(value: float | None, write: Callable[[float], str]) -> str:
-        return "" if value is None else write(value)
-
-    return Table(
-        "rules",
-        [
-            Column("rule", "rule", lambda r: r.rule, number=False),
-            Column("pair", "pair", lambda r: str(r.pair), number=False),
-            Column("runs", "runs", lambda r: r.runs),
-            Column(
-                "regret",
-                "regret within a run, points [95 %]",
-                lambda r: r.regret,
-                lambda r: f"{percent(r.regret)} {interval_text(r.interval, percent, len(r.regrets))}",
-            ),
-            Column(
-                "spearman",
-                "Spearman within a run",
-                lambda r: r.correlation,
-                lambda r: optional(r.correlation, "{:+.2f}".format),
-            ),
-            Column(
-                "pool_regret",
-                "regret over all checkpoints",
-                lambda r: r.pool_regret,
-                lambda r: optional(r.pool_regret, percent),
-            ),
-            Column(
-                "pool_spearman",
-                "Spearman over all",
-                lambda r: r.pool_correlation,
-                lambda r: optional(r.pool_correlation, "{:+.2f}".format),
-            ),
-            Column("pool_pick", "picked over all (seeds)", lambda r: r.pool_pick, number=False),
-        ],
-        rows,
-    )
+    return Table(name, columns, ordered)

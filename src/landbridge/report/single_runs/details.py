@@ -1,4 +1,4 @@
-"""Plots of single runs: confusion, calibration, embeddings before and after training, most confident mistakes."""
+"""Plots of single runs: predictions, embeddings before and after training, most confident mistakes."""
 
 import base64
 import io
@@ -10,13 +10,13 @@ from PIL import Image
 from scipy.special import softmax
 
 from landbridge.record import OUTPUTS, SAMPLES
-from landbridge.report import charts
-from landbridge.report.numbers import percent
 from landbridge.report.runs import Run
+from landbridge.report.single_runs import charts
+from landbridge.report.single_runs.embeddings import coloured, colouring
+from landbridge.report.single_runs.predictions import draw
 from landbridge.report.svg import Plot
+from landbridge.report.tables.table import Table
 
-#: With more classes than this, the page shows no confusion matrix.
-MOST_CLASSES = 60
 #: Projections of test samples to the plane, with their names on the page.
 LAYOUTS = {"pca": "principal components", "tsne": "t-SNE"}
 
@@ -38,12 +38,14 @@ class Detail:
     Attributes:
         run: the run.
         plots: captions and plots.
+        tables: captions and tables.
         mistakes: wrong predictions on the target's test split, the most confident first.
         missing: descriptions of missing plots, each with the reason.
     """
 
     run: Run
     plots: list[tuple[str, Plot]] = field(default_factory=list)
+    tables: list[tuple[str, Table]] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -59,48 +61,28 @@ def detail(run: Run, embedding: str = "pca") -> Detail:
     outputs = _load(run, OUTPUTS, found)
     samples = _load(run, SAMPLES, found)
     try:
-        classes = run.record.data["target"]["classes"]
+        task, result = run.task(), run.record.results["target"]
         if outputs:
-            _predictions(found, outputs, classes)
+            draw(found, task, outputs["target_logits"], outputs["target_labels"], result)
         if outputs and samples:
-            _samples(found, samples, outputs, classes, embedding)
+            _samples(found, samples, outputs, embedding)
+        if outputs and samples and "target_pictures" in samples and task["kind"] == "classification":
+            found.mistakes = _mistakes(samples, outputs, task["names"])
     except (KeyError, IndexError, ValueError) as error:
         found.missing.append(f"{OUTPUTS} or {SAMPLES} does not fit the record ({type(error).__name__} {error})")
     return found
 
 
-def _predictions(found: Detail, outputs: dict[str, np.ndarray], classes: Sequence[str]) -> None:
-    """Draw the confusion matrix and the calibration curve on the target's test split."""
-    labels, probabilities = outputs["target_labels"], softmax(outputs["target_logits"].astype(float), axis=1)
-    predicted = probabilities.argmax(1)
-    if len(classes) <= MOST_CLASSES:
-        matrix = np.zeros((len(classes), len(classes)), dtype=int)
-        np.add.at(matrix, (labels, predicted), 1)
-        found.plots.append(("Confusion", charts.confusion(matrix, classes)))
-    else:
-        found.missing.append(f"a confusion matrix of {len(classes)} classes")
-    error = percent(found.run.record.results["target"]["ece"])
-    curve = charts.reliability(probabilities.max(1), predicted == labels)
-    found.plots.append((f"Calibration: error {error} points", curve))
-
-
-def _samples(
-    found: Detail,
-    samples: dict[str, np.ndarray],
-    outputs: dict[str, np.ndarray],
-    classes: Sequence[str],
-    embedding: str,
-) -> None:
-    """Draw the embeddings before and after training, and collect the pictures of mistakes."""
+def _samples(found: Detail, samples: dict[str, np.ndarray], outputs: dict[str, np.ndarray], embedding: str) -> None:
+    """Draw the embeddings before and after training."""
     roles = [role for role in ("source", "target") if f"{role}_after" in samples]
+    tasks = {role: found.run.task(role) for role in roles}
+    labels = {role: outputs[f"{role}_labels"][samples[f"{role}_positions"]] for role in roles}
     for moment in ("before", "after"):
         plane = _plane([samples[f"{role}_{moment}"].astype(float) for role in roles], embedding)
-        labels = [outputs[f"{role}_labels"][samples[f"{role}_positions"]] for role in roles]
-        groups = dict(zip(roles, zip(plane, labels, strict=True), strict=True))
-        name = f"{moment.capitalize()} training, {LAYOUTS[embedding]}"
-        found.plots.append((name, charts.embedding(groups, classes, name)))
-    if "target_pictures" in samples:
-        found.mistakes = _mistakes(samples, outputs, classes)
+        groups, scale = coloured(dict(zip(roles, plane, strict=True)), labels, tasks)
+        name = f"{moment.capitalize()} training, {LAYOUTS[embedding]}{colouring(list(tasks.values()))}"
+        found.plots.append((name, charts.embedding(groups, name, scale)))
 
 
 def _plane(coordinates: list[np.ndarray], embedding: str) -> list[np.ndarray]:

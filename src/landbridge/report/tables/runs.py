@@ -1,21 +1,15 @@
 """The tables of single runs: runs with results, and runs that failed or have not ended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from landbridge.report.numbers import percent, seconds
+from landbridge.report.metrics import Metric, metric_of
+from landbridge.report.numbers import seconds
 from landbridge.report.runs import Run
-from landbridge.report.table import Column, Table, Value
+from landbridge.report.tables.table import Column, Table, Value
 
 
 def run_table(runs: Sequence[Run]) -> Table:
     """Return one row for each run with results, so that readers can check the values behind each mean."""
-
-    def result(run: Run, role: str, name: str) -> Value:
-        return run.record.results.get(role, {}).get(name)
-
-    def shown(role: str, name: str) -> Callable[[Run], str]:
-        return lambda run: "" if (value := result(run, role, name)) is None else percent(float(value))
-
     return Table(
         "runs",
         [
@@ -32,13 +26,7 @@ def run_table(runs: Sequence[Run]) -> Table:
                 number=False,
             ),
             Column("epoch", "epoch", lambda r: r.record.selection.get("epoch")),
-            Column("accuracy", "accuracy", lambda r: result(r, "target", "accuracy"), shown("target", "accuracy")),
-            Column("macro_f1", "macro F1", lambda r: result(r, "target", "macro_f1"), shown("target", "macro_f1")),
-            Column("ece", "calibration error", lambda r: result(r, "target", "ece"), shown("target", "ece")),
-            Column("nll", "", lambda r: result(r, "target", "nll")),
-            Column(
-                "source_accuracy", "on source", lambda r: result(r, "source", "accuracy"), shown("source", "accuracy")
-            ),
+            *_metric_columns(runs),
             Column(
                 "seconds",
                 "seconds",
@@ -53,6 +41,44 @@ def run_table(runs: Sequence[Run]) -> Table:
         ],
         runs,
     )
+
+
+#: Metrics that are shown of a task whose description names none, as in records of schema 1.
+SHOWN = {"classification": ("accuracy", "macro_f1", "ece")}
+
+
+def _metric_columns(runs: Sequence[Run]) -> list[Column]:
+    """Return a column for each metric of the runs. Only the CSV has those that no task shows."""
+    shown: dict[str, Metric] = {}
+    other: dict[str, Metric] = {}
+    for run in runs:
+        names = [run.leading.key, *(run.titles or SHOWN.get(run.task()["kind"], ())), run.metric.key]
+        shown |= {key: metric_of(key, run.titles) for key in names if key in run.values}
+        # Numbers inside, such as those of classes and subgroups, have tables of their own.
+        other |= {key: metric_of(key) for key in run.values if "." not in key}
+    leading = list(dict.fromkeys(run.leading for run in runs))
+    return [
+        *(_metric_column(metric, metric.title) for metric in shown.values()),
+        *(_metric_column(metric, "") for key, metric in other.items() if key not in shown),
+        *(_source_column(each, "on source" if len(leading) == 1 else f"{each.title} on source") for each in leading),
+    ]
+
+
+def _metric_column(metric: Metric, title: str) -> Column:
+    def text(run: Run) -> str:
+        return "" if (value := run.values.get(metric.key)) is None else metric.text(value)
+
+    return Column(metric.key, title, lambda r: r.values.get(metric.key), text, lower=metric.lower)
+
+
+def _source_column(metric: Metric, title: str) -> Column:
+    def value(run: Run) -> Value:
+        return run.record.results.get("source", {}).get(metric.key)
+
+    def text(run: Run) -> str:
+        return "" if (own := value(run)) is None else metric.text(float(own))
+
+    return Column(f"source_{metric.key}", title, value, text, lower=metric.lower)
 
 
 def _rule(run: Run) -> str:

@@ -20,6 +20,7 @@ class Column:
         text: function from a row to the shown text; by default the raw value.
         style: function from a row to the CSS class of the shown value.
         number: whether the column is right-aligned and sorted with the largest value first.
+        lower: whether lower numbers are better, so that the smallest value comes first.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Column:
     text: Callable[[Any], str] | None = None
     style: Callable[[Any], str] | None = None
     number: bool = True
+    lower: bool = False
 
 
 class Shown(NamedTuple):
