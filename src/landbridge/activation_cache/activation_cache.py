@@ -6,7 +6,7 @@ The activations are the outputs of the last stage that is frozen throughout the 
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from annotated_types import Gt
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from landbridge.activation_cache.counted_store import CountedStore
 from landbridge.activation_cache.draw import BATCH, Draw, draw_views
 from landbridge.activation_cache.forward import Forward
 from landbridge.activation_cache.off import Cache
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 
 # Precisions that keep the weights in float32. The others convert the weights when training starts.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
-
-Make = Callable[[], Iterator[tuple[Tensor, ...]]]
 
 
 class ActivationCache(Cache):
@@ -67,7 +66,7 @@ class ActivationCache(Cache):
         self.store = Store(Path(path).expanduser(), size * 1e9)
         self.views = views
         self.depth = 0
-        self.counts = {"found": 0, "computed": 0, "bytes": 0}
+        self.counted = CountedStore(self.store)
         self.seconds = 0.0
         self._entries: dict[tuple[int, int], Entry | None] = {}
         self._in_use: list[Entry] = []
@@ -122,7 +121,7 @@ class ActivationCache(Cache):
 
     def report(self) -> dict[str, Any]:
         """Return how many entries were found and computed, their size in bytes, and the seconds that this took."""
-        return {"cache": {"depth": self.depth, **self.counts, "seconds": round(self.seconds, 3)}}
+        return {"cache": {"depth": self.depth, **self.counted.counts, "seconds": round(self.seconds, 3)}}
 
     def _depth(self, strategy: Strategy) -> int:
         """Return how many stages, from the first on, can be replaced by cached activations."""
@@ -170,18 +169,7 @@ class ActivationCache(Cache):
         return None
 
     def _entry(self, number: int, depth: int, reads: float = math.inf) -> Entry | None:
-        """Return the entry of a split at a depth, and keep the result for later calls.
-
-        `_fetch` does the work and is called once for each pair of split and depth. Its time is added to `seconds`.
-
-        Args:
-            number: position of the split in `splits`.
-            depth: number of stages; 0 stands for decoded images.
-            reads: how many samples the run will read in all.
-
-        Returns:
-            The entry, or None in the same cases as `_fetch`. None is kept for later calls, too.
-        """
+        """Return the result of `_fetch`, which is called once for each split and depth. None is kept, too."""
         if (number, depth) not in self._entries:
             began = time.perf_counter()
             self._entries[number, depth] = self._fetch(number, depth, reads)
@@ -191,7 +179,10 @@ class ActivationCache(Cache):
     def _fetch(self, number: int, depth: int, reads: float) -> Entry | None:
         """Look for the entry of a split in the store, and compute the entry if it is missing.
 
-        The arguments are those of `_entry`.
+        Args:
+            number: position of the split in `splits`.
+            depth: number of stages; 0 stands for decoded images.
+            reads: how many samples the run will read in all.
 
         Returns:
             The entry. None in three cases: at depth 0 if the inputs are already in memory; if the entry is missing and
@@ -206,27 +197,10 @@ class ActivationCache(Cache):
         if entry is None and reads < rows:
             return None
         try:
-            return self._take(key, rows, entry, partial(self._compute, number, depth))
+            return self.counted.take(key, rows, entry, partial(self._compute, number, depth))
         except OSError as error:
             log.warning("cache: %s has no room for the activations of %d stages: %s", self.store.root, depth, error)
             return None
-
-    def _take(self, key: str, rows: int, found: Entry | None, make: Make) -> Entry:
-        """Return the entry that was found, or make a new one; add the entry to the counts of the report.
-
-        Args:
-            key: key of the entry.
-            rows: number of samples in the entry.
-            found: the entry if the store has it, else None.
-            make: computes the rows batch by batch; called only if `found` is None.
-
-        Raises:
-            OSError: the entry cannot be written.
-        """
-        self.counts["computed" if found is None else "found"] += 1
-        entry = found or self.store.fetch(key, rows, make)
-        self.counts["bytes"] += entry.bytes
-        return entry
 
     def _key(self, inputs: Inputs, depth: int) -> str:
         format = self.data.streams.format
@@ -245,13 +219,13 @@ class ActivationCache(Cache):
         key = partial(draw.key, inputs=inputs, format=self.data.streams.format, how=self.forward.how)
 
         def compute() -> Iterator[tuple[Tensor, ...]]:
-            known = self._nearest(lambda depth: key(self.keys[depth]), rows, self.depth)
+            known = self.counted.nearest(lambda depth: key(self.keys[depth]), rows, self.depth)
             loader = self.data.in_order("cache", replace(stream, activations=known or stream.activations), BATCH)
             return self.forward.over(loader, self.depth, draw.augmenting(inputs, self.forward.device))
 
         place = key(self.keys[self.depth])
         try:
-            entry = self._take(place, rows, self.store.find(place, rows), compute)
+            entry = self.counted.take(place, rows, self.store.find(place, rows), compute)
         except OSError as error:
             raise LandbridgeError(f"cache.views={self.views}: no room in {self.store.root}: {error}") from error
         self._in_use.append(entry)
@@ -266,22 +240,9 @@ class ActivationCache(Cache):
         Images in files are decoded first, and the decoded images are cached as well.
         """
         inputs, _ = self.splits[number]
-        known = self._nearest(partial(self._key, inputs), len(inputs), depth)
+        known = self.counted.nearest(partial(self._key, inputs), len(inputs), depth)
         if known is None and depth and (decoded := self._entry(number, 0)):
             known = CachedActivations(0, decoded.tensors, torch.arange(len(inputs)))
         return self.forward.over(
             self.data.in_order("cache", Stream(inputs, self.data.streams.format, activations=known)), depth
         )
-
-    def _nearest(self, key: Callable[[int], str], rows: int, depth: int) -> CachedActivations | None:
-        """Return the cached activations of the greatest depth below `depth`, or None if there are none.
-
-        Args:
-            key: returns the key of the samples at a depth.
-            rows: how many samples there are.
-            depth: the depth that is to be computed.
-        """
-        for shallower in range(depth - 1, 0, -1):
-            if entry := self.store.find(key(shallower), rows):
-                return CachedActivations(shallower, entry.tensors, torch.arange(rows))
-        return None
