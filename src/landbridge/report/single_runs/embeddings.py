@@ -75,4 +75,6 @@ def _by_value(plane: Any, labels: Any, tasks: Any) -> Coloured:
             for at in range(STEPS)
             if (known & (step == at)).any()
         ]
-    return groups, [(f"v{at}", text) for at, text in enumerate(texts)]
+    # Only the ends have a text, because all ranges would not fit.
+    ends = {0: f"≤ {significant(edges[1])}", STEPS - 1: f"> {significant(edges[-2])}"}
+    return groups, [(f"v{at}", ends.get(at, "")) for at in range(STEPS)]
