@@ -90,6 +90,7 @@ def valid() -> dict[str, Any]:
         "name": "experiment one",
         "seed": 0,
         "target_labels": "all",
+        "label_sets": "same",
         "transductive": False,
         "checkpoint_every": 5,
         "method": {
