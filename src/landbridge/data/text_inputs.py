@@ -2,11 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
-from landbridge.data.formats import Format
+from landbridge.data.formats import Format, TextFormat
 from landbridge.data.inputs import Inputs
 
 
@@ -30,14 +29,14 @@ class TextInputs(Inputs):
 
     def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
         """Tokenise a batch with the format of a backbone."""
-        tokenise: Any = getattr(format, "tokenise", None)
-        if tokenise is None:
+        if not isinstance(format, TextFormat):
             raise ValueError("texts need a text format, which tokenises them")
-        return tokenise([self.texts[index] for index in indices.tolist()])
+        chosen: list[int] = indices.tolist()
+        return format.tokenise([self.texts[index] for index in chosen])
 
     def select(self, indices: Tensor) -> "TextInputs":
         """Return the texts at the given positions, with their hashes if these are known."""
-        chosen = indices.tolist()
+        chosen: list[int] = indices.tolist()
         hashes = self._hashes and [self._hashes[index] for index in chosen]
         return TextInputs([self.texts[index] for index in chosen], hashes)
 
