@@ -42,8 +42,8 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 class ActivationCache(Cache):
     """Keeps the activations of the stages that are frozen throughout, on disk and mapped into memory.
 
-    Images that are read from files are also kept decoded. Unless `views` is set, results are the same as without the
-    cache.
+    Images that are read from files are also kept decoded, and texts tokenised. Unless `views` is set, results are the
+    same as without the cache.
 
     Args:
         path: folder in which entries are kept; several runs and processes may share it.
@@ -189,8 +189,7 @@ class ActivationCache(Cache):
             `reads` is smaller than the number of samples; if the store cannot write the entry (this is logged).
         """
         inputs, _ = self.splits[number]
-        in_files = 0 in inputs.shape
-        if not depth and not in_files:
+        if not depth and not inputs.must_be_decoded:
             return None
         key, rows = self._key(inputs, depth), len(inputs)
         entry = self.store.find(key, rows)

@@ -25,7 +25,7 @@ class Forward:
 
     Args:
         backbone: the backbone.
-        spec: format to which images are rendered; None for vectors.
+        format: format to which samples are rendered.
         trainer: has the device and the precision.
     """
 
@@ -51,9 +51,10 @@ class Forward:
             samples are returned unchanged.
         """
         x = x.to(self.device)
-        if not depth:
-            return x.tensors
-        return self._stages(Activation(0, self.format.render(x.tensors)) if x.depth == 0 else x, depth)
+        if depth:
+            rendered = Activation(0, self.format.render(x.tensors)) if x.depth == 0 else x
+            x = Activation(depth, self._stages(rendered, depth))
+        return self.format.evened(x.tensors)
 
     def _stages(self, x: Activation, depth: int) -> tuple[Tensor, ...]:
         with torch.inference_mode(), self._precision.forward_context():

@@ -54,6 +54,7 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
         parts[stage_of[name]].append((name, parameter))
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps([SCHEMA, torch.__version__, timm.__version__, config], sort_keys=True).encode())
+    digest.update(backbone.origin.encode())
     digest.update(inspect.getsource(sys.modules[type(backbone).__module__]).encode())
     keys = [digest.hexdigest()]
     for part in parts[:depth]:

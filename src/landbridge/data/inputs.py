@@ -18,6 +18,11 @@ class Inputs(ABC):
     #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors; () for text.
     shape: tuple[int, ...]
 
+    @property
+    def must_be_decoded(self) -> bool:
+        """Whether reading takes time: images are decoded from files, texts are tokenised."""
+        return 0 in self.shape or self.kind == "text"
+
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of samples."""

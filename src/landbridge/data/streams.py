@@ -74,9 +74,9 @@ class Stream:
     views: CachedViews | None = None
 
     @property
-    def in_files(self) -> bool:
-        """Whether samples must be decoded from files or tokenised."""
-        return not self.activations and not self.views and (0 in self.inputs.shape or self.inputs.kind == "text")
+    def must_be_decoded(self) -> bool:
+        """Whether samples must be decoded from files or tokenised, because they are not cached."""
+        return not self.activations and not self.views and self.inputs.must_be_decoded
 
     def read(self, indices: Tensor) -> Batch:
         """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b, ...).
@@ -91,12 +91,17 @@ class Stream:
             draw, indices = indices // size, indices % size
             x = self.views.read(indices, draw)
         else:
-            known = self.activations
-            x = known.read(indices) if known else Activation(0, self.inputs.read(indices, self.format))
+            x = self._read(indices)
         batch = {"x": x, "index": indices}
         if self.labels is not None:
             batch["y"] = self.labels[indices]
         return batch
+
+    def _read(self, indices: Tensor) -> Activation:
+        if self.activations is None:
+            return Activation(0, self.inputs.read(indices, self.format))
+        x = self.activations.read(indices)
+        return Activation(x.depth, self.format.trimmed(x.tensors))
 
 
 def labelled(inputs: Inputs, format: Format, labels: Tensor) -> Stream:

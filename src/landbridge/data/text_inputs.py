@@ -1,12 +1,11 @@
 """Texts in memory, which a format turns into token ids batch by batch."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from landbridge.data.formats import Format
+from landbridge.data.formats import Format, TextFormat
 from landbridge.data.inputs import Inputs
 from landbridge.data.texts import DIGEST, Texts
 
@@ -31,10 +30,10 @@ class TextInputs(Inputs):
 
     def read(self, indices: Tensor, format: Format | None) -> tuple[Tensor, ...]:
         """Tokenise a batch with the format of a backbone."""
-        tokenise: Any = getattr(format, "tokenise", None)
-        if tokenise is None:
+        if not isinstance(format, TextFormat):
             raise ValueError("texts need a text format, which tokenises them")
-        return tokenise([self.texts[index] for index in indices.tolist()])
+        chosen: list[int] = indices.tolist()
+        return format.tokenise([self.texts[index] for index in chosen])
 
     def select(self, indices: Tensor) -> "TextInputs":
         """Return the texts at the given positions, with their hashes if these are known."""

@@ -28,8 +28,8 @@ class TransferData(LightningDataModule):
         batch_size: samples per stream, step and process.
         eval_batch_size: samples per step in evaluation.
         steps_per_epoch: steps in an epoch; None takes one pass over the target's training split.
-        workers: processes that read samples. None: 2 if images must be decoded from files, and 0 otherwise, where 0 is
-            fastest.
+        workers: processes that read samples. None: 2 if images must be decoded from files or texts tokenised, and 0
+            otherwise, where 0 is fastest.
     """
 
     def __init__(
@@ -85,7 +85,9 @@ class TransferData(LightningDataModule):
         return self._loader(OrderedBatches(name, stream, batch_size or self.eval_batch_size), [stream])
 
     def _loader(self, dataset: Any, streams: Iterable[Stream], sampler: Any = None) -> DataLoader[Any]:
-        workers = (2 if any(stream.in_files for stream in streams) else 0) if self.workers is None else self.workers
+        workers = (
+            (2 if any(stream.must_be_decoded for stream in streams) else 0) if self.workers is None else self.workers
+        )
         # Batches are read whole by index, so no collation is needed. A loader draws a seed whenever it starts. It uses
         # its own generator for this, because initialisation and dropout depend on the global generator.
         return DataLoader(

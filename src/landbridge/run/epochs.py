@@ -18,7 +18,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.record import best_epoch
 from landbridge.run.checkpoints import LAST, SELECTED, Checkpoints
 from landbridge.selection import RULES, Rule, ValidationOutputs
-from landbridge.tasks import Task, shown
+from landbridge.tasks import shown
 from landbridge.training.output import Output
 
 
@@ -32,15 +32,20 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
         LandbridgeError: the configured rule reads labels that the setting hides, or needs more samples.
     """
     visible = {f"{role}_labels" for role, labels in streams.validation_labels.items() if bool(shown(labels).any())}
-    if not _serves(rule, streams.task):
-        kinds = " and ".join(sorted(rule.tasks or ())).replace("_", " ")
+    if rule.tasks is not None and streams.task.kind not in rule.tasks:
+        kinds = " and ".join(sorted(rule.tasks)).replace("_", " ")
         raise LandbridgeError(
             f"selection={rule.name} scores outputs of {kinds}, and the target's task is "
             f"{streams.task.kind.replace('_', ' ')}"
         )
+    if rule.kinds is not None and (kind := streams.format.kind) not in rule.kinds:
+        raise LandbridgeError(
+            f"selection={rule.name} works on inputs that are {' or '.join(f'{each}s' for each in sorted(rule.kinds))}, "
+            f"and the backbone takes {kind}s; choose another rule"
+        )
     if not rule.oracle and not rule.required_labels <= visible:
         hidden = " and ".join(sorted(rule.required_labels - visible)).replace("_", " ")
-        allowed = [each.name for each in RULES if each.required_labels <= visible and _serves(each, streams.task)]
+        allowed = [each.name for each in RULES if each.required_labels <= visible and _serves(each, streams)]
         raise LandbridgeError(
             f"selection={rule.name} reads {hidden}, which this setting hides; it allows: {', '.join(allowed)}"
         )
@@ -49,14 +54,15 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
             f"selection={rule.name} needs at least {rule.least} validation samples, but {' and '.join(short)}"
         )
     others = [each() for each in RULES if each.required_labels <= visible and each.name != rule.name]
-    others = [each for each in others if _serves(each, streams.task)]
+    others = [each for each in others if _serves(each, streams)]
     others = [each for each in others if not each.predicts and not _too_few(each, streams)]
     return others if rule.oracle else [*others, rule]
 
 
-def _serves(rule: Rule | type[Rule], task: Task) -> bool:
-    """Return whether a rule can score the outputs of a task."""
-    return rule.tasks is None or task.kind in rule.tasks
+def _serves(rule: Rule | type[Rule], streams: TransferStreams) -> bool:
+    """Return whether a rule can score the outputs of a task, on inputs of a kind."""
+    task, kind = streams.task.kind, streams.format.kind
+    return (rule.tasks is None or task in rule.tasks) and (rule.kinds is None or kind in rule.kinds)
 
 
 def _too_few(rule: Rule, streams: TransferStreams) -> list[str]:

@@ -31,7 +31,7 @@ class Samples:
     Args:
         network: the network before training. It is left in evaluation mode.
         domains: the domains by role.
-        spec: image format of the backbone; None for vectors.
+        format: input format of the backbone.
         device: device on which the network runs here. Afterwards the network is moved back to its own device.
         cached: returns cached activations of inputs.
     """

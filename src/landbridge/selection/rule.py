@@ -69,6 +69,8 @@ class Rule(ABC):
     predicts: ClassVar[bool] = False
     #: Kinds of tasks whose outputs the rule can score; None: all.
     tasks: ClassVar[frozenset[str] | None] = None
+    #: Kinds of inputs on which the rule works (`image`, `vector`, `text`); None: all.
+    kinds: ClassVar[frozenset[str] | None] = None
     #: The smallest number of validation samples per domain for which the rule has a score.
     least: ClassVar[int] = 1
     #: A known failure of the rule. It is logged as a warning if the rule is configured; empty if there is none.

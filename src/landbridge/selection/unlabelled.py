@@ -169,6 +169,7 @@ class MixVal(Rule):
     name: ClassVar = "mixval"
     tasks: ClassVar = frozenset({"classification"})
     predicts: ClassVar = True
+    kinds: ClassVar = frozenset({"image", "vector"})
     most: ClassVar = 500
 
     def __init__(self, share: Annotated[float, Gt(0.5), Lt(1)] = 0.55, seed: Annotated[int, Ge(0)] = 0) -> None:

@@ -24,3 +24,11 @@ class Format(ABC):
     @abstractmethod
     def example(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Return rendered random inputs of n samples, to try a backbone with."""
+
+    def evened(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return raw tensors or activations (b, ...) with rows of the same shape in every batch, to store them."""
+        return tensors
+
+    def trimmed(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return a batch that `evened` has changed as it was before, as far as the result of a backbone goes."""
+        return tensors

@@ -25,6 +25,8 @@ class Backbone(nn.Module, ABC):
 
     format: Format
     features: int
+    #: Versions of libraries and hashes of files that determine the outputs, in addition to code, settings and weights.
+    origin: str = ""
     #: Names of parameters that are frozen in every epoch, even in stages that train.
     held: frozenset[str] = frozenset()
     #: Modules that stay in evaluation mode.

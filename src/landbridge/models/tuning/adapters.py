@@ -11,8 +11,9 @@ from landbridge.models.backbones.backbone import Backbone
 from landbridge.models.tuning.tuning import Tuning, pick_layers
 
 KINDS = (nn.Linear, nn.Conv2d)
-#: Where Houlsby et al. put adapters: the last layers of both branches of a transformer block, by timm's names.
-BRANCH_ENDS = ("attn.proj", "mlp.fc2")
+#: Where Houlsby et al. put adapters: the last layers of both branches of a transformer block, by the names of timm and,
+#: for both branches, of transformers.
+BRANCH_ENDS = ("attn.proj", "mlp.fc2", "output.dense")
 DOWN = ".adapter.down.weight"
 
 
@@ -51,8 +52,8 @@ class Adapters(Tuning):
     Args:
         width: width of the bottleneck.
         targets: endings of the names of linear and convolution layers. None takes the last layer of both branches of
-            every transformer block, by timm's names. If there are no such layers, None takes all linear and ungrouped
-            convolution layers.
+            every transformer block, by the names of timm and transformers. If there are no such layers, None takes all
+            linear and ungrouped convolution layers.
     """
 
     def __init__(self, width: Annotated[int, Gt(0)] = 16, targets: Sequence[str] | None = None) -> None:
