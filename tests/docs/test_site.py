@@ -15,6 +15,7 @@ from landbridge.models.backbones.backbone import Backbone
 from landbridge.selection import Rule, ValidationOutputs
 from landbridge.strategies import terms
 from landbridge.strategies.terms import TERMS
+from landbridge.tasks import Classification
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -108,5 +109,5 @@ def test_the_example_of_a_selection_rule_works(examples):
     rule = examples["Confidence"]()
     assert isinstance(rule, Rule)
     logits = torch.tensor([[0.0, 0.0], [0.0, 100.0]])
-    outputs = ValidationOutputs(0, {"target": logits}, {"target": logits}, {})
+    outputs = ValidationOutputs(0, {"target": logits}, {"target": logits}, {}, Classification(("a", "b")))
     assert rule.score(outputs) == pytest.approx(0.75)
