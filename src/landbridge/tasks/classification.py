@@ -109,12 +109,14 @@ class ClassificationMetrics(Metrics):
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
         k = len(classes)
-        self.accuracy = MulticlassAccuracy(k, average="micro")
-        self.macro_f1 = MulticlassF1Score(k, average="macro")
-        self.by_class = MulticlassAccuracy(k, average="none")
-        self.top5 = MulticlassAccuracy(k, average="micro", top_k=5) if k > 10 else None
-        self.auroc = MulticlassAUROC(k, average="none", thresholds=None)
-        self.precision = MulticlassAveragePrecision(k, average="none", thresholds=None)
+        # One process tests all samples. The others do not take part, so waiting for them would never end.
+        alone: Any = {"sync_on_compute": False}
+        self.accuracy = MulticlassAccuracy(k, average="micro", **alone)
+        self.macro_f1 = MulticlassF1Score(k, average="macro", **alone)
+        self.by_class = MulticlassAccuracy(k, average="none", **alone)
+        self.top5 = MulticlassAccuracy(k, average="micro", top_k=5, **alone) if k > 10 else None
+        self.auroc = MulticlassAUROC(k, average="none", thresholds=None, **alone)
+        self.precision = MulticlassAveragePrecision(k, average="none", thresholds=None, **alone)
         self.ece = CalibrationError()
         self.nll = Mean()
         self.support = torch.zeros(k, dtype=torch.long)
