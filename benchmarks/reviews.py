@@ -20,15 +20,16 @@ from landbridge.data.text_inputs import TextInputs
 from landbridge.record import Record
 from transfer import run_one
 
-FROZEN, TUNED = ["freeze.depth=all", "optimizer.lr=0.01"], ["freeze.depth=4", "optimizer.lr=0.0005"]
+FROZEN = ["freeze.depth=all", "optimizer.lr=0.01", "data.steps_per_epoch=100"]  # steps cost little with a cache
+TUNED = ["freeze.depth=4", "optimizer.lr=0.0005"]
 COMMON = [
     *("backbone=minilm", "start=pretrained", "backbone.longest=128", "data.eval_batch_size=16", "data.batch_size=32"),
     *("trainer.max_epochs=6", "data.steps_per_epoch=10", "selection=last"),
 ]
 METHODS = {
     "source_only, frozen, no target label": ["strategy=source_only", "target_labels=0", *FROZEN],
-    "logistic, frozen": ["strategy=logistic", "target_labels=20"],
-    "linear_probe, frozen": ["strategy=linear_probe", "target_labels=20", "optimizer.lr=0.01"],
+    "logistic, frozen": ["strategy=logistic", "target_labels=20", "freeze.depth=all"],
+    "linear_probe, frozen": ["strategy=linear_probe", "target_labels=20", *FROZEN],
     "mme, frozen, both domains": ["strategy=mme", "target_labels=20", *FROZEN],
     "target_only, freeze.depth=4": ["strategy=target_only", "target_labels=20", *TUNED],
     "source_only, freeze.depth=4, no target label": ["strategy=source_only", "target_labels=0", *TUNED],

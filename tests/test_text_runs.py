@@ -182,7 +182,7 @@ SETTINGS = {
     "tent": ["transductive=true"],
     "delta": ["strategy.samples=4"],
 }
-REFUSED = dict.fromkeys(("adamatch", "fixmatch"), "augments images, but the backbone takes text inputs")
+REFUSED = dict.fromkeys(("adamatch", "bi_tuning", "fixmatch"), "augments images, but the backbone takes text inputs")
 REFUSED |= dict.fromkeys(("adabn", "bn_adapt", "dsbn", "stoch_norm"), "BatchNorm")
 
 
