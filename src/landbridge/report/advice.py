@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from landbridge.report.alternatives import LEAST_SEEDS, End, better_rule, cheaper, open_ends
+from landbridge.report.cell_text import gain_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.numbers import gain_text, interval_text, plural
+from landbridge.report.numbers import interval_text, plural
 from landbridge.report.rules import RuleRow
 from landbridge.statistics import seeds_needed, seeds_to_exclude_zero
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE

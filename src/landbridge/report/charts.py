@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from landbridge.report.cell_text import score_text
 from landbridge.report.cells import Cell
 from landbridge.report.curves import Axis, Curve, Trade
 from landbridge.report.metrics import Metric
-from landbridge.report.numbers import interval_text, score_text
+from landbridge.report.numbers import interval_text
 from landbridge.report.svg import Plot, Scale, colour, dash, padded
 
 #: Shapes of the marks by verdict, in addition to colours.

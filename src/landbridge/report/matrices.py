@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from landbridge.report.cell_text import gain_text, score_text
 from landbridge.report.cells import Cell, Comparison
-from landbridge.report.numbers import gain_text, score_text
 from landbridge.report.runs import Method
 
 

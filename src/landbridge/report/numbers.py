@@ -1,12 +1,8 @@
 """Numbers as text. A number without an interval is followed by the number of seeds, such as (n=1)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from landbridge.statistics import Interval
-
-if TYPE_CHECKING:
-    from landbridge.report.cells import Cell
 
 
 def share(value: float) -> str:
@@ -46,20 +42,6 @@ def interval_text(
         return f"(n={n})"
     low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
     return f"[{write(low)}, {write(high)}]"
-
-
-def score_text(cell: "Cell") -> str:
-    """Write the mean score of a cell with its interval."""
-    write = cell.metric.text
-    return f"{write(cell.mean)} {interval_text(cell.interval, write, len(cell.runs))}"
-
-
-def gain_text(cell: "Cell") -> str:
-    """Write the gain of a cell over its reference with its interval; return "" if there is no verdict."""
-    judgement, write = cell.judgement, cell.metric.change
-    if not judgement:
-        return ""
-    return f"{write(judgement.gain)} {interval_text(judgement.interval, write, judgement.seeds)}"
 
 
 def plural(number: int, noun: str) -> str:

@@ -15,7 +15,8 @@ from landbridge.report.compare import compare
 from landbridge.report.parts import Part, parts
 from landbridge.report.rules import rule_rows
 from landbridge.report.runs import Run
-from landbridge.report.single_runs.details import Detail, detail
+from landbridge.report.single_runs.detail import Detail
+from landbridge.report.single_runs.details import detail
 from landbridge.report.tables.by_task import task_table
 from landbridge.report.tables.methods import cell_table
 from landbridge.report.tables.runs import run_table, unfinished_table

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -12,42 +11,12 @@ from scipy.special import softmax
 from landbridge.record import OUTPUTS, SAMPLES
 from landbridge.report.runs import Run
 from landbridge.report.single_runs import charts
+from landbridge.report.single_runs.detail import Detail, Mistake
 from landbridge.report.single_runs.embeddings import coloured, colouring
 from landbridge.report.single_runs.predictions import draw
-from landbridge.report.svg import Plot
-from landbridge.report.tables.table import Table
 
 #: Projections of test samples to the plane, with their names on the page.
 LAYOUTS = {"pca": "principal components", "tsne": "t-SNE"}
-
-
-@dataclass
-class Mistake:
-    """A wrong prediction with its picture, a PNG file as base64 text."""
-
-    png: str
-    label: str
-    predicted: str
-    confidence: str
-
-
-@dataclass
-class Detail:
-    """The plots and pictures of one run.
-
-    Attributes:
-        run: the run.
-        plots: captions and plots.
-        tables: captions and tables.
-        mistakes: wrong predictions on the target's test split, the most confident first.
-        missing: descriptions of missing plots, each with the reason.
-    """
-
-    run: Run
-    plots: list[tuple[str, Plot]] = field(default_factory=list)
-    tables: list[tuple[str, Table]] = field(default_factory=list)
-    mistakes: list[Mistake] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
 
 
 def detail(run: Run, embedding: str = "pca") -> Detail:

@@ -1,7 +1,7 @@
 """What is drawn of the predictions of one run, by the kind of its task."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -9,10 +9,8 @@ from scipy.special import softmax
 from landbridge.report.metrics import KNOWN
 from landbridge.report.numbers import percent
 from landbridge.report.single_runs import charts
+from landbridge.report.single_runs.detail import Detail
 from landbridge.report.tables.table import Column, Table
-
-if TYPE_CHECKING:
-    from landbridge.report.single_runs.details import Detail
 
 #: With more classes than this, the page shows no confusion matrix.
 MOST_CLASSES = 60
@@ -21,7 +19,7 @@ MOST_NUMBERS, MOST_SAMPLES = 6, 1000
 
 
 def draw(
-    found: "Detail",
+    found: Detail,
     task: Mapping[str, Any],
     outputs: np.ndarray,
     labels: np.ndarray,
@@ -44,7 +42,7 @@ def draw(
         found.missing.append(f"a plot of predictions for the task {task['kind']}")
 
 
-def _classes(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
+def _classes(found: Detail, task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
     """Draw the confusion matrix and the calibration curve."""
     classes, probabilities = task["names"], softmax(outputs.astype(float), axis=1)
     predicted = probabilities.argmax(1)
@@ -58,7 +56,7 @@ def _classes(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any,
     found.plots.append((f"{prefix}Calibration: error {percent(result['ece'])} points", curve))
 
 
-def _numbers(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
+def _numbers(found: Detail, task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
     """Draw predicted against true values of each number."""
     labels = labels.reshape(len(labels), -1)
     for column, name in enumerate(task["names"][:MOST_NUMBERS]):
@@ -77,7 +75,7 @@ def _numbers(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any,
         found.missing.append(f"{len(task['names']) - MOST_NUMBERS} more numbers")
 
 
-def _labels(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
+def _labels(found: Detail, task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
     """Tabulate the average precision of each class."""
     precision = result.get("average_precision_by_class", {})
     positive = dict(zip(task["names"], (np.nan_to_num(labels) > 0).sum(0).tolist(), strict=True))
@@ -95,7 +93,7 @@ def _labels(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any, 
     found.tables.append((f"{prefix}Average precision by class", Table("classes", columns, task["names"])))
 
 
-def _several(found: "Detail", task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
+def _several(found: Detail, task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
     """Draw each task on the samples that have its label. Outputs and labels of all tasks stand side by side."""
     output = column = 0
     for name, own in task["tasks"].items():

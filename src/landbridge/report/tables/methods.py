@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from landbridge.report.cell_text import gain_text, score_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.metrics import Metric
-from landbridge.report.numbers import count, gain_text, interval_text, megabytes, score_text, seconds
+from landbridge.report.numbers import count, interval_text, megabytes, seconds
 from landbridge.report.tables.table import Column, Table, Value
 
 
