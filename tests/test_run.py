@@ -195,7 +195,7 @@ def test_a_run_that_diverges_fails_and_records_the_reason(steps, epochs, where, 
 
 
 def test_a_failure_before_training_is_recorded(tiny, tmp_path):
-    with pytest.raises(LandbridgeError, match="only uci_digits has 0, 1"):
+    with pytest.raises(LandbridgeError, match="only the source has 0, 1"):
         tiny("source=uci_digits")
     record = Record.read(tmp_path / "run")
     assert record.status == "failed"

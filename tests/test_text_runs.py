@@ -176,6 +176,7 @@ def test_what_works_on_other_inputs_only_is_refused_with_a_sentence(learn, overr
 STRATEGIES = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
 SETTINGS = {
     "soup": None,  # reads a folder of earlier runs
+    "ridge": None,  # predicts numbers
     "wise_ft": ["strategy.points=2"],
     "linear_probes": ["strategy.factors=[30.0]"],
     "bn_adapt": ["transductive=true"],

@@ -137,7 +137,7 @@ def test_files_without_a_state_dict_are_refused(content, tmp_path):
 
 
 def test_missing_and_unfit_packages_are_refused(network):
-    with pytest.raises(LandbridgeError, match=r"come with the package no-such-weights; .*landbridge\[weights\]"):
+    with pytest.raises(LandbridgeError, match=r"the package no-such-weights is not installed; .*landbridge\[weights\]"):
         read_package("no-such-weights", {})
     with pytest.raises(LandbridgeError, match="pytest contains 0 files of weights"):
         read_package("pytest", {})

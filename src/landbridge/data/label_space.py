@@ -90,7 +90,12 @@ def in_label_space(source: Domain, target: Domain, label_sets: LabelSets) -> Dom
     Raises:
         LandbridgeError: the classes do not fit the setting; the message names a setting that they fit.
     """
-    if label_sets == "same" and target.task.kind == source.task.kind != "classification":
+    if label_sets == "same" and target.task.kind != source.task.kind:
+        kinds = [each.task.kind.replace("_", " ") for each in (source, target)]
+        raise LandbridgeError(
+            f"source {source.name} and target {target.name} must have the same task: {' and '.join(kinds)} differ"
+        )
+    if label_sets == "same" and target.task.kind != "classification":
         if source.task != target.task:
             raise LandbridgeError(
                 f"source {source.name} and target {target.name} must predict the same: one has "
