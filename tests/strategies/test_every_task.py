@@ -54,7 +54,12 @@ def test_every_strategy_serves_a_task_or_is_refused(strategy, kind, setting, com
         assert str(refused.value).startswith((f"strategy {strategy} ", "terms: "))
         return
     require_task(cfg, TASKS[kind], strategy)
-    record = tiny(*setting(strategy, labels_for(cfg), *domains(kind), cache=source_models))
+    overrides = [*setting(strategy, labels_for(cfg), *domains(kind), cache=source_models)]
+    if strategy == "ridge":  # the domains lack some numbers
+        with pytest.raises(LandbridgeError, match="needs every number of a labelled sample, and some are missing"):
+            tiny(*overrides)
+        return
+    record = tiny(*overrides)
     assert record.status == "done"
     for result in record.results.values():
         assert result["n"] == 12
