@@ -12,8 +12,8 @@ class Labels:
     """The labels of one split, with a list of the reasons for which they were opened.
 
     Args:
-        values: int64 class indices (n,).
-        classes: class names, for messages.
+        values: labels of the task, one row per sample (n, ...).
+        task: what the labels mean.
         where: domain and split of the labels, for messages, such as `mnist_5k train`.
     """
 
@@ -31,18 +31,19 @@ class Labels:
         return hashlib.blake2b(self._values.numpy().tobytes(), digest_size=16).digest()
 
     def open(self, reason: str) -> Tensor:
-        """Return all labels (n,), and add the reason to `openings`."""
+        """Return all labels (n, ...), and add the reason to `openings`."""
         self.openings.append(reason)
         return self._values.clone()
 
     def visible(self, budget: LabelBudget, seed: int, *, at_most: bool = False) -> Tensor:
-        """Return the labels that a budget allows, and `HIDDEN` (-1) for all other samples.
+        """Return the labels that a budget allows; those of all other samples are hidden (-1, or nan for numbers).
 
-        The samples have a random order that depends only on the seed, and each class shows its first samples in this
-        order. If the hidden labels were replaced by values that are not a class, the same labels would be visible.
+        The samples have a random order that depends only on the seed. The first samples in this order show their label:
+        the first of each class, or of all samples for tasks without classes. If the hidden labels were replaced by
+        values that are not a class, the same labels would be visible.
 
         Args:
-            budget: `0`, the number of labels per class, or `all`.
+            budget: `0`, a number (labels per class, or samples for tasks without classes), or `all`.
             seed: selects the labelled samples.
             at_most: show all samples of a class that has fewer than the budget, instead of raising an error.
 

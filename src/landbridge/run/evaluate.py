@@ -29,8 +29,8 @@ from landbridge.training.output import Output
 def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
     """Return the epoch that the run's rule chose, and its checkpoint.
 
-    The oracle's score of every epoch is added to the rows. This score is the share of validation samples of the target
-    whose kept prediction agrees with the hidden label. If the rule is the oracle, it chooses by this score, and the
+    The oracle's score of every epoch is added to the rows. This score is the task's leading metric of the kept
+    predictions on the target's validation split. If the rule is the oracle, it chooses by this score, and the
     checkpoints of the other epochs are removed.
     """
     labels = target.splits["val"].labels.open("oracle: score of every epoch")

@@ -15,6 +15,7 @@ class Requirements:
 
     Attributes:
         streams: names of the training streams that the strategy needs: `source`, `target`, `target_unlabelled`.
+        tasks: kinds of the tasks that it can serve.
         optional_streams: names of training streams that it uses if the setting provides them.
         looks_back: whether it keeps a copy of the network before training, as `Strategy.initial`.
         source_model: whether it continues a source model with its head. Such a strategy cannot start from scratch.

@@ -16,7 +16,7 @@ class Output:
     Attributes:
         stream: name of the stream.
         features: (b, d).
-        logits: (b, classes).
+        logits: outputs of the head (b, outputs); for a classification, logits of the classes.
         index: positions of the samples in their stream (b,).
     """
 
@@ -28,7 +28,7 @@ class Output:
 
     @property
     def y(self) -> Tensor:
-        """Class indices (b,).
+        """Labels of the task (b, ...).
 
         Raises:
             LandbridgeError: the stream is unlabelled.
