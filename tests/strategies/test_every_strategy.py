@@ -20,7 +20,7 @@ from landbridge.strategies import Requirements
 
 TESTS = Path(__file__).parents[1]
 EVERY = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
-#: Those that serve classes. Ridge regression predicts numbers only; `test_every_task` runs it.
+#: Those that serve classes. Ridge regression predicts numbers only; `test_ridge` runs it.
 STRATEGIES = [name for name in EVERY if name != "ridge"]
 # Strategies whose number of epochs differs from the two planned ones.
 EPOCHS = {
