@@ -55,7 +55,7 @@ SLOTS: Mapping[str, Slot] = {
     "start": Slot("landbridge.models.start.Start"),
     "strategy": Slot(
         "landbridge.strategies.base.Strategy",
-        frozenset({"network", "task", "freeze", "optimizer", "schedule", "steps", "trains_head"}),
+        frozenset({"network", "task", "source_task", "freeze", "optimizer", "schedule", "steps", "trains_head"}),
     ),
     "data": Slot("landbridge.data.transfer.TransferData", frozenset({"streams", "processes", "reading_epochs"})),
     "backbone": Slot("landbridge.models.backbones.backbone.Backbone", frozenset({"shape"})),

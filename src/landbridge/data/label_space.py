@@ -12,8 +12,8 @@ from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification, OpenSet, Task
 
 #: `same`: equal classes. `partial`: the target has some of the source's. `open`: it has the source's and others.
-#: `universal`: each may have classes of its own.
-LabelSets = Literal["same", "partial", "open", "universal"]
+#: `universal`: each may have classes of its own. `different`: any two tasks, each with a head of its own.
+LabelSets = Literal["same", "partial", "open", "universal", "different"]
 #: In these settings the classes of the target are hidden, and the network predicts the classes of the source.
 HIDDEN_CLASSES = frozenset({"partial", "open", "universal"})
 
@@ -80,7 +80,8 @@ def in_label_space(source: Domain, target: Domain, label_sets: LabelSets) -> Dom
     """Return the target as a network sees it that predicts the classes of the source.
 
     With `partial`, `open` and `universal`, the setting hides the classes of the target. So the target gets the classes
-    of the source, and its labels are indices of these. Samples of other classes are unknown (`OpenSet`).
+    of the source, and its labels are indices of these. Samples of other classes are unknown (`OpenSet`). With
+    `different`, the network has a head for each domain, and the target stays as it is.
 
     Args:
         source: the source domain.
@@ -90,16 +91,20 @@ def in_label_space(source: Domain, target: Domain, label_sets: LabelSets) -> Dom
     Raises:
         LandbridgeError: the classes do not fit the setting; the message names a setting that they fit.
     """
+    if label_sets == "different":
+        return target
     if label_sets == "same" and target.task.kind != source.task.kind:
         kinds = [each.task.kind.replace("_", " ") for each in (source, target)]
         raise LandbridgeError(
-            f"source {source.name} and target {target.name} must have the same task: {' and '.join(kinds)} differ"
+            f"source {source.name} and target {target.name} must have the same task: {' and '.join(kinds)} differ; "
+            "label_sets=different gives each a head of its own"
         )
     if label_sets == "same" and target.task.kind != "classification":
         if source.task != target.task:
             raise LandbridgeError(
                 f"source {source.name} and target {target.name} must predict the same: one has "
-                f"{', '.join(source.classes)}, the other {', '.join(target.classes)}"
+                f"{', '.join(source.classes)}, the other {', '.join(target.classes)}; label_sets=different gives each "
+                "a head of its own"
             )
         return target
     require_classes(label_sets, source.task, target.task)

@@ -30,6 +30,7 @@ class TransferStreams:
         validation_labels: labels of the validation samples by role (n, ...); the hidden ones are -1 or nan.
         augmentations: the weak and the strong augmentation of each training stream.
         task: task of the target.
+        source_task: task of the source, if it has a head of its own.
         target_labels: number of target labels that training may read: 0, a number per class, or `all`.
         target_size: number of samples in the target's training split.
         seed: seed of the order of samples and of the choice of labelled samples.
@@ -47,6 +48,7 @@ class TransferStreams:
     target_size: int
     seed: int
     format: Format
+    source_task: Task | None = None
     cached_views: Mapping[str, CachedViews] = field(default_factory=dict)
     cached: Callable[[Inputs], CachedActivations | None] = nothing_cached
 
@@ -59,6 +61,7 @@ class TransferStreams:
         target_labels: LabelBudget,
         format: Format,
         seed: int,
+        source_task: Task | None = None,
     ) -> "TransferStreams":
         """Build the streams of a setting.
 
@@ -70,6 +73,7 @@ class TransferStreams:
                 number holds for the validation split, where a class with fewer samples shows all of them.
             format: input format of the backbone.
             seed: seed of the order of samples and of the choice of labelled samples.
+            source_task: task of the source, if it has a head of its own.
 
         Raises:
             LandbridgeError: a class has fewer training samples than `target_labels`, or a domain holds images and the
@@ -95,6 +99,7 @@ class TransferStreams:
             },
             augmentations={name: VIEWS[domains[name.removesuffix("_unlabelled")].image_kind] for name in names},
             task=target.task,
+            source_task=source_task,
             target_labels=target_labels,
             target_size=len(train["target"].inputs),
             seed=seed,

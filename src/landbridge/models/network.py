@@ -43,8 +43,27 @@ class Units(nn.Module):
         return torch.addcmul(self.centre, outputs, self.scale)
 
 
+class SourceHead(nn.Module):
+    """The head of the source, where source and target have different tasks.
+
+    Args:
+        head: from features to outputs.
+        units: of the outputs; None if they are logits.
+    """
+
+    def __init__(self, head: nn.Module, units: Units | None) -> None:
+        super().__init__()
+        self.head = head
+        self.units = units
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return outputs (b, k) of features (b, d)."""
+        outputs = self.head(features)
+        return outputs if self.units is None else self.units(outputs)
+
+
 class Network(nn.Module):
-    """A backbone and a head.
+    """A backbone and a head, and a second head for the source if its task differs from that of the target.
 
     Args:
         backbone: the encoder.
@@ -65,11 +84,27 @@ class Network(nn.Module):
         self.outputs = outputs
         self.head = head(backbone.features, outputs)
         self.units = Units(outputs) if has_units else None
+        self.source: SourceHead | None = None
+
+    def add_source_head(
+        self, outputs: int, head: Callable[[int, int], nn.Module] = Linear, has_units: bool = False
+    ) -> None:
+        """Add a head for the source. The arguments are those of the network."""
+        self.source = SourceHead(head(self.backbone.features, outputs), Units(outputs) if has_units else None)
 
     def forward(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
         """Return features (b, d) and outputs (b, k) of inputs (b, ...), or of an activation."""
-        features = self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
+        features = self.features_of(x)
         return features, self.outputs_of(features)
+
+    def for_source(self, x: Tensor | Activation) -> tuple[Tensor, Tensor]:
+        """Return features and outputs as `forward` does, with the source's own head if there is one."""
+        features = self.features_of(x)
+        return features, self.outputs_of(features) if self.source is None else self.source(features)
+
+    def features_of(self, x: Tensor | Activation) -> Tensor:
+        """Return features (b, d) of inputs (b, ...), or of an activation."""
+        return self.backbone.finish(x) if isinstance(x, Activation) else self.backbone(x)
 
     def outputs_of(self, features: Tensor) -> Tensor:
         """Return outputs (b, k) of features (b, d)."""

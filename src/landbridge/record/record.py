@@ -72,7 +72,11 @@ class Record:
     @property
     def leading(self) -> str:
         """The leading metric of the target's task, such as `accuracy`."""
-        return self.data.get("target", {}).get("task", {}).get("leading", "accuracy")
+        return self.leading_of("target")
+
+    def leading_of(self, role: str) -> str:
+        """The leading metric of the task of a domain, by role."""
+        return self.data.get(role, {}).get("task", {}).get("leading", "accuracy")
 
     def score(self) -> float | None:
         """Return the score of the selected epoch under the rule that selected it, or None if there is none.

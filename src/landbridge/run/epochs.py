@@ -43,6 +43,10 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
             f"selection={rule.name} works on inputs that are {' or '.join(f'{each}s' for each in sorted(rule.kinds))}, "
             f"and the backbone takes {kind}s; choose another rule"
         )
+    if streams.source_task is not None and not rule.separate_heads:
+        raise LandbridgeError(
+            f"selection={rule.name} needs one head for source and target, and label_sets=different gives each its own"
+        )
     if not rule.oracle and not rule.required_labels <= visible:
         hidden = " and ".join(sorted(rule.required_labels - visible)).replace("_", " ")
         allowed = [each.name for each in RULES if each.required_labels <= visible and _serves(each, streams)]
@@ -62,6 +66,8 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
 def _serves(rule: Rule | type[Rule], streams: TransferStreams) -> bool:
     """Return whether a rule can score the outputs of a task, on inputs of a kind."""
     task, kind = streams.task.kind, streams.format.kind
+    if streams.source_task is not None and not rule.separate_heads:
+        return False
     return (rule.tasks is None or task in rule.tasks) and (rule.kinds is None or kind in rule.kinds)
 
 
@@ -134,6 +140,7 @@ class Epochs(Checkpoint):
             features={role: output.features.float().cpu() for role, output in outputs.items()},
             labels=self.streams.validation_labels,
             task=self.streams.task,
+            source_task=self.streams.source_task,
             inputs=lambda positions: target.inputs.read(positions, target.format)[0].float(),
             predict=lambda x: self._predict(x, pl_module),
         )

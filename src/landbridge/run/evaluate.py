@@ -53,7 +53,7 @@ def test_domains(
     trainer: Trainer,
     samples: Samples,
     folder: Path,
-    before: Strategy | None,
+    before: Mapping[str, Strategy],
 ) -> dict[str, dict[str, Any]]:
     """Predict the test split of every domain and compute metrics of the predictions.
 
@@ -66,8 +66,8 @@ def test_domains(
         trainer: runs on a single device, so that no sample is counted twice.
         samples: collects embeddings and pictures of single samples for the report.
         folder: folder in which logits and labels are saved.
-        before: the initial model, if it has a trained head. Its accuracy shows how much of the source's accuracy is
-            kept and how much the target gains.
+        before: the initial model by role, where it has a trained head. Its accuracy shows how much of the source's
+            accuracy is kept and how much the target gains.
 
     Returns:
         Metrics by role; with `before`, they include `accuracy_at_start`.
@@ -85,7 +85,7 @@ def test_domains(
         stream = Stream(inputs, data.streams.format, activations=data.streams.cached(inputs))
         loader = data.in_order(role, stream, strategy.test_batch_size)
         logits, features = _predict(strategy, trainer, loader)
-        logits_before = _predict(before, trainer, loader)[0] if before else None
+        logits_before = _predict(before[role], trainer, loader)[0] if role in before else None
         if not torch.isfinite(logits).all():
             raise LandbridgeError(
                 f"training diverged: predictions for {domain.name} are not finite; try a lower optimizer.lr"

@@ -1,6 +1,7 @@
 """Prints the final table of a run."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -22,13 +23,16 @@ def print_record(record: Record, folder: Path) -> None:
     table = Table(title=f"test results, {_setting(record)}{stamp}", title_justify="left")
     leading = record.leading
     at_start = f"{leading}_at_start"
-    kept = all(at_start in result for result in record.results.values())
+    kept = any(at_start in result for result in record.results.values())
     shown = _shown_metrics(record)
     columns = {**({at_start: "at start"} if kept else {}), **shown}
     for title in ("domain", "role", "n", *columns.values()):
         table.add_column(title, justify="left" if title in ("domain", "role") else "right")
     for role, result in sorted(record.results.items(), reverse=True):
-        values = (f"{result[key]:.3f}" if key in result else "" for key in columns)
+        values = [f"{result[key]:.3f}" if key in result else "" for key in columns]
+        own = record.leading_of(role)
+        if own not in columns:
+            values = [f"{own} {result[own]:.3f}"]
         table.add_row(escape(result["domain"]), role, str(result["n"]), *values)
         for name, own in result.get("by_task", {}).items():
             task = record.data[role]["task"]["tasks"][name]
@@ -42,14 +46,24 @@ def print_record(record: Record, folder: Path) -> None:
             f", {key} {', '.join(value) if isinstance(value, list) else value}" for key, value in notes.items()
         )
         console.print(f"epoch      {chosen}{stamp}{escape(said)}")
-    if kept and "source" in record.results:
-        source, target = record.results["source"], record.results["target"]
-        share = source[leading] / source[at_start] if source[at_start] else math.nan
-        gain, name = target[leading] - target[at_start], shown[leading]
-        console.print(f"retention  {share:.1%} of the source's {name} is kept; the target's changes by {gain:+.3f}")
+    if retained := _retention(record, shown):
+        console.print(f"retention  {retained}")
     console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
     console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
     console.print(f"files      {escape(str(folder))}", soft_wrap=True)
+
+
+def _retention(record: Record, shown: Mapping[str, str]) -> str:
+    """Say what the source keeps and what the target gains; empty if the initial model had no head for the source."""
+    name = record.leading_of("source") if "source" in record.results else ""
+    source, target = record.results.get("source", {}), record.results["target"]
+    if f"{name}_at_start" not in source:
+        return ""
+    before = source[f"{name}_at_start"]
+    said = f"{source[name] / before if before else math.nan:.1%} of the source's {shown.get(name, name)} is kept"
+    if (at_start := f"{record.leading}_at_start") in target:
+        said += f"; the target's changes by {target[record.leading] - target[at_start]:+.3f}"
+    return said
 
 
 def _setting(record: Record) -> str:

@@ -78,7 +78,11 @@ def fit(
     )
     data: TransferData = read(streams=prepared.streams)
     strategy = build_strategy(
-        cfg, prepared.network, prepared.domains["target"].task, data.steps_per_epoch * cfg.trainer.max_epochs
+        cfg,
+        prepared.network,
+        prepared.streams.task,
+        prepared.streams.source_task,
+        data.steps_per_epoch * cfg.trainer.max_epochs,
     )
     strategy.load_auxiliary_state(prepared.start.auxiliary_state)
     trains = strategy.requirements.trains
@@ -107,13 +111,14 @@ def fit(
     return Fitted(tested, data, trainer, epochs, cache, samples)
 
 
-def build_strategy(cfg: DictConfig, network: Network, task: Task, steps: int) -> Strategy:
+def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: Task | None, steps: int) -> Strategy:
     """Build the strategy with its network, freezing policy, optimizer, schedule and auxiliary losses.
 
     Args:
         cfg: the checked configuration.
         network: the network with its initial weights.
         task: task of the target.
+        source_task: task of the source, if the source has a head of its own.
         steps: planned number of training batches in all.
 
     Raises:
@@ -123,6 +128,7 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, steps: int) ->
         cfg.strategy,
         network=network,
         task=task,
+        source_task=source_task,
         freeze=build(cfg.freeze, epochs=cfg.trainer.max_epochs),
         optimizer=factory(cfg.optimizer),
         schedule=build(cfg.scheduler),

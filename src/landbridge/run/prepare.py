@@ -8,10 +8,8 @@ from typing import Any, cast
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import seed_everything
 
-from landbridge.config.build import build, factory
-from landbridge.config.signatures import locate, read_signature
+from landbridge.config.build import build
 from landbridge.config.source_model import source_model
 from landbridge.data.domain import Domain, require_same_kind
 from landbridge.data.label_space import HIDDEN_CLASSES, in_label_space
@@ -23,12 +21,10 @@ from landbridge.models.start import LoadReport, Start
 from landbridge.record import Record, fingerprint
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
+from landbridge.run.initial_network import initial_network, keep_source_head
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.supervised.as_is import AsIs
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
-from landbridge.training.freezing import Depth, Freezing
-from landbridge.training.schedules import Constant
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +50,14 @@ class Prepared:
     checkpoint: Path | None
 
     @property
-    def classifies_at_start(self) -> bool:
-        """Whether the initial network has a trained head and the source is open. Then its retention is measured."""
-        return bool("source" in self.domains and self.start.brings_head and self.loaded and not self.loaded.initialised)
+    def predicted_at_start(self) -> frozenset[str]:
+        """The roles for which the initial network has a trained head. There, retention or gain is measured."""
+        if "source" not in self.domains or not self.start.brings_head or not self.loaded:
+            return frozenset()
+        new = self.loaded.initialised
+        if self.network.source is None:
+            return frozenset() if new else frozenset(self.domains)
+        return frozenset({"source"} if all(name.startswith(("head.", "units.")) for name in new) else ())
 
 
 def prepare(
@@ -79,7 +80,10 @@ def prepare(
     with clock("data"):
         domains = open_domains(cfg, "source" in names or start.needs_source, start)
     record.data = {role: domain.summary() for role, domain in domains.items()}
-    require_task(cfg, domains["target"].task, record.choices.get("strategy"))
+    own_task = domains["source"].task if cfg.label_sets == "different" and "source" in domains else None
+    for role, task in {"target": domains["target"].task, "source": own_task if "source" in names else None}.items():
+        if task:
+            require_task(cfg, task, record.choices.get("strategy"), role)
     strategy = strategy_class(cfg)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
     contents |= strategy.contents(record.config["strategy"])
@@ -90,7 +94,9 @@ def prepare(
         clock.go_on(Record.read(place.path).cost)
     with clock("start"):
         start.prepare(domains.get("source"), source_model(cfg) if start.needs_source else None, train)
-        network, loaded = initial_network(cfg, start, domains["target"])
+        network, loaded = initial_network(cfg, start, domains["target"], own_task)
+        if network.source is not None and "source" not in names:
+            keep_source_head(network.source, loaded)
         record.start = loaded and loaded.to_json()
     streams = TransferStreams.of(
         source=domains["source"] if "source" in names else None,
@@ -99,6 +105,7 @@ def prepare(
         target_labels=cfg.target_labels,
         format=network.backbone.format,
         seed=cfg.seed,
+        source_task=own_task,
     )
     return Prepared(start, domains, network, loaded, streams, checkpoint)
 
@@ -123,6 +130,8 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
     requirements, name = strategy.requirements, choice or strategy.__name__
     if requirements.source_model and not start.brings_head:
         raise LandbridgeError(f"strategy {name} needs a source model: set start=source or start=checkpoint")
+    if cfg.label_sets == "different" and not requirements.separate_heads:
+        raise LandbridgeError(_one_head(f"strategy {name}"))
     if requirements.adapts_at_test and not cfg.transductive:
         raise LandbridgeError(f"strategy {name} adapts to the test inputs themselves: set transductive=true")
     terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
@@ -130,20 +139,34 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
         raise LandbridgeError(
             f"terms: {', '.join(terms)} cannot act on strategy {name}: {requirements.no_terms_because}"
         )
+    for term_name, term in terms.items():
+        if cfg.label_sets == "different" and not term.separate_heads:
+            raise LandbridgeError(_one_head(f"terms: {term_name}"))
     added = [*(cfg.get("terms") or ())]
     name += f" with terms {', '.join(added)}" if added else ""
     wanted = frozenset(requirements.streams).union(*(term.streams for term in terms.values()))
     optional = frozenset(requirements.optional_streams)
-    return choose_streams(name, wanted, optional, cfg.target_labels, bool(cfg.get("source")))
+    chosen = choose_streams(name, wanted, optional, cfg.target_labels, bool(cfg.get("source")))
+    if cfg.label_sets == "different" and "target" not in chosen:
+        raise LandbridgeError(
+            "label_sets=different gives the target a head of its own, which only visible target labels can train: "
+            "set target_labels to a number above 0 or to all"
+        )
+    return chosen
 
 
-def require_task(cfg: DictConfig, task: Task, choice: str | None = None) -> None:
+def _one_head(what: str) -> str:
+    return f"{what} needs one head for source and target, and label_sets=different gives each its own"
+
+
+def require_task(cfg: DictConfig, task: Task, choice: str | None = None, role: str = "target") -> None:
     """Refuse a strategy or a term that cannot serve a task.
 
     Args:
         cfg: the checked configuration.
-        task: of the target.
+        task: of a domain.
         choice: the name of the strategy in its config group, for messages.
+        role: `source` or `target`, for messages.
 
     Raises:
         LandbridgeError: says which tasks it can serve.
@@ -151,11 +174,12 @@ def require_task(cfg: DictConfig, task: Task, choice: str | None = None) -> None
     strategy = strategy_class(cfg)
     terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
     serve = {f"strategy {choice or strategy.__name__}": strategy.requirements.tasks}
-    serve |= {f"terms: {name}": term.tasks for name, term in terms.items()}
+    # A term that does not read the source does not read outputs of the source's own task either.
+    serve |= {f"terms: {name}": each.tasks for name, each in terms.items() if role == "target" or role in each.streams}
     for name, tasks in serve.items():
         if task.kind not in tasks:
             listed = ", ".join(sorted(tasks)).replace("_", " ")
-            raise LandbridgeError(f"{name} serves {listed}, and the target's task is {task.kind.replace('_', ' ')}")
+            raise LandbridgeError(f"{name} serves {listed}, and the {role}'s task is {task.kind.replace('_', ' ')}")
 
 
 def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Domain]:
@@ -177,12 +201,13 @@ def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str,
     """
     if needs_source and not cfg.get("source"):
         raise LandbridgeError("start=source needs a source domain: set source=...")
-    if cfg.label_sets in HIDDEN_CLASSES and not cfg.get("source"):
-        raise LandbridgeError(f"label_sets={cfg.label_sets} needs a source domain, whose classes it predicts")
+    if cfg.label_sets != "same" and not cfg.get("source"):
+        raise LandbridgeError(f"label_sets={cfg.label_sets} needs a source domain: set source=...")
     needs_source = needs_source or cfg.label_sets in HIDDEN_CLASSES
     target: Domain = build(cfg.target)
     node: Any = OmegaConf.to_container(cfg.source, resolve=True) if cfg.get("source") else None
-    if not (needs_source or (node and start.knows(node, target.classes))):
+    classes = None if cfg.label_sets == "different" else target.classes
+    if not (needs_source or (node and start.knows(node, classes))):
         return {"target": target}
     try:
         source: Domain = build(cfg.source)
@@ -193,38 +218,3 @@ def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str,
         return {"target": target}
     require_same_kind(source, target)
     return {"source": source, "target": in_label_space(source, target, cfg.label_sets)}
-
-
-def build_network(cfg: DictConfig, target: Domain) -> Network:
-    """Build backbone and head. The `shape` of a raw sample is passed to backbones that take it."""
-    takes_shape = "shape" in read_signature(locate(cfg.backbone._target_)).hints
-    backbone = build(cfg.backbone, **({"shape": target.shape} if takes_shape else {}))
-    head = factory(cfg.head)
-    return Network(backbone, target.task.outputs, head, target.task.has_units)
-
-
-def initial_network(cfg: DictConfig, start: Start, target: Domain) -> tuple[Network, LoadReport | None]:
-    """Build the network with its initial weights and its tuning, and return what was loaded."""
-    seed_everything(cfg.seed, workers=True, verbose=False)
-    network = build_network(cfg, target)
-    if loaded := start.apply(network):
-        partly = any(name.startswith("backbone.") for name in loaded.initialised)
-        log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
-    if cfg.get("tuning"):
-        freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
-        build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
-    return network, loaded
-
-
-def model_at_start(cfg: DictConfig, start: Start, target: Domain) -> Strategy:
-    """Build the initial network again, as a strategy that only predicts."""
-    network = build_network(cfg, target)
-    start.apply(network)
-    return AsIs(
-        network=network,
-        task=target.task,
-        freeze=Depth(),
-        optimizer=factory(cfg.optimizer),
-        schedule=Constant(),
-        steps=1,
-    )

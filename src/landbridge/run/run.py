@@ -15,7 +15,8 @@ from landbridge.run.dashboard import log_run
 from landbridge.run.evaluate import choose_epoch, test_domains
 from landbridge.run.fit import Fitted, fit
 from landbridge.run.folder import RunFolder
-from landbridge.run.prepare import Prepared, model_at_start, prepare
+from landbridge.run.initial_network import model_at_start
+from landbridge.run.prepare import Prepared, prepare
 from landbridge.run.trainers import logging_to, quiet, test_trainer
 
 
@@ -77,7 +78,8 @@ def test(cfg: DictConfig, prepared: Prepared, fitted: Fitted, record: Record, fo
     chosen, path = choose_epoch(epochs, target) if strategy.requirements.trains else (None, None)
     if path:
         strategy.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["state_dict"])
-    before = model_at_start(cfg, prepared.start, target) if prepared.classifies_at_start else None
+    at_start, own_task = prepared.predicted_at_start, prepared.streams.source_task
+    before = dict.fromkeys(at_start, model_at_start(cfg, prepared.start, target, own_task)) if at_start else {}
     tester = test_trainer(fitted.trainer, strategy)
     record.results = test_domains(strategy, fitted.data, prepared.domains, tester, fitted.samples, folder, before)
     fitted.cache.require_unchanged()

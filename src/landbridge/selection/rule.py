@@ -29,7 +29,8 @@ class ValidationOutputs:
         logits: by domain (`source`, `target`), logits of the validation samples (n, classes).
         features: by domain, features of the same samples (n, d).
         labels: by domain, labels of the same samples (n,); -1 for a label that the setting hides.
-        task: computes the leading metric from outputs and labels.
+        task: computes the target's leading metric from outputs and labels.
+        source_task: the same for the source, if it has a task of its own; None: `task`.
         inputs: function that returns the target's validation samples at given positions, as floating-point tensors
             (m, ...).
         predict: function that returns the model's logits (m, classes) for such samples.
@@ -42,6 +43,7 @@ class ValidationOutputs:
     task: Judge
     inputs: Callable[[Tensor], Tensor] | None = None
     predict: Callable[[Tensor], Tensor] | None = None
+    source_task: Judge | None = None
 
     @cached_property
     def finite(self) -> dict[str, bool]:
@@ -71,6 +73,8 @@ class Rule(ABC):
     tasks: ClassVar[frozenset[str] | None] = None
     #: Kinds of inputs on which the rule works (`image`, `vector`, `text`); None: all.
     kinds: ClassVar[frozenset[str] | None] = None
+    #: Whether source and target may have different tasks, each with a head of its own.
+    separate_heads: ClassVar[bool] = True
     #: The smallest number of validation samples per domain for which the rule has a score.
     least: ClassVar[int] = 1
     #: A known failure of the rule. It is logged as a warning if the rule is configured; empty if there is none.

@@ -7,8 +7,8 @@ from landbridge.selection.rule import Rule, ValidationOutputs
 
 
 def _score(outputs: ValidationOutputs, role: str) -> float:
-    finite = outputs.finite[role]
-    return outputs.task.score(outputs.logits[role], outputs.labels[role]) if finite else math.nan
+    task = (outputs.source_task if role == "source" else None) or outputs.task
+    return task.score(outputs.logits[role], outputs.labels[role]) if outputs.finite[role] else math.nan
 
 
 class Last(Rule):

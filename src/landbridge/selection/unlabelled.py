@@ -198,6 +198,7 @@ class DEV(Rule):
     """
 
     name: ClassVar = "dev"
+    separate_heads: ClassVar = False
     tasks: ClassVar = frozenset({"classification"})
     required_labels: ClassVar = frozenset({"source_labels"})
     most: ClassVar = 500

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
-from landbridge.models.network import Network
+from landbridge.models.network import Network, Units
 from landbridge.strategies.initial_model import InitialModel
 from landbridge.strategies.requirements import Requirements
 from landbridge.strategies.terms import Term, TermSettings, Training
@@ -37,6 +37,8 @@ class Strategy(Trainable):
 
     Args:
         network: backbone and head.
+        task: task of the target.
+        source_task: task of the source, if the source has a head of its own; None: that of the target.
         terms: auxiliary losses that are added to the strategy's own loss; see `landbridge.strategies.terms`.
         gather: whether each of several processes computes the loss on the outputs of all processes. Then losses that
             compare samples with one another (an alignment, a class balance) read the global batch. Otherwise each
@@ -61,6 +63,7 @@ class Strategy(Trainable):
         self,
         network: Network,
         task: Task | None = None,
+        source_task: Task | None = None,
         terms: TermSettings = None,
         gather: bool = False,
         **trainable: Any,
@@ -68,6 +71,7 @@ class Strategy(Trainable):
         super().__init__(network=network, trains_head=self.requirements.trains_head, **trainable)
         self.terms: dict[str, Term] = dict(terms or {})
         self.task = task or Classification(tuple(map(str, range(network.outputs))))
+        self.source_task = source_task or self.task
         self.gather = gather
         if self.requirements.looks_back or any(term.looks_back for term in self.terms.values()):
             self.initial = InitialModel(network)
@@ -100,18 +104,21 @@ class Strategy(Trainable):
 
     def classify(self, *labelled: Output | None) -> Tensor:
         """Return the sum of the task's mean losses of labelled streams. Streams that are None are left out."""
-        scale = self.network.units.scale if self.network.units else None
-        losses = (self.task.loss(stream.logits, stream.y, scale) for stream in labelled if stream)
-        return reduce(operator.add, losses)
+        return reduce(operator.add, (self._mean_loss(stream) for stream in labelled if stream))
+
+    def _mean_loss(self, labelled: Output) -> Tensor:
+        task, units = self.task, self.network.units
+        if self.network.source is not None and labelled.stream == "source":
+            task, units = self.source_task, self.network.source.units
+        return task.loss(labelled.logits, labelled.y, units.scale if units else None)
 
     def on_train_start(self) -> None:
         """Give the network the units of the labels that training may see, unless its weights came with units."""
         super().on_train_start()
-        units = self.network.units
-        if units is not None and not bool(units.are_set):
-            seen = [stream.labels for stream in self.data.streams.training.values() if stream.labels is not None]
-            if found := self.task.units(torch.cat(seen)) if seen else None:
-                units.set(*found)
+        seen = {name: each.labels for name, each in self.data.streams.training.items() if each.labels is not None}
+        if self.network.source is not None and "source" in seen:
+            _set_units(self.network.source.units, self.source_task, [seen.pop("source")])
+        _set_units(self.network.units, self.task, list(seen.values()))
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode every stream of a batch. Strategies that train on augmented views add outputs under new names."""
@@ -201,3 +208,8 @@ class Strategy(Trainable):
                 f"training diverged by step {self.batches_seen}: {terms} not finite in {type(self).__name__}; "
                 "a lower optimizer.lr may help"
             )
+
+
+def _set_units(units: Units | None, task: Task, labels: list[Tensor]) -> None:
+    if units is not None and not bool(units.are_set) and labels and (found := task.units(torch.cat(labels))):
+        units.set(*found)

@@ -24,7 +24,7 @@ class ClosedForm(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams=set(), can_be_averaged=False, no_terms_because="it takes no gradient steps"
+        streams=set(), can_be_averaged=False, separate_heads=True, no_terms_because="it takes no gradient steps"
     )
 
     def __init__(self, **base: Any) -> None:

@@ -25,6 +25,7 @@ class Requirements:
         trains: whether it is trained before the test.
         trains_head: whether the head may train.
         adapts_at_test: whether it changes its weights during the test. It then needs gradients.
+        separate_heads: whether source and target may have different tasks, each with a head of its own.
         reads_inputs: whether training reads the inputs themselves. Then activations of frozen stages cannot replace the
             inputs.
         replaces_weights: whether it sets all weights, including those of frozen stages.
@@ -45,6 +46,7 @@ class Requirements:
     trains: bool = True
     trains_head: bool = True
     adapts_at_test: bool = False
+    separate_heads: bool = False
     reads_inputs: bool = False
     replaces_weights: bool = False
     can_be_averaged: bool = True

@@ -35,10 +35,10 @@ class Encoder(FastModule, ABC):
     def network_for(self, name: str) -> Callable[[Tensor | Activation], tuple[Tensor, Tensor]]:
         """Return the network that encodes a stream.
 
-        By default all streams have the same network. A strategy with a second network overrides this method. The frozen
-        stages of both networks must be equal.
+        By default all streams have the same network, and the stream `source` has the source's head if there is one. A
+        strategy with a second network overrides this method. The frozen stages of both networks must be equal.
         """
-        return self.network
+        return self.network.for_source if name == "source" and self.network.source else self.network
 
     def encode(self, name: str, batch: Batch) -> Output:
         """Run the batch of one stream through the network.

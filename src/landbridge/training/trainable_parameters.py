@@ -46,13 +46,15 @@ class TrainableParameters:
         return any(self.stages(epoch) != self.ever for epoch in range(self.policy.epochs))
 
     def apply(self, stages: frozenset[int]) -> None:
-        """Set which parameters train: those of the given stages, and the head unless it is frozen.
+        """Set which parameters train: those of the given stages, and the heads unless they are frozen.
 
         See `Backbone.train_stages`.
         """
         self.network.backbone.train_stages(stages)
         if not self.head:
-            self.network.head.requires_grad_(False)
+            for head in (self.network.head, self.network.source):
+                if head is not None:
+                    head.requires_grad_(False)
 
     def require_work(self, beside_the_backbone: bool, strategy: str) -> None:
         """Refuse a policy that leaves an epoch without any trained parameter.

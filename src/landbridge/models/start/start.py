@@ -40,12 +40,12 @@ class Start(ABC):
         """Return fingerprints of the files that the weights are read from, by role."""
         return {}
 
-    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str] | None) -> bool:
         """Return True only if the loaded model was certainly trained on a domain, with these classes.
 
         Args:
             domain: configuration of the domain.
-            classes: class names in the order of the head.
+            classes: class names in the order of the head; None if the head may have any.
         """
         return self.needs_source
 

@@ -43,6 +43,8 @@ class Pretrained(Start):
 class Checkpoint(Start):
     """Load a checkpoint of a landbridge run: the backbone, and the head if its number of classes is the same.
 
+    With `label_sets=different`, the head of the checkpoint becomes the head of the source, and the target's stays new.
+
     Args:
         path: the checkpoint, such as `outputs/.../selected.ckpt`.
     """
@@ -56,12 +58,12 @@ class Checkpoint(Start):
         """Return the fingerprint of the checkpoint."""
         return {"start": content_of(self.path)}
 
-    def knows(self, domain: Mapping[str, Any], classes: Sequence[str]) -> bool:
+    def knows(self, domain: Mapping[str, Any], classes: Sequence[str] | None) -> bool:
         """Compare with the record next to the checkpoint; return False if there is no record."""
         if not (self.path.parent / RECORD).is_file():
             return False
         record = Record.read(self.path.parent)
-        learned = [role for role, data in record.data.items() if data["classes"] == list(classes)]
+        learned = [role for role, data in record.data.items() if classes is None or data["classes"] == list(classes)]
         return any(record.config[role] == domain for role in learned)
 
     def apply(self, network: Network) -> LoadReport:
@@ -72,6 +74,9 @@ class Checkpoint(Start):
         head = {name: value for name, value in own.items() if name in ("head.weight", "head.bias")}
         classifier = {f"{SOURCE_HEAD}{name.removeprefix('head.')}": value for name, value in head.items()}
         self.auxiliary_state = weights.auxiliary | classifier
+        if network.source is not None:
+            # The head of the checkpoint is the source's. The head of the target, whose task is another one, stays new.
+            own = {name if name.startswith("backbone.") else f"source.{name}": value for name, value in own.items()}
         report = load_matching(network, own, str(self.path))
         if missing := [name for name in report.initialised if name.startswith("backbone.")]:
             raise LandbridgeError(f"start.path: {self.path} holds another backbone: no entry fits {missing[0]}")

@@ -27,7 +27,9 @@ class DANN(Strategy):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = Requirements(streams={"source", "target_unlabelled"}, optional_streams={"target"})
+    requirements: ClassVar = Requirements(
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, separate_heads=True
+    )
 
     def __init__(
         self, weight: Annotated[float, Ge(0)] = 1.0, hidden: Annotated[int, Gt(0)] = 1024, **base: Any

@@ -20,7 +20,9 @@ class AdaBN(ClosedForm):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target_unlabelled"}, source_model=True)
+    requirements: ClassVar = ClosedForm.requirements.but(
+        streams={"target_unlabelled"}, source_model=True, separate_heads=False
+    )
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)

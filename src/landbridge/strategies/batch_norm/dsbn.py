@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -30,6 +30,8 @@ class DSBN(DANN):
         network: backbone and head. The backbone needs BatchNorm layers.
         **dann: see `DANN`.
     """
+
+    requirements: ClassVar = DANN.requirements.but(separate_heads=False)
 
     def __init__(self, network: Network, **dann: Any) -> None:
         layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, BATCH_NORMS)}

@@ -17,7 +17,7 @@ class Supervised(Strategy):
     class. Its file in `conf/strategy/` names this class and the auxiliary loss.
     """
 
-    requirements: ClassVar = Requirements(streams={"source"}, optional_streams={"target"})
+    requirements: ClassVar = Requirements(streams={"source"}, optional_streams={"target"}, separate_heads=True)
 
     def loss(self, source: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of the labelled streams."""
@@ -44,7 +44,7 @@ class TargetOnly(Strategy):
     is fine-tuning: see `conf/strategy/fine_tune.yaml`.
     """
 
-    requirements: ClassVar = Requirements(streams={"target"})
+    requirements: ClassVar = Requirements(streams={"target"}, separate_heads=True)
 
     def loss(self, target: Output) -> dict[str, Tensor]:
         """Return the cross-entropy of the labelled target."""

@@ -120,6 +120,7 @@ class JointMMDTerm(MMDTerm):
 
     name: ClassVar = "joint_mmd"
     tasks: ClassVar = CLASSES
+    separate_heads: ClassVar = False
 
     def __init__(self, estimator: Estimator = "linear", **term: Any) -> None:
         super().__init__(estimator=estimator, **term)
@@ -156,6 +157,7 @@ class SWDTerm(Term):
     name: ClassVar = "swd"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
     tasks: ClassVar = CLASSES
+    separate_heads: ClassVar = False
 
     def __init__(
         self,
@@ -230,6 +232,7 @@ class DeepJDOTTerm(Term):
     name: ClassVar = "deepjdot"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
     tasks: ClassVar = CLASSES
+    separate_heads: ClassVar = False
 
     def __init__(
         self, alpha: Annotated[float, Ge(0)] = 0.01, label_weight: Annotated[float, Ge(0)] = 1.0, **term: Any

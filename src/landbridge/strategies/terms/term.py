@@ -50,6 +50,8 @@ class Term(ABC):
     streams: ClassVar[frozenset[str]] = frozenset()
     #: Kinds of tasks that it can serve.
     tasks: ClassVar[Set[str]] = ALL_TASKS
+    #: Whether source and target may have different tasks, each with a head of its own.
+    separate_heads: ClassVar[bool] = True
     #: Names of the selection rules that score the same quantity.
     biased_rules: ClassVar[frozenset[str]] = frozenset()
     #: Whether it reads the network before training, `Training.initial`.

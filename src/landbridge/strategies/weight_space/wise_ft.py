@@ -24,7 +24,7 @@ class WiSEFT(FurtherEpochs):
     """
 
     after: Tensor
-    requirements: ClassVar = FurtherEpochs.requirements.but(source_model=True, looks_back=True)
+    requirements: ClassVar = FurtherEpochs.requirements.but(source_model=True, separate_heads=False, looks_back=True)
 
     def __init__(self, points: Annotated[int, Ge(2)] = 11, **base: Any) -> None:
         super().__init__(versions=points, **base)

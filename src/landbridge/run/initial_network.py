@@ -1,0 +1,76 @@
+"""The network with its initial weights."""
+
+import logging
+
+from omegaconf import DictConfig
+from pytorch_lightning import seed_everything
+
+from landbridge.config.build import build, factory
+from landbridge.config.signatures import locate, read_signature
+from landbridge.data.domain import Domain
+from landbridge.errors import LandbridgeError
+from landbridge.models.network import Network, SourceHead
+from landbridge.models.start import LoadReport, Start
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.supervised.as_is import AsIs
+from landbridge.tasks import Task
+from landbridge.training.freezing import Depth, Freezing
+from landbridge.training.schedules import Constant
+
+log = logging.getLogger(__name__)
+
+
+def build_network(cfg: DictConfig, target: Domain, source_task: Task | None) -> Network:
+    """Build backbone and head. The `shape` of a raw sample is passed to backbones that take it.
+
+    Args:
+        cfg: the checked configuration.
+        target: the target domain.
+        source_task: task of the source, if the source has a head of its own.
+    """
+    takes_shape = "shape" in read_signature(locate(cfg.backbone._target_)).hints
+    backbone = build(cfg.backbone, **({"shape": target.shape} if takes_shape else {}))
+    head = factory(cfg.head)
+    network = Network(backbone, target.task.outputs, head, target.task.has_units)
+    if source_task is not None:
+        network.add_source_head(source_task.outputs, head, source_task.has_units)
+    return network
+
+
+def initial_network(
+    cfg: DictConfig, start: Start, target: Domain, source_task: Task | None
+) -> tuple[Network, LoadReport | None]:
+    """Build the network with its initial weights and its tuning, and return what was loaded."""
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    network = build_network(cfg, target, source_task)
+    if loaded := start.apply(network):
+        partly = any(name.startswith("backbone.") for name in loaded.initialised)
+        log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
+    if cfg.get("tuning"):
+        freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
+        build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
+    return network, loaded
+
+
+def model_at_start(cfg: DictConfig, start: Start, target: Domain, source_task: Task | None) -> Strategy:
+    """Build the initial network again, as a strategy that only predicts."""
+    network = build_network(cfg, target, source_task)
+    start.apply(network)
+    return AsIs(
+        network=network,
+        task=target.task,
+        freeze=Depth(),
+        optimizer=factory(cfg.optimizer),
+        schedule=Constant(),
+        steps=1,
+    )
+
+
+def keep_source_head(head: SourceHead, loaded: LoadReport | None) -> None:
+    """Hold the source's head fixed, because no stream trains it. It shows what the source loses."""
+    head.requires_grad_(False)
+    if loaded and any(name.startswith("source.") for name in loaded.initialised):
+        raise LandbridgeError(
+            f"label_sets=different: the head in {loaded.origin} does not fit the head of the source; choose the "
+            "`head` that it was trained with"
+        )
