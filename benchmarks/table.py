@@ -10,10 +10,10 @@ import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -55,24 +55,17 @@ def measure(job: tuple[str, int]) -> dict[str, float | list[float]]:
     import torch
     from torch import Tensor, nn
 
-    from landbridge.data.formats import Format
+    from landbridge.data.formats import TextFormat
     from landbridge.data.sources import table_samples  # noqa: F401 -- imports are not a part of the time
     from landbridge.data.sources.table import table
     from landbridge.data.streams import JointBatches, StreamIndices, labelled
 
-    class Bytes(Format):
+    class Bytes(TextFormat):
         """The first 64 bytes of each text."""
 
-        kind: ClassVar = "text"
-
-        def tokenise(self, texts: list[str]) -> tuple[Tensor, ...]:
-            return (torch.tensor([list(text.encode()[:64].ljust(64)) for text in texts]),)
-
-        def render(self, raw: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            return raw
-
-        def example(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-            return (torch.zeros(n, 64, dtype=torch.long),)
+        def tokenise(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+            ids = torch.tensor([list(text.encode()[:64].ljust(64)) for text in texts])
+            return ids, torch.ones_like(ids, dtype=torch.bool)
 
     file, batches = job
     torch.set_num_threads(1)
@@ -85,7 +78,7 @@ def measure(job: tuple[str, int]) -> dict[str, float | list[float]]:
     len(domain.fingerprint)
     told["fingerprint"] = time.perf_counter() - start
     train = domain.splits["train"]
-    stream = labelled(train.inputs, Bytes(), train.labels.visible("all", 0))
+    stream = labelled(train.inputs, Bytes("", 64), train.labels.visible("all", 0))
     order = StreamIndices({"target": len(stream.inputs)}, 64, batches, 0)
     joint = JointBatches({"target": stream})
     model = nn.Sequential(nn.EmbeddingBag(256, 32), nn.Linear(32, 5))
