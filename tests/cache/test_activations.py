@@ -17,6 +17,7 @@ from landbridge.data import image_files
 from landbridge.errors import LandbridgeError
 from landbridge.run.samples import PICTURES
 from landbridge.strategies import Requirements, SourceOnly
+from strategies.test_every_strategy import differences
 
 # Number of cached samples: all of the two domains of 60 samples each, except for the target's 36 training samples.
 SAMPLES = 2 * 60 - 36
@@ -64,6 +65,23 @@ def test_entries_are_computed_once_and_deeper_ones_are_computed_from_them(tiny, 
     assert deeper.cost["cache"]["computed"] == 5
     assert set(runs) == {(1, 2)}
     assert_equal(deeper, tiny(*ALL, "freeze.depth=all", folder="without"))
+
+
+FROZEN_HEADS = ("linear_probe", "linear_probes", "logistic", "knn", "nearest_mean", "ridge")
+
+
+@pytest.mark.parametrize("strategy", FROZEN_HEADS)
+def test_heads_on_frozen_features_read_them_from_the_cache_at_any_configured_depth(strategy, cached, tiny):
+    given = [f"strategy={strategy}", "source=null", "selection=target_val", "target_labels=4"]
+    given += ["target=linear", "backbone=mlp", "target_labels=40"] if strategy == "ridge" else []
+    record, without = cached(*given), tiny(*ALL, *given, folder="without")
+    depth, computed = record.cost["cache"]["depth"], record.cost["cache"]["computed"]
+    # The run reads fewer samples than the training split of `linear` has.
+    assert (depth, computed) == (2, 2 if strategy == "ridge" else 3)
+    other = cached(*given, "freeze.depth=1", folder="other")
+    assert (other.cost["cache"]["depth"], other.cost["cache"]["found"]) == (depth, computed)
+    assert_equal(other, record)
+    assert not differences(without.results, record.results, tolerance=1e-4)
 
 
 def test_a_split_is_not_computed_for_fewer_reads_than_it_has_samples(cached):

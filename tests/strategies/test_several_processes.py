@@ -20,6 +20,8 @@ TESTS = Path(__file__).parents[1]
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
 GATHER = "strategy.gather=true"
 NORMS = "backbone=dusk_net"
+# Dropout would draw other random numbers in each process.
+TEXTS = ("source=murmur", "target=chatter", "backbone=tiny_bert", "backbone.dropout=0.0")
 
 # Some strategies of each family. Losses that compare samples read the global batch only if outputs are gathered.
 EQUAL = {
@@ -35,6 +37,10 @@ EQUAL = {
     "adabn": (NORMS, "start=checkpoint"),
     "linear_probe": (NORMS, "start=checkpoint", "target_labels=all"),
     "linear_probes": (NORMS, "start=checkpoint", "target_labels=all", "strategy.factors=[3.0]"),
+    "knn": (NORMS, "start=checkpoint", "target_labels=all"),
+    "logistic": (NORMS, "start=checkpoint", "target_labels=all", "selection=target_val"),
+    "target_only": (*TEXTS, "target_labels=all"),
+    "source_only": (*TEXTS, "freeze.depth=1"),
 }
 SHARDED = {
     "l2_sp": (),
@@ -59,7 +65,8 @@ def folder(tmp_path_factory, compose):
         given = [f"strategy={strategy}", "optimizer=sgd", "optimizer.lr=0.05", "trainer.max_epochs=2", *more]
         if "start=checkpoint" in more:
             given.append(f"start.path={folder / 'source' / ('norms' if NORMS in more else 'plain') / LAST}")
-        return [*given, *([] if NORMS in more else ["backbone._target_=dusk.PlainNet"])]
+        own_backbone = any(each.startswith("backbone=") for each in more)
+        return [*given, *([] if own_backbone else ["backbone._target_=dusk.PlainNet"])]
 
     for name, more in {"plain": (), "norms": (NORMS,)}.items():
         run(compose("experiment=tiny", *overrides("source_only", *more)), folder / "source" / name)

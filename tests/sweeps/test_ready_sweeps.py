@@ -58,9 +58,10 @@ def test_pairs_of_a_domain_with_itself_are_left_out(sweep):
     assert axes(told) == {"target=mnist_5k", "target=rendered_digits"}
 
 
-def test_linear_probe_ignores_the_freezing_depth(sweep):
+@pytest.mark.parametrize("strategy", ["linear_probe", "logistic"])
+def test_heads_on_frozen_features_ignore_the_freezing_depth(strategy, sweep):
     _, told = sweep(
-        *("strategy=linear_probe,fine_tune", "freeze.depth=0,1", "target_labels=2"), "hydra.launcher.dry_run=true"
+        *(f"strategy={strategy},fine_tune", "freeze.depth=0,1", "target_labels=2"), "hydra.launcher.dry_run=true"
     )
     assert told.count("to run") == 3
     assert told.count("the same as job 0") == 1

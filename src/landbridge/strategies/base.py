@@ -16,6 +16,7 @@ from landbridge.strategies.initial_model import InitialModel
 from landbridge.strategies.requirements import Requirements
 from landbridge.strategies.terms import Term, TermSettings, Training
 from landbridge.tasks import Classification, Task
+from landbridge.training.freezing import Depth
 from landbridge.training.output import Output
 from landbridge.training.processes import gathered, mean_over_processes
 from landbridge.training.trainable import Trainable
@@ -68,6 +69,8 @@ class Strategy(Trainable):
         gather: bool = False,
         **trainable: Any,
     ) -> None:
+        if self.requirements.frozen_backbone:
+            trainable["freeze"] = Depth("all", epochs=trainable["freeze"].epochs)
         super().__init__(network=network, trains_head=self.requirements.trains_head, **trainable)
         self.terms: dict[str, Term] = dict(terms or {})
         self.task = task or Classification(tuple(map(str, range(network.outputs))))

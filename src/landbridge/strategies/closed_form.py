@@ -71,6 +71,11 @@ class ClosedForm(Strategy):
         """Return the number of parameters, and 0, because no parameter trains."""
         return super().parameter_counts()[0], 0
 
+    def setup(self, stage: str) -> None:
+        """Mark parameters as trained, because DistributedDataParallel refuses a module without such parameters."""
+        if stage == "fit":
+            self.network.requires_grad_(True)
+
     def on_train_start(self) -> None:
         """Stop at once if a resumed run has already finished its one epoch."""
         super().on_train_start()

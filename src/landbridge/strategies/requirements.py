@@ -24,6 +24,7 @@ class Requirements:
             as its target.
         trains: whether it is trained before the test.
         trains_head: whether the head may train.
+        frozen_backbone: whether the backbone is frozen in all epochs, whatever the configured freezing policy.
         adapts_at_test: whether it changes its weights during the test. It then needs gradients.
         separate_heads: whether source and target may have different tasks, each with a head of its own.
         reads_inputs: whether training reads the inputs themselves. Then activations of frozen stages cannot replace the
@@ -33,7 +34,7 @@ class Requirements:
         no_terms_because: why no auxiliary loss can be added. Empty if auxiliary losses can be added.
         biased_rules: names of the selection rules that score the quantity which its loss minimises. These rules are
             biased in favour of the strategy.
-        ignored_groups: config groups without effect on it. Two runs that differ only in these groups are the same run.
+        unused_groups: further config groups without effect on it; see `ignored_groups`.
     """
 
     streams: Set[str]
@@ -45,6 +46,7 @@ class Requirements:
     source_strategy: str = "landbridge.strategies.TargetOnly"
     trains: bool = True
     trains_head: bool = True
+    frozen_backbone: bool = False
     adapts_at_test: bool = False
     separate_heads: bool = False
     reads_inputs: bool = False
@@ -52,12 +54,17 @@ class Requirements:
     can_be_averaged: bool = True
     no_terms_because: str = ""
     biased_rules: Set[str] = frozenset()
-    ignored_groups: Set[str] = frozenset()
+    unused_groups: Set[str] = frozenset()
 
     @property
     def all_streams(self) -> Set[str]:
         """The names of all streams that the strategy can use."""
         return self.streams | self.optional_streams
+
+    @property
+    def ignored_groups(self) -> Set[str]:
+        """The config groups without effect. Two runs that differ only in these groups are the same run."""
+        return self.unused_groups | ({"freeze"} if self.frozen_backbone else set())
 
     def but(self, **changes: Any) -> "Requirements":
         """Return a copy with changed attributes, for a strategy that differs from its base class."""

@@ -42,7 +42,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
 
     requirements: ClassVar = FurtherEpochs.requirements.but(
         tasks=CLASSES,
-        ignored_groups={"freeze"},
+        frozen_backbone=True,
         no_terms_because="each of its heads has a separate output: use linear_probe for each learning rate",
     )
 

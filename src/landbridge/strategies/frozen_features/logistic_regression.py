@@ -10,11 +10,11 @@ from sklearn.linear_model import LogisticRegression as Regression
 from torch import Tensor
 
 from landbridge.heads import require_linear
-from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
 from landbridge.strategies.requirements import CLASSES
 
 
-class LogisticRegression(ClosedForm):
+class LogisticRegression(ClosedFormHead):
     r"""Logistic regression with an $\ell_2$ penalty on frozen features, solved to its optimum by scikit-learn.
 
     The solution minimises $\frac12\lVert W\rVert^2 + C \sum_i \mathrm{CE}(W f_i + b, y_i)$ over the visible target
@@ -30,7 +30,7 @@ class LogisticRegression(ClosedForm):
         LandbridgeError: there are several values of $C$, and no validation label is visible.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
+    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES)
 
     def __init__(
         self,
@@ -41,10 +41,6 @@ class LogisticRegression(ClosedForm):
         super().__init__(**base)
         self.strengths = sorted(strengths)
         self.max_iter = max_iter
-
-    def parameter_counts(self) -> tuple[int, int]:
-        """Return the number of parameters, and that of the head, because only the head is computed."""
-        return super().parameter_counts()[0], sum(p.numel() for p in self.network.head.parameters())
 
     @torch.no_grad()
     def solve(self) -> None:

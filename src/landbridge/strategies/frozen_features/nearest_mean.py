@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from landbridge.heads import require_linear
-from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
 from landbridge.strategies.requirements import CLASSES
 
 
-class NearestMean(ClosedForm):
+class NearestMean(ClosedFormHead):
     r"""Nearest class mean: a class is represented by the mean $\mu_k$ of the features of its labelled target samples.
 
     Logits are $f \cdot \mu_k - \lVert\mu_k\rVert^2 / 2 = (\lVert f\rVert^2 - \lVert f - \mu_k\rVert^2) / 2$. So the
@@ -22,11 +22,7 @@ class NearestMean(ClosedForm):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
-
-    def parameter_counts(self) -> tuple[int, int]:
-        """Return the number of parameters, and that of the head, because only the head is computed."""
-        return super().parameter_counts()[0], sum(p.numel() for p in self.network.head.parameters())
+    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES)
 
     @torch.no_grad()
     def solve(self) -> None:

@@ -7,7 +7,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
 from landbridge.strategies.requirements import CLASSES
 
 
@@ -51,7 +51,7 @@ class NeighbourHead(nn.Module):
         return (shares / shares.sum(1, keepdim=True).clamp(min=1e-12)).clamp(min=1e-12).log()
 
 
-class NearestNeighbours(ClosedForm):
+class NearestNeighbours(ClosedFormHead):
     """Weighted k-nearest neighbours by cosine similarity, as in the evaluation of DINO.
 
     The evaluation is that of Caron et al. (2021, arXiv:2104.14294). The bank has the features of all labelled target
@@ -63,7 +63,7 @@ class NearestNeighbours(ClosedForm):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks=CLASSES)
+    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES)
 
     def __init__(self, k: Annotated[int, Gt(0)] = 20, temperature: Annotated[float, Gt(0)] = 0.07, **base: Any) -> None:
         super().__init__(**base)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from landbridge.errors import LandbridgeError
 from landbridge.heads import require_linear
-from landbridge.strategies.closed_form import ClosedForm
+from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
 
 
-class Ridge(ClosedForm):
+class Ridge(ClosedFormHead):
     r"""Ridge regression on frozen features, in closed form (Hoerl & Kennard, 1970).
 
     The solution minimises $\sum_i |W f_i + b - y_i|^2 + \alpha |W|^2$ over the visible target labels; the intercept $b$
@@ -28,7 +28,7 @@ class Ridge(ClosedForm):
         LandbridgeError: there are several values of $\alpha$ and no validation label is visible, or a label is missing.
     """
 
-    requirements: ClassVar = ClosedForm.requirements.but(streams={"target"}, tasks={"regression"})
+    requirements: ClassVar = ClosedFormHead.requirements.but(tasks={"regression"})
 
     def __init__(
         self,
@@ -37,10 +37,6 @@ class Ridge(ClosedForm):
     ) -> None:
         super().__init__(**base)
         self.alphas = sorted(alphas, reverse=True)
-
-    def parameter_counts(self) -> tuple[int, int]:
-        """Return the number of parameters, and that of the head, because only the head is computed."""
-        return super().parameter_counts()[0], sum(p.numel() for p in self.network.head.parameters())
 
     def on_train_start(self) -> None:
         """Set the network's units to those of the data, because the solution is in these units."""

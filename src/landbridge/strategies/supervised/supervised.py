@@ -1,12 +1,11 @@
 """Supervised training on the labels of source, target or both."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.requirements import Requirements
-from landbridge.training.freezing import Depth
 from landbridge.training.output import Output
 
 
@@ -54,12 +53,7 @@ class TargetOnly(Strategy):
 class LinearProbe(TargetOnly):
     """Train only the head, on the features of a backbone that is frozen in all epochs.
 
-    Args:
-        **base: see `Strategy`. The configured freezing policy has no effect.
+    The configured freezing policy has no effect.
     """
 
-    requirements: ClassVar = TargetOnly.requirements.but(ignored_groups={"freeze"})
-
-    def __init__(self, **base: Any) -> None:
-        base["freeze"] = Depth("all", epochs=base["freeze"].epochs)
-        super().__init__(**base)
+    requirements: ClassVar = TargetOnly.requirements.but(frozen_backbone=True)

@@ -32,7 +32,7 @@ class OnlineAdaptation(Strategy):
         adapts_at_test=True,
         source_model=True,
         no_terms_because="it is never trained",
-        ignored_groups={"selection"},  # there are no epochs to select from
+        unused_groups={"selection"},  # there are no epochs to select from
     )
 
     def __init__(
