@@ -11,10 +11,11 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),
-    # Paths of files. The fingerprints of the domains cover the content of the files.
+    # Paths of files and folders. Their contents are in the fingerprints of the data.
     "source": ("root", "file"),
     "target": ("root", "file"),
     "start": ("cache", "path"),
+    "backbone": ("folder",),
 }
 
 
@@ -23,7 +24,8 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
 
     Args:
         config: the resolved configuration.
-        data: fingerprints of the domains that the run uses, and of the files that its start and its strategy read.
+        data: fingerprints of the domains that the run uses, and of the files that its start, its backbone and its
+            strategy read.
         ignored: config groups that have no effect on the run's strategy.
     """
     decisive = {

@@ -46,6 +46,12 @@ def initial_network(
     if loaded := start.apply(network):
         partly = any(name.startswith("backbone.") for name in loaded.initialised)
         log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
+    elif network.backbone.weights:
+        log.warning(
+            "start: the weights of the backbone are random, and those of %s are not used; to start from them, set "
+            "start=pretrained, or start.before=pretrained with start=source",
+            network.backbone.weights,
+        )
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
         build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))

@@ -16,6 +16,7 @@ from landbridge.data.label_space import HIDDEN_CLASSES, in_label_space
 from landbridge.data.streams import choose_streams
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
+from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start import LoadReport, Start
 from landbridge.record import Record, fingerprint
@@ -86,7 +87,7 @@ def prepare(
             require_task(cfg, task, record.choices.get("strategy"), role)
     strategy = strategy_class(cfg)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
-    contents |= strategy.contents(record.config["strategy"])
+    contents |= strategy.contents(record.config["strategy"]) | backbone_contents(record.config["backbone"])
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
     if finished := place.finished():
         return finished

@@ -31,8 +31,9 @@ def identity(config: dict[str, Any]) -> str:
     start: Start = build(cfg.start)
     roles = ["source"] if "source" in streams_of(cfg, start) or start.needs_source else []
     places = {role: json.dumps(only(config[role], INCIDENTAL[role])) for role in [*roles, "target"]}
-    if path := config["start"].get("path"):
-        places["start"] = str(path)
+    for part, setting in (("start", "path"), ("backbone", "folder")):
+        if path := config[part].get(setting):
+            places[part] = str(path)
     return fingerprint(config, places, strategy_class(cfg).requirements.ignored_groups)[:12]
 
 

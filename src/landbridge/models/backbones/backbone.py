@@ -5,7 +5,9 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import chain, takewhile
 from pathlib import Path
+from typing import Any
 
+from hydra.utils import get_object
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -31,6 +33,14 @@ class Backbone(nn.Module, ABC):
     held: frozenset[str] = frozenset()
     #: Modules that stay in evaluation mode.
     _frozen_modules: Collection[nn.Module] = ()
+
+    #: What holds the configured pretrained weights: a package or a folder. None if the configuration names none.
+    weights: str | None = None
+
+    @classmethod
+    def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Return fingerprints of the files that the backbone's settings name, by a short description of the files."""
+        return {}
 
     @abstractmethod
     def stage_of_parameter(self) -> dict[str, int]:
@@ -165,6 +175,12 @@ class Backbone(nn.Module, ABC):
                 last = inside
             stages[module] = inside or last
         return stages
+
+
+def backbone_contents(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return fingerprints of the files that the configuration of a backbone names; see `Backbone.contents`."""
+    made = get_object(config["_target_"])
+    return made.contents(config) if isinstance(made, type) and issubclass(made, Backbone) else {}
 
 
 class SequentialBackbone(Backbone):

@@ -13,7 +13,7 @@ from landbridge.data.formats import TextFormat
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.models.backbones.stage_graph import Segment
-from landbridge.models.weight_files import package_files, read_weights
+from landbridge.models.weight_files import FOLDER_WEIGHTS, content_of, package_files, read_weights, weights_in
 
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 
@@ -44,8 +44,8 @@ class TextEncoder(Backbone):
         options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.weights = weights
         self.folder = _folder(folder, weights)
+        self.weights = weights or (str(self.folder) if weights_in(self.folder).is_file() else None)
         config = json.loads(_read(self.folder / CONFIG)) | (options or {})
         self.format = TextFormat(_read(self.folder / TOKENIZER), longest, config.get("pad_token_id") or 0)
         bert, version = _bert(config, self.folder, longest)
@@ -56,6 +56,16 @@ class TextEncoder(Backbone):
         self._layers = tuple(f"layer{number}" for number, _ in enumerate(bert.encoder.layer, start=1))
         for name, layer in zip(self._layers, bert.encoder.layer, strict=True):
             self.add_module(name, layer)
+
+    @classmethod
+    def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Return the fingerprint of the model's files, if they are in a local folder."""
+        if not settings.get("folder"):
+            return {}
+        folder = Path(settings["folder"]).expanduser()
+        files = [folder / CONFIG, folder / TOKENIZER, weights_in(folder)]
+        content = "".join(content_of(file) for file in files if file.is_file())
+        return {"backbone": blake2b(content.encode(), digest_size=16).hexdigest()}
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Encode token ids (b, t) with their mask (b, t) as features (b, `features`)."""
@@ -86,10 +96,18 @@ class TextEncoder(Backbone):
         """Return the encoder's weights from a file or folder, or from the package or folder of the model.
 
         Other entries of the file are left out. Heads of such files do not belong to the mean of the hidden states.
+
+        Raises:
+            LandbridgeError: there are no weights, or they cannot be read.
         """
+        if not path and not self.weights:
+            raise LandbridgeError(
+                f"start=pretrained: {self.folder} holds no weights ({' or '.join(FOLDER_WEIGHTS)}); set "
+                "start.path=FILE, or start=scratch for random weights"
+            )
         state = read_weights(path or self.folder)
         own, named = self.state_dict(), {_own_name(name): value for name, value in state.items()}
-        origin = str(path) if path else self.weights or str(self.folder)
+        origin = str(path or self.weights)
         return {name: value for name, value in named.items() if name in own} or state, origin
 
 

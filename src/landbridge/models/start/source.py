@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from landbridge import __version__
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
+from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start.loading import LoadReport
 from landbridge.models.start.start import Start
@@ -53,7 +54,8 @@ class Source(Start):
             raise LandbridgeError("start=source needs a source domain: set source=...")
         config: Any = OmegaConf.to_container(source_model, resolve=True)
         # Another version of landbridge may train another model from the same configuration.
-        folder = self.cache / fingerprint(config, {"target": source.fingerprint, "landbridge": __version__})
+        contents = {"target": source.fingerprint, "landbridge": __version__} | backbone_contents(config["backbone"])
+        folder = self.cache / fingerprint(config, contents)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / ".lock").acquire()
