@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,7 +10,7 @@ from landbridge.data.domain import Domain, Split
 from landbridge.data.formats import Format, ImageFormat
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
-from landbridge.data.splits import SPLITS
+from landbridge.data.splits import SPLITS, join_groups, keep_apart
 from landbridge.errors import LandbridgeError
 
 #: The attribute of a sample that holds the name of its domain.
@@ -21,6 +22,9 @@ def union(domains: Mapping[str, Domain], name: str | None = None) -> Domain:
 
     On the command line, `source=photo+art` joins two domains, and `source.domains.photo.root=...` is a setting of one
     of them. The attribute `domain` of a sample is the name of its part.
+
+    No sample is in two splits. If a copy of a sample is in another split of another part, the test split keeps it, then
+    the validation split. A warning in the log states how many samples are left out.
 
     Args:
         domains: the parts by name, two or more.
@@ -42,13 +46,27 @@ def union(domains: Mapping[str, Domain], name: str | None = None) -> Domain:
                 f"of shape {first.shape} and the other {other.modality}s of shape {other.shape}"
             )
     name = name or "+".join(domains)
-    splits = {split: _joined(name, split, domains) for split in SPLITS}
+    inputs = {split: JoinedInputs([each.splits[split].inputs for each in domains.values()]) for split in SPLITS}
+    kept = _without_copies(name, inputs)
+    splits = {split: _joined(name, split, domains, inputs[split], kept[split]) for split in SPLITS}
     kinds = {domain.image_kind for domain in domains.values()}
     # Digits must not be mirrored, so that one part of digits decides for all.
     return Domain(name, first.task, splits, "digits" if "digits" in kinds else first.image_kind)
 
 
-def _joined(name: str, split: str, domains: Mapping[str, Domain]) -> Split:
+def _without_copies(name: str, inputs: Mapping[str, Inputs]) -> dict[str, Tensor]:
+    """Return the positions that each split keeps: a sample of one part may be in another split of another part."""
+    firsts = np.cumsum([0, *(len(part) for part in inputs.values())])
+    given = {
+        split: torch.arange(len(part)) + int(first)
+        for (split, part), first in zip(inputs.items(), firsts[:-1], strict=True)
+    }
+    together = np.array(join_groups([each for part in inputs.values() for each in part.hashes()]))
+    kept = keep_apart(name, given, together)
+    return {split: kept[split] - int(first) for split, first in zip(inputs, firsts[:-1], strict=True)}
+
+
+def _joined(name: str, split: str, domains: Mapping[str, Domain], inputs: Inputs, kept: Tensor) -> Split:
     parts = {part: domain.splits[split] for part, domain in domains.items()}
     task = next(iter(domains.values())).task
     labels = torch.cat([each.labels.open("union") for each in parts.values()])
@@ -58,8 +76,9 @@ def _joined(name: str, split: str, domains: Mapping[str, Domain]) -> Split:
         for attribute in sorted(shared)
     }
     attributes[DOMAIN] = [part for part, each in parts.items() for _ in range(len(each.inputs))]
-    inputs = JoinedInputs([each.inputs for each in parts.values()])
-    return Split(inputs, Labels(labels, task, f"{name} {split}"), attributes)
+    rows: list[int] = kept.tolist()
+    chosen = {attribute: [values[row] for row in rows] for attribute, values in attributes.items()}
+    return Split(inputs.select(kept), Labels(labels[kept], task, f"{name} {split}"), chosen)
 
 
 def _listed(domain: Domain) -> str:
