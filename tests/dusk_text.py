@@ -73,4 +73,5 @@ class TinyBert(TextEncoder):
     """Two layers with dropout, 16 features, and texts of at most 12 tokens: some sentences are cut."""
 
     def __init__(self, dropout: float = 0.1) -> None:
-        super().__init__(str(model_folder()), longest=12, options={"hidden_dropout_prob": dropout})
+        rates = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+        super().__init__(str(model_folder()), longest=12, options=rates)
