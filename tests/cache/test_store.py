@@ -205,3 +205,16 @@ def test_a_large_file_is_hashed_in_blocks(tmp_path, monkeypatch):
     raw.flush()
     os.utime(tmp_path / "key" / "1.bin", (1, 1))
     assert store.find("key", ROWS) is None
+
+
+def test_a_full_disk_makes_room_as_the_limit_does(store, monkeypatch):
+    """The limit allows both entries, and the disk has room for one."""
+    size = store.fetch("old", ROWS, batches).bytes
+
+    def usage(_):
+        used = sum(file.stat().st_size for file in store.root.rglob("*.bin"))
+        return type("Usage", (), {"free": 1.5 * size - used})
+
+    monkeypatch.setattr("landbridge.activation_cache.store.shutil.disk_usage", usage)
+    assert same(store.fetch("new", ROWS, batches))
+    assert store.find("old", ROWS) is None

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,6 +69,7 @@ class ActivationCache(Cache):
         self.depth = 0
         self.counted = CountedStore(self.store)
         self.seconds = 0.0
+        self._timing = False
         self._entries: dict[tuple[int, int], Entry | None] = {}
         self._in_use: list[Entry] = []
 
@@ -169,12 +171,29 @@ class ActivationCache(Cache):
         return None
 
     def _entry(self, number: int, depth: int, reads: float = math.inf) -> Entry | None:
-        """Return the result of `_fetch`, which is called once for each split and depth. None is kept, too."""
-        if (number, depth) not in self._entries:
-            began = time.perf_counter()
-            self._entries[number, depth] = self._fetch(number, depth, reads)
-            self.seconds += time.perf_counter() - began
-        return self._entries[number, depth]
+        """Return the result of `_fetch`, and keep it for each split and depth.
+
+        None is kept too, unless the reason was that too few samples are read.
+        """
+        if (number, depth) in self._entries:
+            return self._entries[number, depth]
+        with self._timed():
+            entry = self._fetch(number, depth, reads)
+        if entry is not None or reads >= len(self.splits[number][0]):
+            self._entries[number, depth] = entry
+        return entry
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Add the seconds of the block to `seconds`. A block inside another one is a part of it, and counts once."""
+        outermost, self._timing = not self._timing, True
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            if outermost:
+                self.seconds += time.perf_counter() - began
+                self._timing = False
 
     def _fetch(self, number: int, depth: int, reads: float) -> Entry | None:
         """Look for the entry of a split in the store, and compute the entry if it is missing.
@@ -213,7 +232,6 @@ class ActivationCache(Cache):
         Raises:
             LandbridgeError: the activations cannot be written. The run stops, because its results would differ.
         """
-        began = time.perf_counter()
         inputs, rows = stream.inputs, len(stream.inputs)
         key = partial(draw.key, inputs=inputs, format=self.data.streams.format, how=self.forward.how)
 
@@ -224,11 +242,11 @@ class ActivationCache(Cache):
 
         place = key(self.keys[self.depth])
         try:
-            entry = self.counted.take(place, rows, self.store.find(place, rows), compute)
+            with self._timed():
+                entry = self.counted.take(place, rows, self.store.find(place, rows), compute)
         except OSError as error:
             raise LandbridgeError(f"cache.views={self.views}: no room in {self.store.root}: {error}") from error
         self._in_use.append(entry)
-        self.seconds += time.perf_counter() - began
         return CachedActivations(self.depth, entry.tensors, torch.arange(rows))
 
     # Computing -------------------------------------------------------------------------------------------------------

@@ -130,12 +130,14 @@ class Store:
                 sizes[folder] = sum(path.stat().st_size for path in folder.glob("*.bin"))
                 manifest = folder / MANIFEST
                 ages[folder] = manifest.stat().st_mtime if manifest.exists() else 0.0
+
+        def room_now() -> float:
+            return min(self.limit - sum(sizes.values()), shutil.disk_usage(self.root).free)
+
         for folder in sorted(sizes, key=ages.__getitem__):
-            in_the_way = folder.suffix == PART or sum(sizes.values()) + wanted > self.limit
-            if in_the_way and self._remove(folder):
+            if (folder.suffix == PART or wanted > room_now()) and self._remove(folder):
                 del sizes[folder]
-        free = shutil.disk_usage(self.root).free
-        room = min(self.limit - sum(sizes.values()), free)
+        room = room_now()
         if wanted > room:
             raise OSError(f"{wanted / 1e9:.2f} GB are needed, but there is room for {max(room, 0) / 1e9:.2f} GB")
 
