@@ -54,7 +54,7 @@ def test_seeds_missing_in_the_reference_count_in_the_mean_but_not_in_the_gain(co
     cell = only(compared(records), "dann")
     assert cell.mean == pytest.approx(0.75)
     assert cell.gains == pytest.approx([0.1])
-    assert "1 seeds missing in the reference" in cell.flags
+    assert "1 seed missing in the reference" in cell.flags
     assert cell.judgement.interval is None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from landbridge.report.metrics import Metric, metric_of
+from landbridge.report.numbers import plural
 from landbridge.report.runs import Method, Pair, Run
 from landbridge.statistics import Budget, Interval, Judgement, t_interval
 
@@ -131,7 +132,7 @@ class Cell:
         if judgement.budget_mismatch:
             flags.append("tuning budgets differ")
         unpaired = len(self.runs) - judgement.seeds
-        return [*flags, f"{unpaired} seeds missing in the reference"] if unpaired else flags
+        return [*flags, f"{plural(unpaired, 'seed')} missing in the reference"] if unpaired else flags
 
     def median_cost(self, name: str) -> float | None:
         """Return the median over seeds of a cost in the record; None if no run recorded it."""

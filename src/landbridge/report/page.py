@@ -128,14 +128,16 @@ def _files(comparison: Comparison, runs: Table) -> dict[str, str]:
 def _details(comparison: Comparison, embedding: str) -> tuple[list[Detail], int]:
     """Draw the run with the lowest seed of every cell, up to `DETAIL_BYTES`; return also how many cells are left out.
 
+    A run that does not fit is left out, and later ones may fit.
+
     The best run of a cell is not preferred, because its plots would look better than those of a typical run.
     """
     details, size = [], 0
     chosen: list[Run] = [cell.first for cell in comparison.cells]
     for run in chosen:
         found = detail(run, embedding)
-        size += sum(len(str(plot)) for _, plot in found.plots) + sum(len(each.png) for each in found.mistakes)
-        if size > DETAIL_BYTES:
-            break
-        details.append(found)
+        more = sum(len(str(plot)) for _, plot in found.plots) + sum(len(each.png) for each in found.mistakes)
+        if size + more <= DETAIL_BYTES:
+            size += more
+            details.append(found)
     return details, len(comparison.cells) - len(details)

@@ -106,9 +106,11 @@ def _called(backbone: Backbone) -> set[nn.Module]:
     hooks = [module.register_forward_pre_hook(lambda module, _: called.add(module)) for module in modes]
     example = backbone.format.example(1, torch.Generator().manual_seed(0))
     like = next(backbone.parameters())
-    backbone.eval()(*(each.to(like.device, like.dtype if each.is_floating_point() else None) for each in example))
-    for hook in hooks:
-        hook.remove()
-    for module, mode in modes.items():
-        module.training = mode
+    try:
+        backbone.eval()(*(each.to(like.device, like.dtype if each.is_floating_point() else None) for each in example))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
     return called
