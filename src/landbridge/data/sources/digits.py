@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate, pad
 
 from landbridge.data.domain import Domain, split_domain
 from landbridge.data.inputs import TensorInputs
+from landbridge.tasks import Classification, Regression, Several
 
 DIGITS = tuple("0123456789")
 
@@ -25,12 +26,35 @@ def uci_digits(name: str = "uci_digits", size: int = 20, margin: int = 4, split_
         margin: number of empty pixels that are added on each side.
         split_seed: seed of the stratified split into 70 % train, 10 % val, 20 % test.
     """
+    inputs, labels = _read_uci_digits(size, margin)
+    return split_domain(name, DIGITS, inputs, labels, seed=split_seed, image_kind="digits")
+
+
+def _read_uci_digits(size: int = 20, margin: int = 4) -> tuple[TensorInputs, Tensor]:
     from sklearn.datasets import load_digits
 
     x, y = (np.asarray(array) for array in load_digits(return_X_y=True))
     grey = torch.from_numpy(x.reshape(-1, 1, 8, 8)).float() / 16
     grey = pad(interpolate(grey, (size, size), mode="bilinear"), [margin] * 4)
-    return split_domain(name, DIGITS, _as_bytes(grey), torch.from_numpy(y), seed=split_seed, image_kind="digits")
+    return _as_bytes(grey), torch.from_numpy(y)
+
+
+def uci_digits_three_tasks(name: str = "uci_digits_three_tasks", split_seed: int = 0, label_seed: int = 0) -> Domain:
+    """Load the digits of scikit-learn with three tasks: the digit, its parity, and its value as a number.
+
+    Every sample lacks the label of one task, as in data whose labels come from several studies.
+
+    Args:
+        name: name of the domain.
+        split_seed: seed of the stratified split into 70 % train, 10 % val, 20 % test.
+        label_seed: seed of the choice of the label that each sample lacks.
+    """
+    inputs, digit = _read_uci_digits()
+    labels = torch.stack([digit, digit % 2, digit], dim=1).float()
+    lacks = torch.randint(3, (len(digit),), generator=torch.Generator().manual_seed(label_seed))
+    labels[torch.arange(len(digit)), lacks] = torch.nan
+    tasks = {"digit": Classification(DIGITS), "parity": Classification(("even", "odd")), "value": Regression(("value",))}
+    return split_domain(name, Several(tasks), inputs, labels, seed=split_seed, image_kind="digits")
 
 
 def mnist_5k(name: str = "mnist_5k", split_seed: int = 0) -> Domain:
