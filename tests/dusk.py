@@ -4,6 +4,7 @@ import hashlib
 import os
 import resource
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from pytorch_lightning.strategies import FSDPStrategy
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from landbridge.data.domain import Domain, Split, domain_from_positions
+from landbridge.data.domain import Domain, domain_from_positions
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
 from landbridge.models.backbones.backbone import SequentialBackbone
@@ -65,21 +66,30 @@ def lying(
     **domain: float,
 ) -> Domain:
     """Make the same domain, but with a wrong value for every label that `budget` and the run's `seed` hide."""
-    honest = dusk(name, **domain)
+    return with_wrong_labels(dusk(name, **domain), budget, seed, splits)
+
+
+def with_wrong_labels(
+    honest: Domain,
+    budget: Annotated[int, Ge(0)] | Literal["all"] = 0,
+    seed: int = 0,
+    splits: tuple[str, ...] = ("train", "val", "test"),
+) -> Domain:
+    """Return a domain of classes with a wrong value for every label that `budget` and the run's `seed` hide."""
     rng = torch.Generator().manual_seed(1)
 
     def lie(split: str) -> Labels:
-        labels = honest.splits[split].labels
+        labels, classes = honest.splits[split].labels, len(honest.classes)
         truth = labels.open("to make wrong labels")
-        wrong = (truth + torch.randint(1, len(CLASSES), truth.shape, generator=rng)) % len(CLASSES)
+        wrong = (truth + torch.randint(1, classes, truth.shape, generator=rng)) % classes
         if split == "test":  # no budget shows test labels
             return Labels(wrong, honest.task, labels.where)
         shown = labels.visible(budget, seed)
         # With a budget, a sample with a wrong class could become a visible sample of that class. -2 is not a class.
         return Labels(torch.where(shown >= 0, shown, -2 if budget else wrong), honest.task, labels.where)
 
-    changed = {split: Split(honest.splits[split].inputs, lie(split)) for split in splits}
-    return Domain(name, honest.task, {**honest.splits, **changed})
+    changed = {split: replace(honest.splits[split], labels=lie(split)) for split in splits}
+    return Domain(honest.name, honest.task, {**honest.splits, **changed}, honest.image_kind)
 
 
 class DuskNet(SequentialBackbone):
