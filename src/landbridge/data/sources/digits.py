@@ -53,7 +53,11 @@ def uci_digits_three_tasks(name: str = "uci_digits_three_tasks", split_seed: int
     labels = torch.stack([digit, digit % 2, digit], dim=1).float()
     lacks = torch.randint(3, (len(digit),), generator=torch.Generator().manual_seed(label_seed))
     labels[torch.arange(len(digit)), lacks] = torch.nan
-    tasks = {"digit": Classification(DIGITS), "parity": Classification(("even", "odd")), "value": Regression(("value",))}
+    tasks = {
+        "digit": Classification(DIGITS),
+        "parity": Classification(("even", "odd")),
+        "value": Regression(("value",)),
+    }
     return split_domain(name, Several(tasks), inputs, labels, seed=split_seed, image_kind="digits")
 
 
