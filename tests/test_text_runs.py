@@ -224,10 +224,22 @@ def test_minilm_learns_sentences(minilm, overrides):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [1, 4, 6, "all"])
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6, "all"])
 def test_minilm_gives_equal_results_with_and_without_a_cache(minilm, state, depth):
     overrides = [f"freeze.depth={depth}", "optimizer.lr=0.001", *ALL]
     without, cached = minilm(*overrides), minilm(*overrides, cached=True)
     assert cached.cost["cache"]["depth"] == (7 if depth == "all" else depth)
+    assert not differences(cached.results, without.results, tolerance=1e-5)
+    assert not differences(state("cached"), state("without"), tolerance=1e-5)
+
+
+@pytest.mark.slow
+def test_lora_on_minilm_trains_only_its_matrices_and_its_cached_run_is_equal(minilm, state):
+    pytest.importorskip("peft")
+    overrides = ["tuning=lora", "tuning.rank=4", "freeze.depth=5", "optimizer.lr=0.01", *ALL]
+    without, cached = minilm(*overrides), minilm(*overrides, cached=True)
+    # Two layers train: four matrices (384, 384) and two of (384, 1536) in each. The head has two outputs.
+    assert without.cost["trainable_parameters"] == 2 * 4 * (4 * (384 + 384) + 2 * (384 + 1536)) + 2 * 384 + 2
+    assert cached.cost["cache"]["depth"] == 5
     assert not differences(cached.results, without.results, tolerance=1e-5)
     assert not differences(state("cached"), state("without"), tolerance=1e-5)
