@@ -28,7 +28,7 @@ COMMON = [
 ]
 METHODS = {
     "source_only, frozen, no target label": ["strategy=source_only", "target_labels=0", *FROZEN],
-    "logistic, frozen": ["strategy=logistic", "target_labels=20", "freeze.depth=all"],
+    "logistic, frozen": ["strategy=logistic", "target_labels=20"],
     "linear_probe, frozen": ["strategy=linear_probe", "target_labels=20", *FROZEN],
     "mme, frozen, both domains": ["strategy=mme", "target_labels=20", *FROZEN],
     "target_only, freeze.depth=4": ["strategy=target_only", "target_labels=20", *TUNED],
