@@ -32,6 +32,7 @@ METHODS = {
     "linear_probe, frozen": ["strategy=linear_probe", "target_labels=20", *FROZEN],
     "mme, frozen, both domains": ["strategy=mme", "target_labels=20", *FROZEN],
     "target_only, freeze.depth=4": ["strategy=target_only", "target_labels=20", *TUNED],
+    "target_only, LoRA": ["strategy=target_only", "target_labels=20", "tuning=lora", "optimizer.lr=0.002"],
     "source_only, freeze.depth=4, no target label": ["strategy=source_only", "target_labels=0", *TUNED],
 }
 
