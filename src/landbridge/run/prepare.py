@@ -20,6 +20,7 @@ from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start import LoadReport, Start
 from landbridge.record import Record, fingerprint
+from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import initial_network, keep_source_head
@@ -82,10 +83,12 @@ def prepare(
         domains = open_domains(cfg, "source" in names or start.needs_source, start)
     record.data = {role: domain.summary() for role, domain in domains.items()}
     own_task = domains["source"].task if cfg.label_sets == "different" and "source" in domains else None
-    for role, task in {"target": domains["target"].task, "source": own_task if "source" in names else None}.items():
-        if task:
-            require_task(cfg, task, record.choices.get("strategy"), role)
+    tasks = {"target": domains["target"].task, **({"source": own_task} if own_task and "source" in names else {})}
+    for role, task in tasks.items():
+        require_task(cfg, task, record.choices.get("strategy"), role)
     strategy = strategy_class(cfg)
+    choice = record.choices.get("strategy") or strategy.__name__
+    require_balance(cfg, strategy.requirements, names, tasks, start.needs_source, choice)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
     contents |= strategy.contents(record.config["strategy"]) | backbone_contents(record.config["backbone"])
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
@@ -107,6 +110,7 @@ def prepare(
         format=network.backbone.format,
         seed=cfg.seed,
         source_task=own_task,
+        settings=build(cfg.task),
     )
     return Prepared(start, domains, network, loaded, streams, checkpoint)
 

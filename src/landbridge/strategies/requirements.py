@@ -35,6 +35,7 @@ class Requirements:
         biased_rules: names of the selection rules that score the quantity which its loss minimises. These rules are
             biased in favour of the strategy.
         unused_groups: further config groups without effect on it; see `ignored_groups`.
+        balancing: the settings against class imbalance that have an effect on it, if it has a labelled stream.
     """
 
     streams: Set[str]
@@ -55,6 +56,7 @@ class Requirements:
     no_terms_because: str = ""
     biased_rules: Set[str] = frozenset()
     unused_groups: Set[str] = frozenset()
+    balancing: Set[str] = frozenset({"task.class_weights", "data.sampler"})
 
     @property
     def all_streams(self) -> Set[str]:

@@ -6,6 +6,7 @@ from landbridge.tasks.metrics import Metrics
 from landbridge.tasks.multi_label import MultiLabel
 from landbridge.tasks.open_set import OpenSet
 from landbridge.tasks.regression import Regression
+from landbridge.tasks.settings import TaskSettings, classes_of
 from landbridge.tasks.several import Several
 from landbridge.tasks.task import Task
 
@@ -19,6 +20,8 @@ __all__ = [
     "Regression",
     "Several",
     "Task",
+    "TaskSettings",
+    "classes_of",
     "hide",
     "shown",
 ]

@@ -44,9 +44,9 @@ class Classification(Task):
         """Cross-entropy in nats."""
         return cross_entropy(outputs, y, reduction="none")
 
-    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
+    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Mean cross-entropy in nats."""
-        return cross_entropy(outputs, y)
+        return cross_entropy(outputs, y) if weights is None else super().loss(outputs, y, scale, weights)
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """1 where the largest logit is that of the class, else 0."""
@@ -74,6 +74,10 @@ class Classification(Task):
         if values.ndim != 1:
             raise ValueError(f"class indices are (n,), not {tuple(values.shape)}")
         return values.long()
+
+    def class_of(self, y: Tensor) -> Tensor:
+        """Return the labels themselves."""
+        return y
 
     def strata(self, y: Tensor) -> Tensor:
         """Stratify by class."""

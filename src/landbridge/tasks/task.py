@@ -45,9 +45,15 @@ class Task(ABC):
             scale: the unit in which errors of each output count (`outputs`,); None: 1. Classes have no unit.
         """
 
-    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Return the mean loss of a batch, a scalar; see `losses`."""
-        return self.losses(outputs, y, scale).mean()
+    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
+        """Return the mean loss of a batch, a scalar; see `losses`.
+
+        With `weights` (b,), it is the mean of weights times losses. It is not divided by the sum of the weights, so
+        that it stays a mean over single samples. Otherwise a batch of one class would not be weighted, and several
+        processes would not equal one.
+        """
+        losses = self.losses(outputs, y, scale)
+        return (losses if weights is None else weights * losses).mean()
 
     @property
     def has_units(self) -> bool:
@@ -107,6 +113,10 @@ class Task(ABC):
         Raises:
             ValueError: they have another shape.
         """
+
+    def class_of(self, y: Tensor) -> Tensor | None:
+        """Return the class of each sample (n,), negative where hidden; None if samples do not have one class each."""
+        return None
 
     @abstractmethod
     def strata(self, y: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Adaptation by the discrepancy between two classifiers."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -53,8 +54,8 @@ class MCD(Strategy):
         `training_step` sets the sign of the discrepancy for each step.
         """
         labelled = [stream for stream in (source, target) if stream]
-        second = [nn.functional.cross_entropy(self.second_head(stream.features), stream.y) for stream in labelled]
-        terms = {"classify": self.classify(source, target), "classify_second": torch.stack(second).sum()}
+        second = [replace(stream, logits=self.second_head(stream.features)) for stream in labelled]
+        terms = {"classify": self.classify(source, target), "classify_second": self.classify(*second)}
         return terms | {"discrepancy": self.discrepancy(target_unlabelled)}
 
     def discrepancy(self, target: Output) -> Tensor:

@@ -76,7 +76,7 @@ class AdaMatch(TwoViews):
         sizes = [len(each) for each in images.values()]
         parts = [part.float().split(sizes) for part in self.network(joined(list(images.values())))]
         outputs = {
-            name: Output(name, features, logits, view["index"], view.get("y"))
+            name: Output(name, features, logits, view["index"], view.get("y"), view.get("weights"))
             for (name, view), features, logits in zip(views.items(), *parts, strict=True)
         }
         # This pass uses copies of the buffers, so that the running statistics come only from the joint batch.
