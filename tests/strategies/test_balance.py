@@ -42,9 +42,9 @@ def test_class_weights_change_every_strategy_or_are_refused(strategy, setting, c
 
 
 def test_a_strategy_without_a_use_for_a_setting_refuses_it(tiny):
-    with pytest.raises(LandbridgeError, match="^task.class_weights=balanced has no effect: .* minimises no loss on la"):
+    with pytest.raises(LandbridgeError, match=r"^task.class_weights=balanced has no effect: .* minimises no loss"):
         tiny("strategy=knn", "target_labels=all", BOTH["task.class_weights"])
-    with pytest.raises(LandbridgeError, match="^data.sampler=balanced has no effect: .* trains on no batches of label"):
+    with pytest.raises(LandbridgeError, match=r"^data.sampler=balanced has no effect: .* trains on no batches"):
         tiny("strategy=logistic", "target_labels=all", BOTH["data.sampler"])
 
 

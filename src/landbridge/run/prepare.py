@@ -174,17 +174,17 @@ def require_task(cfg: DictConfig, task: Task, choice: str | None = None, role: s
         role: `source` or `target`, for messages.
 
     Raises:
-        LandbridgeError: says which tasks it can serve.
+        LandbridgeError: says what it needs.
     """
     strategy = strategy_class(cfg)
     terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
-    serve = {f"strategy {choice or strategy.__name__}": strategy.requirements.tasks}
+    needs = {f"strategy {choice or strategy.__name__}": strategy.requirements.needs}
     # A term that does not read the source does not read outputs of the source's own task either.
-    serve |= {f"terms: {name}": each.tasks for name, each in terms.items() if role == "target" or role in each.streams}
-    for name, tasks in serve.items():
-        if task.kind not in tasks:
-            listed = ", ".join(sorted(tasks)).replace("_", " ")
-            raise LandbridgeError(f"{name} serves {listed}, and the {role}'s task is {task.kind.replace('_', ' ')}")
+    needs |= {f"terms: {name}": each.needs for name, each in terms.items() if role == "target" or role in each.streams}
+    for name, each in needs.items():
+        if lacking := each - task.gives:
+            listed = " and ".join(sorted(lacking))
+            raise LandbridgeError(f"{name} needs {listed}, and the {role}'s task is {task.kind.replace('_', ' ')}")
 
 
 def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Domain]:

@@ -15,6 +15,7 @@ from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream
 from landbridge.models.network import Network
 from landbridge.record import SAMPLES
+from landbridge.tasks import shown
 
 #: Maximum number of embedded samples of a domain; maximum number of principal components that are kept.
 EMBEDDED, DIRECTIONS = 200, 16
@@ -72,7 +73,7 @@ class Samples:
         self._kept[f"{role}_positions"] = self.positions[role].numpy()
         if isinstance(self.format, ImageFormat) and not labels.is_floating_point():
             confidence, predicted = logits.softmax(1).max(1)
-            confidence[predicted == labels] = -1
+            confidence[(predicted == labels) | ~shown(labels)] = -1
             worst = confidence.argsort(descending=True, stable=True)[:PICTURES]
             worst = worst[confidence[worst] >= 0]
             self._kept[f"{role}_mistakes"] = worst.numpy()

@@ -8,10 +8,12 @@ from landbridge.tasks.open_set import OpenSet
 from landbridge.tasks.regression import Regression
 from landbridge.tasks.settings import TaskSettings, classes_of
 from landbridge.tasks.several import Several
-from landbridge.tasks.task import Task
+from landbridge.tasks.task import NUMBERS, ONE_CLASS, Task
 
 __all__ = [
     "HIDDEN",
+    "NUMBERS",
+    "ONE_CLASS",
     "Classification",
     "LabelBudget",
     "Metrics",

@@ -1,5 +1,6 @@
 """What is predicted, and how it is judged."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -8,6 +9,10 @@ from torch import Tensor
 from landbridge.tasks.labels import LabelBudget, first_rows, shown
 from landbridge.tasks.metrics import Metrics
 
+#: A label is the index of one class, and outputs are logits of the classes.
+ONE_CLASS = "one class a sample"
+#: A label is one number for each output, in the units of the data, and nan where hidden.
+NUMBERS = "numbers"
 #: Samples in an update of metrics.
 JUDGED_TOGETHER = 4096
 
@@ -20,6 +25,9 @@ class Task(ABC):
 
     #: Its name in records and settings.
     kind: ClassVar[str]
+    #: What its labels and outputs are, for strategies, terms and rules that need more than a loss: `ONE_CLASS` or
+    #: `NUMBERS`. So a new task is served by everything whose needs it meets.
+    gives: ClassVar[frozenset[str]] = frozenset()
     #: The metric that leads in selection, tables and reports. Higher is better.
     leading: ClassVar[str]
     #: The metrics that a final table shows, with their titles; the leading one first.
@@ -34,6 +42,16 @@ class Task(ABC):
     def outputs(self) -> int:
         """The width of the network's output."""
         return len(self.names)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether a label is one class index (n,) and outputs are logits of the classes."""
+        return ONE_CLASS in self.gives
+
+    @property
+    def columns(self) -> int:
+        """The width of a label as a row of numbers."""
+        return 1 if self.has_classes else self.outputs
 
     @abstractmethod
     def losses(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -66,23 +84,32 @@ class Task(ABC):
 
     @abstractmethod
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Return how well each sample is predicted (n,), higher is better: for paired statistics."""
+        """Return how well each sample of a test split is predicted (n,), higher is better: for paired statistics.
+
+        A sample without a label has nan. Scores of several outputs are brought to one unit before their mean.
+        """
 
     @abstractmethod
     def metrics(self) -> Metrics:
         """Return metrics that are updated batch by batch."""
 
     def judge(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
-        """Return all metrics of a test split.
+        """Return all metrics of a test split; those of `unmeasured` if it has no label.
 
         Args:
             outputs: of the network (n, `outputs`).
             y: labels (n, ...).
         """
+        if not bool(shown(y).any()):
+            return self.unmeasured()
         metrics = self.metrics()
         for own, labels in zip(outputs.split(JUDGED_TOGETHER), y.split(JUDGED_TOGETHER), strict=True):
             metrics.update(own, labels)
         return metrics.compute()
+
+    def unmeasured(self) -> dict[str, Any]:
+        """Return the metrics of a test split without any label: nan, and all outputs are undefined."""
+        return {"n": 0, **dict.fromkeys(self.shown_metrics, math.nan), "undefined": list(self.names)}
 
     def score(self, outputs: Tensor, y: Tensor) -> float:
         """Return the leading metric over the samples whose label is shown; nan if there are none.
@@ -114,16 +141,12 @@ class Task(ABC):
             ValueError: they have another shape.
         """
 
-    def class_of(self, y: Tensor) -> Tensor | None:
-        """Return the class of each sample (n,), negative where hidden; None if samples do not have one class each."""
-        return None
-
     @abstractmethod
     def strata(self, y: Tensor) -> Tensor:
         """Return the stratum of each sample for splits, a number from 0 on (n,)."""
 
     def within(self, y: Tensor, budget: LabelBudget, order: Tensor, at_most: bool, where: str) -> Tensor:
-        """Return which samples show their label (n,): by default the first `budget` samples in some order.
+        """Return which samples show their label (n,): by default the first `budget` labelled samples in some order.
 
         Args:
             y: labels (n, ...).
@@ -135,7 +158,7 @@ class Task(ABC):
         Raises:
             LandbridgeError: there are fewer samples than asked for.
         """
-        return first_rows(len(y), budget, order, at_most, where)
+        return first_rows(shown(y), budget, order, at_most, where)
 
     def describe(self) -> dict[str, Any]:
         """Describe the task for a record."""

@@ -17,7 +17,8 @@ from landbridge.losses import (
 )
 from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -41,7 +42,7 @@ class CDAN(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, needs={ONE_CLASS}
     )
 
     r_f: Tensor | None

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
 from landbridge.strategies.base import Strategy, total
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 ENCODER, HEADS = 0, 1
@@ -35,7 +36,7 @@ class MCD(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, needs={ONE_CLASS}
     )
 
     def __init__(self, encoder_steps: Annotated[int, Gt(0)] = 4, **base: Any) -> None:

@@ -16,7 +16,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.losses import attention_shares, delta
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.strategies.fine_tuning.look_back import AT_START, WithInitialModel
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -43,7 +43,7 @@ class DELTA(WithInitialModel):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = WithInitialModel.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = WithInitialModel.requirements.but(needs={ONE_CLASS})
 
     def __init__(
         self,

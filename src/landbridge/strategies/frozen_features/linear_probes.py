@@ -13,8 +13,8 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
 from landbridge.strategies.further_epochs import FurtherEpochs
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import LinearProbe
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 #: Logits with a larger absolute value have diverged. Sums of smaller logits over a batch are still finite.
@@ -42,7 +42,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
     """
 
     requirements: ClassVar = FurtherEpochs.requirements.but(
-        tasks=CLASSES,
+        needs={ONE_CLASS},
         frozen_backbone=True,
         no_terms_because="each of its heads has a separate output: use linear_probe for each learning rate",
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from landbridge.heads import require_linear
 from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 
 
 class LogisticRegression(ClosedFormHead):
@@ -31,7 +31,7 @@ class LogisticRegression(ClosedFormHead):
         LandbridgeError: there are several values of $C$, and no validation label is visible.
     """
 
-    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES, balancing={"task.class_weights"})
+    requirements: ClassVar = ClosedFormHead.requirements.but(needs={ONE_CLASS}, balancing={"task.class_weights"})
 
     def __init__(
         self,

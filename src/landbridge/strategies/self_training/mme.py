@@ -8,7 +8,8 @@ from torch import Tensor
 from landbridge.heads import Cosine, require_linear
 from landbridge.losses import entropy, reverse_gradient
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -30,7 +31,10 @@ class MME(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES, biased_rules={"entropy"}
+        streams={"source", "target_unlabelled"},
+        optional_streams={"target"},
+        needs={ONE_CLASS},
+        biased_rules={"entropy"},
     )
 
     def __init__(
