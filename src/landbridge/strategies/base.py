@@ -105,11 +105,11 @@ class Strategy(Trainable):
         These are the tensors of the strategy that trained the initial weights, without those of its network.
         """
 
-    def classify(self, *labelled: Output | None) -> Tensor:
+    def supervised(self, *labelled: Output | None) -> Tensor:
         """Return the sum of the task's mean losses of labelled streams. Streams that are None are left out.
 
         Samples count with the weights of `task.class_weights`. All losses on labels come from here, also those of a
-        second head: `self.classify(replace(stream, logits=...))`.
+        second head: `self.supervised(replace(stream, logits=...))`.
         """
         return reduce(operator.add, (self._mean_loss(stream) for stream in labelled if stream))
 

@@ -2,7 +2,7 @@
 
 from landbridge.tasks.classification import Classification
 from landbridge.tasks.labels import HIDDEN, LabelBudget, hide, shown
-from landbridge.tasks.metrics import Metrics
+from landbridge.tasks.metrics import Metrics, Shown
 from landbridge.tasks.multi_label import MultiLabel
 from landbridge.tasks.open_set import OpenSet
 from landbridge.tasks.regression import Regression
@@ -21,6 +21,7 @@ __all__ = [
     "OpenSet",
     "Regression",
     "Several",
+    "Shown",
     "Task",
     "TaskSettings",
     "classes_of",

@@ -2,12 +2,14 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from landbridge.tasks.labels import LabelBudget, first_rows, shown
-from landbridge.tasks.metrics import Metrics
+from landbridge.tasks.metrics import Metrics, Shown
 
 #: A label is the index of one class, and outputs are logits of the classes.
 ONE_CLASS = "one class a sample"
@@ -30,8 +32,8 @@ class Task(ABC):
     gives: ClassVar[frozenset[str]] = frozenset()
     #: The metric that leads in selection, tables and reports. Higher is better.
     leading: ClassVar[str]
-    #: The metrics that a final table shows, with their titles; the leading one first.
-    shown_metrics: ClassVar[dict[str, str]]
+    #: The metrics that a final table shows, the leading one first: a title, or a `Shown` for a metric of your own.
+    shown_metrics: ClassVar[Mapping[str, str | Shown]]
 
     @property
     @abstractmethod
@@ -162,9 +164,8 @@ class Task(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Describe the task for a record."""
-        return {
-            "kind": self.kind,
-            "leading": self.leading,
-            "names": list(self.names),
-            "shown": dict(self.shown_metrics),
-        }
+        shown = {key: each if isinstance(each, str) else each.title for key, each in self.shown_metrics.items()}
+        own = {key: asdict(each) for key, each in self.shown_metrics.items() if isinstance(each, Shown)}
+        return {"kind": self.kind, "leading": self.leading, "names": list(self.names), "shown": shown} | (
+            {"metrics": own} if own else {}
+        )

@@ -75,7 +75,7 @@ class CDAN(Strategy):
         joint = [self.join(stream.features, p) for stream, p in zip(streams, predictions, strict=True)]
         domains = [self.discriminator(reverse_gradient(each, scale)) for each in joint]
         weights = [entropy_weights(p) for p in predictions] if self.entropy_weighting else []
-        return {"classify": self.classify(source, target), "confuse": self.weight * domain_loss(*domains, *weights)}
+        return {"supervised": self.supervised(source, target), "confuse": self.weight * domain_loss(*domains, *weights)}
 
     def join(self, features: Tensor, probabilities: Tensor) -> Tensor:
         """Return the discriminator's input for features (b, d) and predictions (b, classes)."""

@@ -56,7 +56,7 @@ class MCD(Strategy):
         """
         labelled = [stream for stream in (source, target) if stream]
         second = [replace(stream, logits=self.second_head(stream.features)) for stream in labelled]
-        terms = {"classify": self.classify(source, target), "classify_second": self.classify(*second)}
+        terms = {"supervised": self.supervised(source, target), "supervised_second": self.supervised(*second)}
         return terms | {"discrepancy": self.discrepancy(target_unlabelled)}
 
     def discrepancy(self, target: Output) -> Tensor:

@@ -58,4 +58,4 @@ class MDD(Strategy):
         scale = self.reversal * dann_ramp(self.progress)
         against = [self.adversary(reverse_gradient(s.features, scale)) for s in (source, target_unlabelled)]
         objective = mdd_objective(source.logits, against[0], target_unlabelled.logits, against[1], self.gamma)
-        return {"classify": self.classify(source, target), "contradict": -self.weight * objective}
+        return {"supervised": self.supervised(source, target), "contradict": -self.weight * objective}

@@ -87,7 +87,7 @@ class DELTA(WithInitialModel):
         attention = self._attention or [torch.full_like(x[0, 0], 1 / x.shape[2]) for x in then]
         decay = torch.stack([weight.square().sum() for weight in self.network.head.parameters()]).sum() / 2
         keep = delta(now, then, attention).to(decay.device)
-        return {"classify": self.classify(target), "keep": self.weight * keep, "decay": self.beta * decay}
+        return {"supervised": self.supervised(target), "keep": self.weight * keep, "decay": self.beta * decay}
 
     @torch.no_grad()
     def _attend(self) -> list[Tensor]:

@@ -46,4 +46,4 @@ class LwF(WithInitialModel, WithSourceHead):
         old = self.source_head(target.features)
         at_start = self.initial.get_submodule("source_head")(target_at_start.features)
         remember = self.weight * distillation(old, at_start, self.temperature)
-        return {"classify": self.classify(target), "remember": remember}
+        return {"supervised": self.supervised(target), "remember": remember}

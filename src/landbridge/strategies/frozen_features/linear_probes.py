@@ -87,8 +87,8 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         losses = self.task.losses(_bounded(others), target.y.repeat_interleave(times))
         if target.weights is not None:
             losses = losses * target.weights.repeat_interleave(times)
-        own = self.classify(replace(target, logits=_bounded(target.logits)))
-        return {"classify": own, "others": losses.sum() / len(target.y)}
+        own = self.supervised(replace(target, logits=_bounded(target.logits)))
+        return {"supervised": own, "others": losses.sum() / len(target.y)}
 
     def noted(self, version: int | None) -> dict[str, Any]:
         """Return the learning rate relative to the configured one."""

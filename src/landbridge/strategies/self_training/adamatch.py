@@ -102,8 +102,8 @@ class AdaMatch(TwoViews):
         """Return the cross-entropies of labelled samples in both views, and that of confident pseudo-labels."""
         agree = adamatch(source.logits, target_unlabelled.logits, target_unlabelled_strong.logits, self.tau)
         return {
-            "classify": self.classify(source, target),
-            "classify_strong": self.classify(source_strong, target_strong),
+            "supervised": self.supervised(source, target),
+            "supervised_strong": self.supervised(source_strong, target_strong),
             "agree": self.weight * self.warmup * agree,
         }
 

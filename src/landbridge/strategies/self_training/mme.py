@@ -50,4 +50,4 @@ class MME(Strategy):
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and the negative entropy behind a gradient reversal."""
         logits = self.network.head(reverse_gradient(target_unlabelled.features))
-        return {"classify": self.classify(source, target), "entropy": -self.weight * entropy(logits)}
+        return {"supervised": self.supervised(source, target), "entropy": -self.weight * entropy(logits)}

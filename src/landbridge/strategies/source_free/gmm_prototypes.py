@@ -105,6 +105,6 @@ class GMMPrototypes(Strategy):
         directions = random_directions(self.directions, z.shape[1], device=z.device)
         fit = cross_entropy(self.network.head(z), y)
         return {
-            "classify": fit + self.classify(target) if target else fit,
+            "supervised": fit + self.supervised(target) if target else fit,
             "align": self.weight * sliced_wasserstein2(z, features, directions),
         }

@@ -67,4 +67,4 @@ class SHOT(Strategy):
         if self._pseudo_labels is not None:
             labels = self._pseudo_labels[target_unlabelled.index]
             terms["pseudo_label"] = self.beta * cross_entropy(target_unlabelled.logits, labels)
-        return terms | ({"classify": self.classify(target)} if target else {})
+        return terms | ({"supervised": self.supervised(target)} if target else {})
