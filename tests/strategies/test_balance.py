@@ -82,7 +82,7 @@ def test_each_labelled_stream_has_its_own_weights_and_others_have_none():
         3,
         GREY_28,
         0,
-        TaskSettings("balanced"),
+        settings=TaskSettings("balanced"),
     )
     source, target = (streams.training[name] for name in ("source", "target"))
     assert source.weights is not None
@@ -139,3 +139,14 @@ def test_without_a_setting_of_the_task_the_fingerprint_is_that_of_earlier_versio
     assert fingerprint(config, {}) == fingerprint({"seed": 0}, {})
     config["task"]["class_weights"] = "balanced"
     assert fingerprint(config, {}) != fingerprint({"seed": 0}, {})
+
+
+def test_the_source_of_another_task_has_its_own_weights_or_refuses_balance(tiny):
+    overrides = ["label_sets=different", "strategy=dann", "target_labels=all", "target._target_=imbalance.skewed"]
+    own = ["source._target_=imbalance.skewed", "source.shift=0.2"]
+    plain, weighted = tiny(*overrides, *own, folder="plain"), tiny(*overrides, *own, *BOTH.values(), folder="balanced")
+    assert plain.epochs[0]["losses"]["supervised"] != weighted.epochs[0]["losses"]["supervised"]
+    with pytest.raises(
+        LandbridgeError, match=r"^task.class_weights=balanced balances .* source's task is regression"
+    ):
+        tiny("source=noon_regression", *overrides, *BOTH.values())
