@@ -26,7 +26,7 @@ def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
     calibration = panels.BarPlot(title="target calibration error", metrics=["test/target/ece"], orientation="h")
     oracle = panels.BarPlot(title="ORACLE target accuracy", metrics=["oracle/target/accuracy"], orientation="h")
     training = [
-        panels.LinePlot(title="classification loss", y=["train/classify"]),
+        panels.LinePlot(title="supervised loss", y=["train/supervised"]),
         panels.LinePlot(title="source validation accuracy", y=["val/source_val"]),
         panels.LinePlot(title="information maximisation", y=["val/im"]),
     ]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
 from dusk import CLASSES
+from landbridge.data.domain import Domain, Split
+from landbridge.data.labels import Labels
 from landbridge.record import OUTPUTS, read_arrays, unpack_scores
 from landbridge.run.evaluate import judged
-from landbridge.tasks import Classification
+from landbridge.tasks import HIDDEN, Classification
 
 GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text())
 
@@ -122,3 +125,21 @@ def test_sealed_labels_are_opened_once_and_the_reason_is_recorded(tiny):
         "target val": ["oracle: score of every epoch"],
         "target test": ["test"],
     }
+
+
+def test_a_test_split_without_labels_is_reported_as_not_measured(tiny, monkeypatch, caplog):
+    from dusk import dusk as honest
+
+    def hidden(name: str, shift: float = 0.0) -> Domain:
+        domain = honest(name, shift)
+        test = domain.splits["test"]
+        none = Labels(torch.full((len(test.labels),), HIDDEN), domain.task, f"{name} test")
+        attributes = {"half": ["a", "b"] * (len(test.inputs) // 2)}
+        return replace(domain, splits={**domain.splits, "test": Split(test.inputs, none, attributes)})
+
+    monkeypatch.setattr("dusk.dusk", hidden)
+    record = tiny("source=noon", "target=dusk")
+    assert record.status == "done"
+    assert record.results["target"]["n"] == 0
+    assert np.isnan(record.results["target"]["accuracy"])
+    assert "dusk: no sample of the test split has a label, so nothing is measured there" in caplog.messages

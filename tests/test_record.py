@@ -33,7 +33,7 @@ FULL = Record(
     overrides=["seed=1"],
     config={"seed": 1, "data": {"batch_size": None}},
     results={"target": {"accuracy": 0.5, "n": 12}},
-    epochs=[{"epoch": 0, "losses": {"classify": 1e-300}, "scores": {"last": float("inf")}}],
+    epochs=[{"epoch": 0, "losses": {"supervised": 1e-300}, "scores": {"last": float("inf")}}],
 )
 
 
@@ -154,7 +154,7 @@ def test_the_score_of_a_run_is_the_score_of_the_selected_epoch_under_its_rule(se
 
 DATA = {"source": "s", "target": "t"}
 INCIDENTAL = (
-    *("name", "logger", "checkpoint_every", "cache", "data.workers"),
+    *("name", "logger", "checkpoint_every", "cache", "data.workers", "task._target_"),
     *("trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 )
 
@@ -241,6 +241,18 @@ def test_peak_memory_is_in_bytes():
 def test_a_record_has_the_entries_that_scripts_read():
     skeleton = {"schema", "status", "fingerprint", "overrides", "config", "selection", "results", "cost", "epochs"}
     assert skeleton <= asdict(Record()).keys()
+
+
+def test_losses_with_old_names_are_read_with_the_new_ones(tmp_path):
+    losses = {"classify": 1.0, "classify_strong": 2.0, "+mcc": 3.0}
+    Record(epochs=[{"epoch": 0, "losses": losses, "scores": {"last": 0.0}}, {"epoch": 1}]).write(tmp_path)
+    first, second = Record.read(tmp_path).epochs
+    assert first == {
+        "epoch": 0,
+        "losses": {"supervised": 1.0, "supervised_strong": 2.0, "+mcc": 3.0},
+        "scores": {"last": 0.0},
+    }
+    assert second == {"epoch": 1}
 
 
 def test_a_record_with_old_names_is_read_with_the_new_ones(tmp_path):

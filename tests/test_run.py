@@ -179,7 +179,7 @@ def test_an_oracle_does_not_read_test_labels(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("steps", "epochs", "where"), [(1, 1, "predictions for"), (2, 1, "the loss term classify"), (1, 3, "classify")]
+    ("steps", "epochs", "where"), [(1, 1, "predictions for"), (2, 1, "the loss term supervised"), (1, 3, "supervised")]
 )
 def test_a_run_that_diverges_fails_and_records_the_reason(steps, epochs, where, tiny, tmp_path):
     length = [f"data.steps_per_epoch={steps}", f"trainer.max_epochs={epochs}"]
@@ -403,7 +403,7 @@ def test_tensorboard_reads_the_logged_metrics(tiny, tmp_path):
     events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard" / "version_0")).Reload()
     for key, value in flat(record.results).items():
         assert [event.value for event in events.Scalars(key)] == pytest.approx([value])
-    assert events.Scalars("train/classify")[0].value == pytest.approx(record.epochs[0]["losses"]["classify"])
+    assert events.Scalars("train/supervised")[0].value == pytest.approx(record.epochs[0]["losses"]["supervised"])
 
 
 def wandb_records(path: Path) -> Iterator[Any]:

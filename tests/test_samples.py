@@ -9,7 +9,10 @@ from torch.nn.functional import softmax
 
 from dusk import DuskNet, dusk
 from landbridge.models.network import Network
-from landbridge.record import OUTPUTS, SAMPLES, read_arrays
+from landbridge.record import OUTPUTS, SAMPLES, Record, read_arrays
+from landbridge.report.numbers import significant
+from landbridge.report.runs import Run
+from landbridge.report.single_runs.details import detail
 from landbridge.run.samples import DIRECTIONS, EMBEDDED, PICTURES, PIXELS, Samples
 
 CPU = torch.device("cpu")
@@ -85,6 +88,20 @@ def test_the_pictures_are_the_most_confident_mistakes(network, domains, tmp_path
     raw = domains["target"].splits["test"].inputs.read(torch.tensor(wrong[:PICTURES]), None)[0]
     assert (pictures[..., 0] == raw[:, 0].numpy()).all()
     assert max(pictures.shape[1:3]) <= PIXELS
+
+
+def test_the_pictures_of_a_regression_are_the_largest_errors(tiny, tmp_path):
+    tiny("source=noon_regression", "target=dusk_regression", "strategy=source_only")
+    found, outputs = read_arrays(tmp_path / "run" / SAMPLES), read_arrays(tmp_path / "run" / OUTPUTS)
+    y, spread = outputs["target_labels"], np.nanstd(outputs["target_labels"], 0)
+    errors = np.nanmean(np.abs(outputs["target_logits"] - y) / spread, 1)
+    assert found["target_mistakes"].tolist() == np.argsort(-errors, kind="stable")[:PICTURES].tolist()
+    shown = detail(Run(tmp_path / "run", Record.read(tmp_path / "run"), None))
+    assert shown.mistakes_title == "Largest errors"
+    assert len(shown.mistakes) == len(found["target_pictures"]) == PICTURES
+    worst = int(np.argmax(errors))
+    assert shown.mistakes[0].label == "; ".join(significant(float(v)) for v in y[worst] if not np.isnan(v))
+    assert shown.mistakes[0].how.startswith("error ")
 
 
 def test_a_run_without_mistakes_keeps_no_pictures(network, domains, tmp_path):

@@ -107,10 +107,10 @@ def test_a_budget_of_numbers_shows_that_many_samples_whatever_is_hidden(n, data,
     assert torch.equal(Labels(spoiled, task, "zoo train").visible(budget, seed).nan_to_num(9), visible.nan_to_num(9))
 
 
-def test_a_sample_that_lacks_all_labels_is_never_visible():
+def test_a_sample_that_lacks_all_labels_is_never_visible_and_does_not_count():
     y = torch.tensor([[1.0], [torch.nan], [3.0]])
     labels = Labels(y, Regression(("row",)), "zoo train")
     assert shown(labels.visible("all", 0)).tolist() == [True, False, True]
-    assert shown(labels.visible(3, 0)).tolist() == [True, False, True]
-    with pytest.raises(LandbridgeError, match="target_labels=4: zoo train has only 3 samples"):
-        labels.visible(4, 0)
+    assert shown(labels.visible(2, 0)).tolist() == [True, False, True]
+    with pytest.raises(LandbridgeError, match="target_labels=3: zoo train has only 2 samples with a label"):
+        labels.visible(3, 0)

@@ -174,6 +174,15 @@ def test_attributes_stay_with_their_rows(save):
     assert not table(path, text="x", label="y").splits["train"].attributes
 
 
+def test_a_class_that_occurs_once_in_one_of_several_columns_is_named(save, caplog):
+    kind = ["low" if n % 2 else "high" for n in range(60)]
+    path = save({"x": WORDS, "kind": [*kind[:-1], None], "other": [*kind[:7], "once", *kind[8:]]})
+    table(path, text="x", label=["kind", "other"])
+    assert [m for m in caplog.messages if "in this row only" in m] == [
+        f"{path}: row 9, column other: the class 'once' is in this row only"
+    ]
+
+
 def test_several_label_columns_are_several_tasks_with_hidden_labels(save):
     rng = np.random.default_rng(0)
     kind = [None if rng.random() < 0.4 else STARS[n] for n in range(60)]

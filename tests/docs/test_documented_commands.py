@@ -148,8 +148,8 @@ def test_the_example_of_a_new_strategy_is_complete_and_learns(tmp_path, monkeypa
         overrides = as_additions([search, *command, "target=uci_digits", "trainer.max_epochs=3"])
         cfg = hydra.compose("train", overrides)
     losses = [epoch["losses"] for epoch in run(cfg, tmp_path / "run").epochs]
-    assert set(losses[0]) == {"classify", "match"}
-    assert losses[-1]["classify"] < losses[0]["classify"] / 2
+    assert set(losses[0]) == {"supervised", "match"}
+    assert losses[-1]["supervised"] < losses[0]["supervised"] / 2
 
 
 def test_every_link_has_a_target():

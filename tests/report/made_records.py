@@ -107,7 +107,7 @@ def made(
         record.epochs = [
             {
                 "epoch": i,
-                "losses": {"classify": 1.0},
+                "losses": {"supervised": 1.0},
                 "scores": {name: row[i] for name, row in scores.items()},
                 "seconds": 1.5,
             }

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from landbridge.record import pack_scores
 from landbridge.report.__main__ import main
 from landbridge.report.collect import collect
 from landbridge.report.compare import compare
-from landbridge.report.metrics import KNOWN, metric_of
+from landbridge.report.metrics import KNOWN, Metric, metric_of
 from landbridge.report.numbers import signed, significant
 from landbridge.report.ranking import rank
-from landbridge.tasks import Classification, MultiLabel, Regression, Several, Task
+from landbridge.tasks import Classification, MultiLabel, Regression, Several, Shown, Task
 
 ERRORS = {"source_only": 4.0, "dann": 3.0, "mcc": 5.0}
 
@@ -146,8 +147,20 @@ def test_metrics_inside_have_the_unit_and_direction_of_the_metric():
     assert metric_of("by_task.size.mae").lower
     assert metric_of("accuracy_by_class.bar").is_share
     assert metric_of("accuracy_at_start").title == "accuracy (at start)"
-    assert metric_of("elbow", {"elbow": "Elbow"}).title == "Elbow"
+    assert metric_of("elbow", {"shown": {"elbow": "Elbow"}}).title == "Elbow"
     assert not metric_of("elbow").lower
+
+
+def test_a_task_declares_unit_and_direction_of_its_own_metrics():
+    class Quantile(Regression):
+        shown_metrics: ClassVar = {**Regression.shown_metrics, "pinball": Shown("pinball loss", lower=True, top=0)}
+
+    task = Quantile(("size",)).describe()
+    assert metric_of("pinball", task) == Metric("pinball", "pinball loss", lower=True, top=0)
+    assert metric_of("r2", task) == KNOWN["r2"]
+    inside = metric_of("by_task.size.pinball", Several({"size": Quantile(("size",))}).describe())
+    assert (inside.title, inside.lower) == ("pinball loss (by task size)", True)
+    assert "metrics" not in Regression(("size",)).describe()
 
 
 @given(st.floats(-1e9, 1e9))

@@ -11,7 +11,7 @@ def test_it_adds_the_smallest_singular_values_of_the_targets_features():
     smallest = torch.linalg.svdvals(features)[-2:]
     torch.testing.assert_close(terms["+bss"], 0.5 * smallest.square().sum())
     torch.testing.assert_close(terms["+bss"], 0.5 * bss(features, 2))
-    assert terms.keys() == {"classify", "+bss"}
+    assert terms.keys() == {"supervised", "+bss"}
 
 
 def test_the_loss_trains_only_the_backbone_and_falls():

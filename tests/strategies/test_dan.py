@@ -34,13 +34,13 @@ def test_the_features_discrepancy_is_added_with_its_weight(estimator):
     y = torch.arange(8) % 3
     terms = loss_of(strategy, output("source", torch.tensor(s), y=y), output("target_unlabelled", torch.tensor(t)))
     assert float(terms["+mmd"]) == pytest.approx(3 * discrepancy(s, t, estimator), abs=1e-12)
-    assert float(terms["classify"]) == pytest.approx(np.log(3))
+    assert float(terms["supervised"]) == pytest.approx(np.log(3))
 
 
 def test_alignment_trains_only_the_backbone_and_reduces_the_distance():
     strategy = of_term("dan")
     terms = loss(strategy, batches())
-    assert parts(strategy, terms["classify"]) == {"backbone", "head"}
+    assert parts(strategy, terms["supervised"]) == {"backbone", "head"}
     assert parts(strategy, terms["+mmd"]) == {"backbone"}
     assert falls(strategy, batches(), "+mmd")
 
@@ -49,9 +49,9 @@ def test_visible_target_labels_are_part_of_the_cross_entropy():
     strategy = of_term("dan")
     data = batches(labels=9)
     outputs = {name: strategy.encode(name, batch) for name, batch in data.items()}
-    classify = loss_of(strategy, *outputs.values())["classify"]
+    supervised = loss_of(strategy, *outputs.values())["supervised"]
     expected = sum(cross_entropy(outputs[name].logits, data[name]["y"]) for name in ("source", "target"))
-    torch.testing.assert_close(classify, expected)
+    torch.testing.assert_close(supervised, expected)
 
 
 def test_batches_that_an_estimator_cannot_compare_are_refused():

@@ -52,13 +52,13 @@ def test_in_evaluation_each_domain_is_encoded_with_its_own_layers():
 def test_a_loss_trains_only_the_layers_of_its_own_domain():
     strategy = make(DSBN, progress=0.5)
     terms = loss(strategy, batches())
-    on_source = gradients(strategy, terms["classify"])
+    on_source = gradients(strategy, terms["supervised"])
     assert norm_parameters(on_source, of_source=True)
     assert not norm_parameters(on_source, of_source=False)
     on_both = gradients(strategy, terms["confuse"])
     assert norm_parameters(on_both, of_source=True)
     assert norm_parameters(on_both, of_source=False)
-    labelled = gradients(strategy, loss(strategy, batches(labels=9))["classify"])
+    labelled = gradients(strategy, loss(strategy, batches(labels=9))["supervised"])
     assert norm_parameters(labelled, of_source=False)
 
 

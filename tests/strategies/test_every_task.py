@@ -14,6 +14,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.run.checkpoints import LAST, SELECTED
 from landbridge.run.prepare import require_task, strategy_class
 from landbridge.strategies.terms import TERMS, join_terms
+from landbridge.tasks import NUMBERS, ONE_CLASS
 
 #: Strategies without anything that needs classes. They must serve every task.
 FOR_ALL = {"source_only", "target_only", "fine_tune", "l2_sp", "linear_probe", "dann", "dan", "coral", "adabn", "as_is"}
@@ -44,10 +45,10 @@ def source_models(tmp_path_factory):
 def test_every_strategy_serves_a_task_or_is_refused(strategy, kind, setting, compose, tiny, source_models):  # noqa: F811
     cfg = compose("experiment=tiny", f"strategy={strategy}")
     terms = join_terms(cfg.strategy.get("terms"), None).values()
-    serves = strategy_class(cfg).requirements.tasks.intersection(*(term.tasks for term in terms))
-    assert "classification" in serves or serves == {"regression"}
-    assert kind in serves or strategy not in FOR_ALL
-    if kind not in serves:
+    needs = strategy_class(cfg).requirements.needs.union(*(term.needs for term in terms))
+    assert needs in ({ONE_CLASS}, {NUMBERS}, set())
+    assert not needs or strategy not in FOR_ALL
+    if not needs <= TASKS[kind].gives:
         with pytest.raises(LandbridgeError) as refused:
             require_task(cfg, TASKS[kind], strategy)
         assert str(refused.value).endswith(f", and the target's task is {kind.replace('_', ' ')}")
@@ -55,10 +56,6 @@ def test_every_strategy_serves_a_task_or_is_refused(strategy, kind, setting, com
         return
     require_task(cfg, TASKS[kind], strategy)
     overrides = [*setting(strategy, labels_for(cfg), *domains(kind), cache=source_models)]
-    if strategy == "ridge":  # the domains lack some numbers
-        with pytest.raises(LandbridgeError, match="needs every number of a labelled sample, and some are missing"):
-            tiny(*overrides)
-        return
     record = tiny(*overrides)
     assert record.status == "done"
     for result in record.results.values():
@@ -73,8 +70,10 @@ def test_every_term_serves_a_task_or_is_refused(term, kind, tiny):
     overrides = [*domains(kind), "strategy=source_only", f"terms=[{term}]", "target_labels=8"]
     if TERMS[term].replaces_weight_decay:
         overrides.append("optimizer.weight_decay=0")
-    if kind not in TERMS[term].tasks:
-        with pytest.raises(LandbridgeError, match=rf"^terms: {term} serves classification, and the target's task is"):
+    if not TERMS[term].needs <= TASKS[kind].gives:
+        with pytest.raises(
+            LandbridgeError, match=rf"^terms: {term} needs one class a sample, and the target's task is"
+        ):
             tiny(*overrides)
         return
     (row,) = tiny(*overrides).epochs
@@ -110,14 +109,14 @@ def test_hidden_labels_change_only_the_final_test(
 
 
 def test_a_run_is_refused_before_it_starts(tiny, tmp_path):
-    with pytest.raises(LandbridgeError, match=r"^strategy MCD serves classification, and the .* task is several$"):
+    with pytest.raises(LandbridgeError, match=r"^strategy MCD needs one class a sample, and the .* task is several$"):
         tiny(*domains("several"), "strategy=mcd")
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_a_rule_for_classes_is_refused_for_another_task(tiny):
     with pytest.raises(
-        LandbridgeError, match="selection=entropy scores outputs of classification, and the target's task is regression"
+        LandbridgeError, match="selection=entropy needs one class a sample, and the target's task is regression"
     ):
         tiny(*domains("regression"), "strategy=source_only", "selection=entropy")
 

@@ -38,7 +38,7 @@ def test_strong_views_are_trained_on_confident_predictions_for_weak_views():
 def test_with_threshold_one_only_labels_are_used():
     terms = fixmatch(threshold=1.0).loss(*streams())
     assert terms["agree"] == 0
-    assert terms["classify"] > 0
+    assert terms["supervised"] > 0
 
 
 def test_the_moving_average_is_that_of_the_definition():

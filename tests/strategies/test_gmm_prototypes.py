@@ -74,7 +74,7 @@ def test_the_encoder_is_aligned_with_the_gaussians_and_the_head_is_trained_on_th
     data = {"target_unlabelled": batches()["target_unlabelled"]}
     terms = loss(strategy, data)
     assert parts(strategy, terms["align"]) == {"backbone"}
-    assert parts(strategy, terms["classify"]) == {"head"}
+    assert parts(strategy, terms["supervised"]) == {"head"}
     assert falls(strategy, data, "align")
 
 

@@ -61,7 +61,7 @@ def test_each_head_equals_a_linear_probe_at_its_learning_rate(further, probes, t
         assert without_last(record.epochs[2 + number]) == pytest.approx(without_last(single.epochs[-1]), abs=1e-5)
         if factor == 1:
             for trained, alone in zip(record.epochs, single.epochs, strict=False):
-                assert trained["losses"]["classify"] == pytest.approx(alone["losses"]["classify"])
+                assert trained["losses"]["supervised"] == pytest.approx(alone["losses"]["supervised"])
                 assert without_last(trained) == pytest.approx(without_last(alone))
 
 

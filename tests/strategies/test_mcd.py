@@ -18,7 +18,7 @@ def test_a_batch_with_several_steps_counts_once():
     strategy = make(MCD)
     moves(strategy, steps=3)
     assert strategy.batches_seen == 3
-    assert strategy.epoch_losses.keys() == {"classify", "classify_second", "discrepancy"}
+    assert strategy.epoch_losses.keys() == {"supervised", "supervised_second", "discrepancy"}
 
 
 def test_the_discrepancy_is_zero_only_between_equal_heads():
@@ -35,7 +35,7 @@ def test_the_heads_increase_the_discrepancy_and_the_encoder_reduces_it():
 
     def watched(groups, value):
         terms = loss(strategy, batches(seed=0))
-        fit = terms["classify"] + terms["classify_second"]
+        fit = terms["supervised"] + terms["supervised_second"]
         seen.append((value.item(), fit.item(), terms["discrepancy"].item()))
         step_optimizers(groups, value)
 
@@ -49,11 +49,11 @@ def test_the_heads_increase_the_discrepancy_and_the_encoder_reduces_it():
 def test_labels_reach_both_heads():
     strategy = make(MCD)
     terms = loss(strategy, batches(labels=6))
-    assert parts(strategy, terms["classify"]) == {"backbone", "head"}
-    assert parts(strategy, terms["classify_second"]) == {"backbone", "second_head"}
+    assert parts(strategy, terms["supervised"]) == {"backbone", "head"}
+    assert parts(strategy, terms["supervised_second"]) == {"backbone", "second_head"}
     without = loss(strategy, batches())
-    assert terms["classify"] > without["classify"]
-    assert terms["classify_second"] > without["classify_second"]
+    assert terms["supervised"] > without["supervised"]
+    assert terms["supervised_second"] > without["supervised_second"]
 
 
 @pytest.mark.parametrize("progress", [0.0, 1.0])

@@ -29,4 +29,4 @@ def test_the_main_head_is_trained_only_on_labels():
     strategy = make(MDD, progress=0.5)
     terms = loss(strategy, batches(labels=6))
     assert parts(strategy, terms["contradict"]) == {"backbone", "adversary"}
-    assert parts(strategy, terms["classify"]) == {"backbone", "head"}
+    assert parts(strategy, terms["supervised"]) == {"backbone", "head"}

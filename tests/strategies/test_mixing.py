@@ -27,6 +27,15 @@ def test_counters_and_one_of_loras_factors_are_not_averaged():
     }
 
 
+def test_units_are_not_averaged():
+    network = Network(DuskNet(), 3, has_units=True)
+    network.units.set(torch.full((3,), 7.0), torch.full((3,), 2.0))
+    other = Network(DuskNet(), 3, has_units=True)
+    pour(as_vector(network.state_dict()), other)
+    assert other.units.scale.tolist() == [1, 1, 1]
+    assert other.head.weight.equal(network.head.weight)
+
+
 def test_averaging_linear_networks_averages_their_outputs():
     torch.manual_seed(0)
     start, tuned, mix = (

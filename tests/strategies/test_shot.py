@@ -64,7 +64,7 @@ def test_information_is_maximised_and_visible_labels_are_part_of_the_loss():
     strategy = make(SHOT, weight=2.0).eval()
     data = target(labels=6)
     terms = loss(strategy, data)
-    assert terms.keys() == {"inform", "classify"}  # no pseudo-labels before the first epoch
+    assert terms.keys() == {"inform", "supervised"}  # no pseudo-labels before the first epoch
     output = strategy.encode("target_unlabelled", data["target_unlabelled"])
     torch.testing.assert_close(terms["inform"], -2 * information_maximisation(output.logits))
 

@@ -60,6 +60,24 @@ def test_a_uniform_soup_is_the_mean_with_its_own_statistics(soup, sweep):
     assert record.cost["trainable_parameters"] == 0
 
 
+def test_a_soup_of_numbers_keeps_their_units_and_refuses_others(tiny, tmp_path):
+    domains = ("source=null", "target=linear", "backbone=mlp")
+    for lr, labels in ((0.001, 20), (0.01, 20), (0.02, 10)):
+        overrides = ("strategy=target_only", f"target_labels={labels}", f"optimizer.lr={lr}")
+        tiny(*domains, *overrides, folder=f"runs/{labels}/{lr}")
+    soup = ("strategy=soup", "target_labels=20", f"strategy.folder={tmp_path / 'runs'}")
+    with pytest.raises(LandbridgeError, match=r"0\.001/last.ckpt predicts numbers in other units than .*0\.02"):
+        tiny(*domains, *soup, folder="refused")
+    shutil.rmtree(tmp_path / "runs" / "10")
+    tiny(*domains, *soup, folder="soup")
+    mixed, one, other = (weights(tmp_path / name) for name in ("soup", "runs/20/0.001", "runs/20/0.01"))
+    assert mixed["network.units.centre"].equal(one["network.units.centre"])
+    assert mixed["network.units.scale"].equal(other["network.units.scale"])
+    torch.testing.assert_close(
+        mixed["network.head.weight"], (one["network.head.weight"] + other["network.head.weight"]) / 2
+    )
+
+
 @pytest.mark.parametrize("how", ["uniform", "greedy"])
 def test_the_soup_of_one_run_is_that_run(how, soup, sweep):
     for name in ("0.003", "0.03"):

@@ -82,14 +82,14 @@ def test_a_step_minimises_the_sum_of_own_and_added_terms():
     strategy, data = make(DANN, terms={"mcc": 0.5, "coral": 2.0}), batches()
     total = strategy.training_step(data, 0)
     noted = dict(strategy._totals)
-    assert noted.keys() == {"classify", "confuse", "+mcc", "+coral"}
+    assert noted.keys() == {"supervised", "confuse", "+mcc", "+coral"}
     torch.testing.assert_close(total.detach(), torch.stack(list(noted.values())).sum())
 
 
 def test_streams_that_only_a_term_reads_are_not_passed_to_the_strategy():
     strategy = make(SourceOnly, terms={"mcc": 1.0})
     strategy.training_step(batches(), 0)
-    assert strategy._totals.keys() == {"classify", "+mcc"}
+    assert strategy._totals.keys() == {"supervised", "+mcc"}
 
 
 # L2-SP reads the weights and the initial weights ----------------------------------------------------------------------

@@ -61,6 +61,14 @@ def test_the_ends_are_the_two_models_and_the_middle_is_their_mean(curve, tmp_pat
     assert [row["losses"] for row in record.epochs[2:]] == [{}, {}, {}]
 
 
+def test_all_points_have_the_units_of_the_numbers(curve, tmp_path):
+    _, seen = curve("source=noon_regression", "target=dusk_regression", "target_labels=8")
+    (source,) = (tmp_path / "cache").glob("*/last.ckpt")
+    units = {name: value for name, value in weights(source.parent).items() if ".units." in name}
+    assert units["network.units.scale"][1] > 10  # the second number has a large unit
+    assert all(epoch[name].equal(value) for epoch in seen for name, value in units.items())
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_further_epochs_read_no_training_batch(workers, curve, monkeypatch, tmp_path):
     curve(folder="source")  # this run trains the source model

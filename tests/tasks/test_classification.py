@@ -19,9 +19,37 @@ from sklearn.metrics import (
 )
 
 from landbridge.errors import LandbridgeError
-from landbridge.tasks import Classification
+from landbridge.record import unpack_scores
+from landbridge.run.evaluate import judged
+from landbridge.tasks import HIDDEN, Classification, OpenSet
 
 THREE = Classification(("ant", "bee", "fly"))
+
+
+def test_a_split_without_labels_is_not_measured():
+    logits, y = torch.randn(5, 3), torch.full((5,), HIDDEN)
+    for task in (THREE, OpenSet(THREE.classes)):
+        found = judged(task, logits, y)
+        assert found["n"] == 0
+        assert math.isnan(found["accuracy"])
+        assert found["undefined"] == list(THREE.classes)
+        assert np.isnan(unpack_scores(found)).tolist() == [True] * 5
+        assert math.isnan(task.score(logits, y))
+        assert math.isnan(task.score_of_condensed(task.condensed(logits), y))
+
+
+@given(st.integers(2, 40), st.integers(0, 2**31))
+@settings(max_examples=30, deadline=None)
+def test_samples_with_a_hidden_class_do_not_count(n, seed):
+    logits, y = problem(n, 3, seed)
+    y[torch.rand(n, generator=torch.Generator().manual_seed(seed)) < 0.5] = HIDDEN
+    y[0] = 1
+    seen = y >= 0
+    assert THREE.judge(logits, y) == approximately(THREE.judge(logits[seen], y[seen]))
+    assert THREE.score_of_condensed(THREE.condensed(logits), y) == pytest.approx(THREE.score(logits, y))
+    scores = unpack_scores(judged(THREE, logits, y))
+    assert np.isnan(scores).tolist() == (~seen).tolist()
+    assert scores[seen].tolist() == (logits.argmax(1) == y)[seen].tolist()
 
 
 def task_of(k: int) -> Classification:

@@ -94,7 +94,9 @@ def test_losses_and_scores_are_those_of_their_definitions():
     assert TWO.losses(outputs, y).tolist() == [(1 + 4) / 2, 4]
     assert TWO.losses(outputs, y, torch.tensor([2.0, 4.0])).tolist() == [(1 / 4 + 4 / 16) / 2, 1]
     assert TWO.loss(outputs, y).item() == pytest.approx((2.5 + 4) / 2)
-    assert TWO.sample_scores(outputs, y).tolist() == [-1.5, -2]
+    # Errors are 1 and 2, and 2; the first number has the standard deviation 2.5, the second does not vary.
+    assert TWO.sample_scores(outputs, y).tolist() == pytest.approx([-(1 / 2.5 + 2) / 2, -2 / 2.5])
+    assert Regression(("age",)).sample_scores(outputs[:, :1], y[:, :1]).tolist() == [-1, -2]
 
 
 @given(st.integers(3, 40), seeds)
@@ -142,6 +144,51 @@ def test_strata_are_tenths_of_the_first_number():
     assert (TWO.strata(y)[y[:, 0].argsort()].diff() >= 0).all()
     y[:50, 0] = math.nan
     assert TWO.strata(y).shape == (200,)
+
+
+@given(st.integers(1, 200), seeds)
+@settings(max_examples=40, deadline=None)
+def test_strata_have_the_edges_of_torch_quantile(n, seed):
+    _, y = problem(n, seed, missing=0.2)
+    y[0] = 1.0
+    first = y[:, 0].double()
+    edges = torch.quantile(first[~first.isnan()], torch.linspace(0.1, 0.9, 9, dtype=torch.double))
+    assert torch.equal(TWO.strata(y), torch.bucketize(first.nan_to_num(), edges))
+
+
+def test_strata_without_any_first_number_are_one_stratum():
+    assert TWO.strata(torch.tensor([[math.nan, 1.0], [math.nan, 2.0]])).tolist() == [0, 0]
+
+
+@pytest.mark.slow
+def test_strata_of_more_numbers_than_torch_quantile_takes():
+    y = torch.arange(2**24 + 100).flip(0).float()[:, None]
+    assert Regression(("age",)).strata(y).bincount().tolist() == pytest.approx([(2**24 + 100) / 10] * 10, abs=1)
+
+
+def test_the_number_with_the_largest_unit_does_not_decide_the_scores_of_samples():
+    outputs, y = problem(50, 4, missing=0.2)
+    scores = TWO.sample_scores(outputs, y)
+    scaled = TWO.sample_scores(outputs * torch.tensor([1.0, 1000.0]), y * torch.tensor([1.0, 1000.0]))
+    torch.testing.assert_close(scaled.nan_to_num(9), scores.nan_to_num(9), rtol=1e-5, atol=1e-6)
+
+
+def test_a_budget_counts_samples_that_have_a_label():
+    y, order = torch.randn(20, 2), torch.randperm(20)
+    y[order[:3]] = math.nan
+    y[order[3], 0] = math.nan
+    taken = TWO.within(y, 4, order, False, "zoo")
+    assert taken.nonzero().flatten().tolist() == sorted(order[3:7].tolist())
+    with pytest.raises(
+        LandbridgeError, match="=18: zoo has only 17 samples with a label; ask for at most 17 or for all"
+    ):
+        TWO.within(y, 18, order, False, "zoo")
+    assert (
+        int(TWO.within(y, 18, order, True, "zoo").sum()) == int(TWO.within(y, "all", order, False, "zoo").sum()) == 17
+    )
+    # Hidden labels could be replaced by any others, and the same would be shown.
+    lying = torch.where(taken[:, None] | y.isnan().all(1, keepdim=True), y, 1e6)
+    assert torch.equal(TWO.within(lying, 4, order, False, "zoo"), taken)
 
 
 def test_a_budget_is_a_number_of_samples_and_does_not_depend_on_labels():

@@ -81,12 +81,14 @@ def test_losses_and_scores_are_means_over_the_tasks_with_a_label():
     scale = torch.tensor([1.0, 1.0, 1.0, 7.0, 1.0, 1.0])
     units = {"shape": None, "place": scale[3:4], "parts": None}
     losses, scores = ALL.losses(outputs, y, scale), ALL.sample_scores(outputs, y)
+    rows = y[:, 1][~y[:, 1].isnan()]
+    unit = {"shape": 1, "parts": 1, "place": rows.double().std(correction=0).item()}
     for i in range(50):
         parts = {name: own(name, outputs[i : i + 1], y[i : i + 1]) for name in ALL.tasks}
         there = [name for name, (_, labels) in parts.items() if len(labels)]
         wanted = [ALL.tasks[name].losses(*parts[name], units[name]).item() for name in there]
         assert losses[i].item() == pytest.approx(sum(wanted) / max(1, len(wanted)), rel=1e-5)
-        wanted = [ALL.tasks[name].sample_scores(*parts[name]).item() for name in there]
+        wanted = [ALL.tasks[name].sample_scores(*parts[name]).item() / unit[name] for name in there]
         mean = sum(wanted) / len(wanted) if wanted else math.nan
         assert scores[i].item() == pytest.approx(mean, nan_ok=True)
 
@@ -121,7 +123,29 @@ def test_names_columns_and_strata():
     y[:3, 0] = torch.tensor([2.0, 0.0, 1.0])
     assert ALL.strata(y).tolist() == [3, 1, 2, 0]
     assert ALL.describe()["tasks"]["place"] == PLACE.describe()
-    assert ALL.within(y, 3, torch.tensor([3, 1, 0, 2]), False, "zoo").tolist() == [True, True, False, True]
+    # The last sample has no label at all, so it does not count.
+    assert ALL.within(y, 2, torch.tensor([3, 1, 0, 2]), False, "zoo").tolist() == [True, True, False, False]
+
+
+def test_equal_tasks_are_equal_and_can_be_keys():
+    same = Several(dict(ALL.tasks))
+    assert same == ALL
+    assert hash(same) == hash(ALL)
+    assert {same: 1}[ALL] == 1
+    # The order of the tasks is that of the columns of labels.
+    assert Several(dict(reversed(ALL.tasks.items()))) != ALL
+    assert ALL != SHAPE
+
+
+def test_the_unit_of_a_number_changes_no_score_of_a_sample():
+    outputs, y = problem(50, 6)
+    unit = torch.tensor([1.0, 1.0, 1.0, 1000.0, 1.0, 1.0])
+    torch.testing.assert_close(
+        ALL.sample_scores(outputs * unit, y * unit[[0, 3, 4, 5]]).nan_to_num(9),
+        ALL.sample_scores(outputs, y).nan_to_num(9),
+        rtol=1e-5,
+        atol=1e-6,
+    )
 
 
 def test_the_labels_of_a_task_do_not_reach_another():

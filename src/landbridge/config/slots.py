@@ -58,6 +58,7 @@ SLOTS: Mapping[str, Slot] = {
         frozenset({"network", "task", "source_task", "freeze", "optimizer", "schedule", "steps", "trains_head"}),
     ),
     "data": Slot("landbridge.data.transfer.TransferData", frozenset({"streams", "processes", "reading_epochs"})),
+    "task": Slot("landbridge.tasks.TaskSettings"),
     "backbone": Slot("landbridge.models.backbones.backbone.Backbone", frozenset({"shape"})),
     "head": Slot("torch.nn.Module", frozenset({"features", "outputs"})),
     "tuning": Slot("landbridge.models.tuning.Tuning", optional=True, in_source_model=None),

@@ -78,7 +78,7 @@ class Domain:
     @property
     def _kind(self) -> tuple[str, ...]:
         # Classifications have the fingerprints that they had before there were other tasks.
-        return () if self.task.kind == "classification" else (self.task.kind,)
+        return () if self.task.kind == Classification.kind else (self.task.kind,)
 
     def summary(self) -> dict[str, Any]:
         """Return a description of the domain for the record."""
@@ -155,7 +155,7 @@ def split_domain(
     shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
     carved = split_indices(task.strata(labels)[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
     positions = {split: pool[where] for split, where in carved.items()} | fixed
-    for index, label in enumerate(task.names if task.kind == "classification" else ()):
+    for index, label in enumerate(task.names if task.has_classes else ()):
         members = labels == index
         lacking = [split for split, where in positions.items() if not members[where].any()]
         if lacking:

@@ -99,7 +99,7 @@ def in_label_space(source: Domain, target: Domain, label_sets: LabelSets) -> Dom
             f"source {source.name} and target {target.name} must have the same task: {' and '.join(kinds)} differ; "
             "label_sets=different gives each a head of its own"
         )
-    if label_sets == "same" and target.task.kind != "classification":
+    if label_sets == "same" and not target.task.has_classes:
         if source.task != target.task:
             raise LandbridgeError(
                 f"source {source.name} and target {target.name} must predict the same: one has "
@@ -127,7 +127,7 @@ def require_classes(label_sets: LabelSets, *tasks: Task) -> None:
         LandbridgeError: names the kinds of tasks.
     """
     kinds = [task.kind for task in tasks]
-    if set(kinds) != {"classification"}:
+    if not all(task.has_classes for task in tasks):
         listed = " and ".join(kind.replace("_", " ") for kind in kinds)
         raise LandbridgeError(
             f"label_sets={label_sets} compares the classes of two classifications, and the tasks of source and target "

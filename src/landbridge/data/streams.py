@@ -6,7 +6,6 @@ from itertools import repeat
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset, Sampler
 from landbridge.data.activations import Activation, CachedActivations, CachedViews
 from landbridge.data.formats import Format
 from landbridge.data.inputs import Inputs
+from landbridge.data.orders import Balanced, Order, Shuffled
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import LabelBudget, shown
 
@@ -25,7 +25,7 @@ STREAMS = {
 }
 
 #: `x`: an activation, or the activations of their random views by name. `index`: positions of the
-#: samples. `y`: labels, for labelled streams only.
+#: samples. `y`: labels, for labelled streams only. `weights`: of the samples in the loss on labels, if they differ.
 Batch = dict[str, Any]
 
 
@@ -62,6 +62,7 @@ class Stream:
         inputs: the samples.
         format: input format of the backbone.
         labels: labels of the samples (n, ...), or None for an unlabelled stream.
+        weights: weights of the samples in the loss on labels (n,), >= 0; None if all count alike.
         activations: cached activations of the samples by frozen stages, or the decoded samples; None if not cached.
         views: cached activations of random views of the samples, which are read in place of the samples; None if not
             cached.
@@ -70,6 +71,7 @@ class Stream:
     inputs: Inputs
     format: Format
     labels: Tensor | None = None
+    weights: Tensor | None = None
     activations: CachedActivations | None = None
     views: CachedViews | None = None
 
@@ -79,7 +81,7 @@ class Stream:
         return not self.activations and not self.views and self.inputs.must_be_decoded
 
     def read(self, indices: Tensor) -> Batch:
-        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b, ...).
+        """Read one batch: `x` (b, ...), `index` (b,) and, for labelled streams, `y` (b, ...) and `weights` (b,).
 
         `x` is the cached activation if there is one, and the input otherwise. If views are cached, `x` holds the
         activation of each view by name. An index i + kn then selects draw k of sample i, where n is the number of
@@ -95,6 +97,8 @@ class Stream:
         batch = {"x": x, "index": indices}
         if self.labels is not None:
             batch["y"] = self.labels[indices]
+        if self.weights is not None:
+            batch["weights"] = self.weights[indices]
         return batch
 
     def _read(self, indices: Tensor) -> Activation:
@@ -125,9 +129,10 @@ class JointBatches(Dataset[dict[str, Batch]]):
 class StreamIndices(Sampler[dict[str, Tensor]]):
     """The order of training samples, which is a pure function of the seed and the step.
 
-    Every stream is an endless sequence of shuffled passes over its samples. The sequence is cut into batches. Step k
-    of an interrupted run therefore reads the same samples as step k of an uninterrupted run. A short stream never ends
-    before a long one, and no batch is partial. With several processes, each reads its own part of a global batch.
+    Every stream is an endless sequence of passes over its samples, in a random order (`landbridge.data.orders`). The
+    sequence is cut into batches. Step k of an interrupted run therefore reads the same samples as step k of an
+    uninterrupted run. A short stream never ends before a long one, and no batch is partial. With several processes,
+    each reads its own part of a global batch.
 
     Args:
         sizes: number of samples per stream.
@@ -139,6 +144,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         epochs: number of epochs that read samples; batches of later epochs are empty. None: all epochs read samples.
         draws: for streams with cached views, the number of draws of each view. Each pass selects one draw for every
             sample.
+        classes: the class of each sample (n,) of those streams in which every class comes equally often.
     """
 
     def __init__(
@@ -151,15 +157,20 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         world: int = 1,
         epochs: int | None = None,
         draws: Mapping[str, int] = MappingProxyType({}),
+        classes: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
+        self.orders: dict[str, Order] = {
+            name: Balanced(name, classes[name], seed, draws.get(name, 0))
+            if name in classes
+            else Shuffled(name, size, seed, draws.get(name, 0))
+            for name, size in sizes.items()
+        }
         self.sizes = dict(sizes)
         self.batch_size = batch_size
         self.steps = steps
-        self.seed = seed
         self.rank = rank
         self.world = world
         self.epochs = epochs
-        self.draws = draws
         self.epoch = 0
         self._passes: dict[str, tuple[int, Tensor]] = {}
 
@@ -180,21 +191,16 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
     def _batch(self, name: str, size: int, step: int) -> Tensor:
         batch = min(self.batch_size, size)
         first = (step * self.world + self.rank) * batch
-        number, offset = divmod(first, size)
-        head = self._pass(name, size, number)[offset : offset + batch]
+        number, offset = divmod(first, self.orders[name].length)
+        head = self._pass(name, number)[offset : offset + batch]
         if len(head) == batch:
             return head
-        return torch.cat([head, self._pass(name, size, number + 1)[: batch - len(head)]])
+        return torch.cat([head, self._pass(name, number + 1)[: batch - len(head)]])
 
-    def _pass(self, name: str, size: int, number: int) -> Tensor:
+    def _pass(self, name: str, number: int) -> Tensor:
         known = self._passes.get(name)
         if known is None or known[0] != number:
-            # The name is part of the seed, so that a stream's order does not depend on the other streams.
-            generator = np.random.default_rng([self.seed, number, *name.encode()])
-            order = generator.permutation(size)
-            if name in self.draws:
-                order = order + size * generator.integers(self.draws[name], size=size)
-            known = self._passes[name] = (number, torch.from_numpy(order))
+            known = self._passes[name] = (number, self.orders[name].passed(number))
         return known[1]
 
 

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from landbridge.data.orders import Sampling
 from landbridge.data.streams import Batch, JointBatches, OrderedBatches, Stream, StreamIndices
 from landbridge.data.transfer_streams import TransferStreams
 
@@ -28,6 +29,9 @@ class TransferData(LightningDataModule):
         batch_size: samples per stream, step and process.
         eval_batch_size: samples per step in evaluation.
         steps_per_epoch: steps in an epoch; None takes one pass over the target's training split.
+        sampler: how training reads the labelled streams. `shuffled` reads every sample once a pass. `balanced` reads
+            all classes equally often (`landbridge.data.orders.Balanced`), from the visible labels alone. Streams
+            without labels are always shuffled.
         workers: processes that read samples. None: 2 if images must be decoded from files or texts tokenised, and 0
             otherwise, where 0 is fastest.
     """
@@ -40,6 +44,7 @@ class TransferData(LightningDataModule):
         batch_size: Annotated[int, Gt(0)] = 64,
         eval_batch_size: Annotated[int, Gt(0)] = 256,
         steps_per_epoch: Annotated[int, Gt(0)] | None = None,
+        sampler: Sampling = "shuffled",
         workers: Annotated[int, Ge(0)] | None = None,
     ) -> None:
         super().__init__()
@@ -48,6 +53,7 @@ class TransferData(LightningDataModule):
         self.reading_epochs = reading_epochs
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.sampler = sampler
         self.workers = workers
         one_pass = math.ceil(streams.target_size / (batch_size * processes))
         #: Steps in an epoch, in each process.
@@ -65,6 +71,7 @@ class TransferData(LightningDataModule):
             world=self.processes,
             epochs=self.reading_epochs,
             draws={name: each.draws for name, each in views.items()},
+            classes=self.streams.classes() if self.sampler == "balanced" else {},
         )
         streams = {name: replace(each, views=views.get(name)) for name, each in training.items()}
         return self._loader(JointBatches(streams), streams.values(), indices)

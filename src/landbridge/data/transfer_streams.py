@@ -1,7 +1,7 @@
 """The streams of a transfer as one value: inputs, and only those labels that the setting shows."""
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from landbridge.data.formats import Format
 from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream, labelled
 from landbridge.errors import LandbridgeError
-from landbridge.tasks import LabelBudget, Task
+from landbridge.tasks import LabelBudget, Task, TaskSettings, classes_of
 
 
 def nothing_cached(inputs: Inputs) -> None:
@@ -62,6 +62,7 @@ class TransferStreams:
         format: Format,
         seed: int,
         source_task: Task | None = None,
+        settings: TaskSettings | None = None,
     ) -> "TransferStreams":
         """Build the streams of a setting.
 
@@ -74,6 +75,7 @@ class TransferStreams:
             format: input format of the backbone.
             seed: seed of the order of samples and of the choice of labelled samples.
             source_task: task of the source, if it has a head of its own.
+            settings: the weights of labelled samples; None if all count alike.
 
         Raises:
             LandbridgeError: a class has fewer training samples than `target_labels`, or a domain holds images and the
@@ -89,7 +91,11 @@ class TransferStreams:
         def stream(name: str) -> Stream:
             if name == "target_unlabelled":
                 return Stream(train["target"].inputs, format)
-            return labelled(train[name].inputs, format, train[name].labels.visible(budget[name], seed))
+            visible = labelled(train[name].inputs, format, train[name].labels.visible(budget[name], seed))
+            assert visible.labels is not None
+            task = source_task if name == "source" and source_task else target.task
+            weights = settings.weights(task, visible.labels, name) if settings else None
+            return replace(visible, weights=weights)
 
         return cls(
             training={name: stream(name) for name in sorted(names)},
@@ -105,6 +111,22 @@ class TransferStreams:
             seed=seed,
             format=format,
         )
+
+    def task_of(self, name: str) -> Task:
+        """Return the task of a labelled stream."""
+        return self.source_task if name == "source" and self.source_task else self.task
+
+    def classes(self) -> dict[str, Tensor]:
+        """Return the class of each sample (n,) of every labelled training stream, for balanced sampling.
+
+        Raises:
+            LandbridgeError: the samples do not have one class each.
+        """
+        return {
+            name: classes_of(self.task_of(name), stream.labels, "data.sampler=balanced", name)
+            for name, stream in self.training.items()
+            if stream.labels is not None
+        }
 
 
 def _require_kind(domain: Domain, format: Format) -> None:

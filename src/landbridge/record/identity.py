@@ -11,6 +11,8 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),
+    # There is one class of task settings. So a run without such a setting is the same as before there were any.
+    "task": ("_target_",),
     # Paths of files and folders. Their contents are in the fingerprints of the data.
     "source": ("root", "file"),
     "target": ("root", "file"),
@@ -33,8 +35,9 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
         for group, node in config.items()
         if group not in INCIDENTAL[""] and group not in ignored
     }
-    if not decisive.get("cache"):
-        decisive.pop("cache", None)
+    for group in ("cache", "task"):
+        if not decisive.get(group):
+            decisive.pop(group, None)
     if "source" not in data:
         decisive.pop("source", None)
     text = json.dumps([decisive, data], sort_keys=True)

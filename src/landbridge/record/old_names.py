@@ -41,6 +41,23 @@ NOW_TERMS: dict[str, tuple[str, str, dict[str, Any], dict[str, str]]] = {
 #: Settings that every strategy has. They stay settings of the strategy.
 OF_ALL = ("gather", "backbone_lr_scale", "layer_decay")
 
+#: Losses in the rows of epochs that had another name. The loss on labels is no classification for every task.
+LOSSES = {
+    "classify": "supervised",
+    "classify_second": "supervised_second",
+    "classify_strong": "supervised_strong",
+}
+
+
+def with_new_losses(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of epochs with the present names of their losses."""
+    return [
+        row | {"losses": {LOSSES.get(name, name): value for name, value in row["losses"].items()}}
+        if "losses" in row
+        else row
+        for row in epochs
+    ]
+
 
 def new_name(dotted: str) -> str:
     """Return the present form of a dotted name.

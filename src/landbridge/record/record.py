@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from landbridge.errors import LandbridgeError
-from landbridge.record.old_names import with_new_names
+from landbridge.record.old_names import with_new_losses, with_new_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +123,11 @@ class Record:
             raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
         if content["schema"] == 1:
             _add_tasks(content.get("data", {}))
-        changed = {"config": with_new_names(content.get("config", {})), "schema": SCHEMA}
+        changed = {
+            "config": with_new_names(content.get("config", {})),
+            "epochs": with_new_losses(content.get("epochs", [])),
+            "schema": SCHEMA,
+        }
         return cls(**content | changed)
 
 

@@ -18,6 +18,8 @@ ITEM_METRICS = {
     "multi_label": Metric("sample_average_precision", "average precision of a sample", is_share=True),
     "regression": metric_of("mae"),
 }
+#: The value of a single test item, if several numbers in different units are predicted.
+STANDARDISED = Metric("standardised_error", "absolute error in standard deviations", lower=True)
 
 
 @dataclass
@@ -59,7 +61,10 @@ class Cell:
     @property
     def item_metric(self) -> Metric:
         """What the value of a single test item is, such as `accuracy` for right or wrong. Higher is better."""
-        return ITEM_METRICS.get(self.first.task()["kind"], Metric("sample_score", "score of a sample"))
+        task = self.first.task()
+        if task["kind"] == "regression" and len(task["names"]) > 1:
+            return STANDARDISED
+        return ITEM_METRICS.get(task["kind"], Metric("sample_score", "score of a sample"))
 
     @property
     def scores(self) -> list[float]:

@@ -1,6 +1,8 @@
 """The metrics that reports know, with title, unit and direction; and how their values are written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from landbridge.report.numbers import percent, points, share, signed, significant
 
@@ -94,22 +96,31 @@ KNOWN = {
 }
 
 
-def metric_of(key: str, titles: dict[str, str] | None = None) -> Metric:
+def declared(task: Mapping[str, Any]) -> dict[str, Metric]:
+    """Return the metrics that a task shows, and those of the tasks inside it, from its description in a record."""
+    inside = [declared(each) for each in task.get("tasks", {}).values()]
+    facts = task.get("metrics", {})
+    own = {key: Metric(key, **({"title": title} | facts.get(key, {}))) for key, title in task.get("shown", {}).items()}
+    return {key: metric for each in (*inside, own) for key, metric in each.items()}
+
+
+def metric_of(key: str, task: Mapping[str, Any] | None = None) -> Metric:
     """Return the metric with a name in records. Of an unknown metric, values are plain numbers, and higher is better.
 
     Args:
         key: the name, such as `accuracy`, `accuracy_at_start` or `by_task.digit.accuracy`.
-        titles: titles of unknown metrics by their names, from the task.
+        task: the description of a task, which may declare metrics of its own.
     """
-    if key in KNOWN:
-        return KNOWN[key]
+    known_metrics = declared(task or {}) | KNOWN
+    if key in known_metrics:
+        return known_metrics[key]
     *parents, last = key.split(".")
     # The metric may stand at the front (accuracy_by_class.bar, accuracy_at_start) or at the end (by_task.digit.mae).
     for name in (last, *parents[:1]):
         base = name.partition("_by_")[0].partition("_at_")[0]
-        if base in KNOWN:
-            known = KNOWN[base]
+        if base in known_metrics:
+            known = known_metrics[base]
             rest = [part for part in (*parents, last) if part != base]
             more = " ".join(part.removeprefix(base).strip("_").replace("_", " ") for part in rest)
             return Metric(key, f"{known.title} ({more})", known.is_share, known.lower, known.top)
-    return Metric(key, (titles or {}).get(key) or key.replace("_", " "))
+    return Metric(key, key.replace("_", " "))

@@ -77,12 +77,12 @@ class Run:
     @cached_property
     def metric(self) -> Metric:
         """The metric to compare runs by."""
-        return metric_of(self.chosen, self.titles) if self.chosen else self.leading
+        return metric_of(self.chosen, self.task()) if self.chosen else self.leading
 
     @property
     def leading(self) -> Metric:
         """The leading metric of the target's task. The scores of epochs under the oracle are its values."""
-        return metric_of(self.record.leading, self.titles)
+        return metric_of(self.record.leading, self.task())
 
     @property
     def titles(self) -> dict[str, str]:

@@ -32,10 +32,9 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
         LandbridgeError: the configured rule reads labels that the setting hides, or needs more samples.
     """
     visible = {f"{role}_labels" for role, labels in streams.validation_labels.items() if bool(shown(labels).any())}
-    if rule.tasks is not None and streams.task.kind not in rule.tasks:
-        kinds = " and ".join(sorted(rule.tasks)).replace("_", " ")
+    if lacking := rule.needs - streams.task.gives:
         raise LandbridgeError(
-            f"selection={rule.name} scores outputs of {kinds}, and the target's task is "
+            f"selection={rule.name} needs {' and '.join(sorted(lacking))}, and the target's task is "
             f"{streams.task.kind.replace('_', ' ')}"
         )
     if rule.kinds is not None and (kind := streams.format.kind) not in rule.kinds:
@@ -65,10 +64,9 @@ def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
 
 def _serves(rule: Rule | type[Rule], streams: TransferStreams) -> bool:
     """Return whether a rule can score the outputs of a task, on inputs of a kind."""
-    task, kind = streams.task.kind, streams.format.kind
     if streams.source_task is not None and not rule.separate_heads:
         return False
-    return (rule.tasks is None or task in rule.tasks) and (rule.kinds is None or kind in rule.kinds)
+    return rule.needs <= streams.task.gives and (rule.kinds is None or streams.format.kind in rule.kinds)
 
 
 def _too_few(rule: Rule, streams: TransferStreams) -> list[str]:

@@ -3,6 +3,7 @@
 No module that trains imports this module.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ from landbridge.run.samples import Samples
 from landbridge.run.subgroups import subgroups
 from landbridge.selection import Oracle
 from landbridge.strategies.base import Strategy
-from landbridge.tasks import Task
+from landbridge.tasks import Task, shown
 from landbridge.training.output import Output
+
+log = logging.getLogger(__name__)
 
 
 def choose_epoch(epochs: Epochs, target: Domain) -> tuple[int, Path]:
@@ -91,6 +94,8 @@ def test_domains(
                 f"training diverged: predictions for {domain.name} are not finite; try a lower optimizer.lr"
             )
         labels = split.labels.open("test")
+        if not bool(shown(labels).any()):
+            log.warning("%s: no sample of the test split has a label, so nothing is measured there", domain.name)
         if len(logits) != len(labels):
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
         logits, features = logits[arrival.argsort()], features[arrival.argsort()]
@@ -127,8 +132,9 @@ def judged(task: Task, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
 
     Returns:
         the metrics of the task, and the value of each sample for paired statistics, in the order of the split: for
-        classes `correct`, one bit a sample, packed (big-endian) and base64-encoded; for other tasks `sample_scores`,
-        float32 in little-endian order, base64-encoded.
+        classes `correct`, one bit a sample, packed (big-endian) and base64-encoded; for other tasks, and if a class is
+        hidden, `sample_scores`, float32 in little-endian order, base64-encoded.
     """
     scores = task.sample_scores(outputs, labels)
-    return task.judge(outputs, labels) | pack_scores(scores.numpy(), whole=task.kind == "classification")
+    whole = task.has_classes and not bool(scores.isnan().any())
+    return task.judge(outputs, labels) | pack_scores(scores.numpy(), whole)

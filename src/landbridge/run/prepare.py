@@ -20,6 +20,7 @@ from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start import LoadReport, Start
 from landbridge.record import Record, fingerprint
+from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import initial_network, keep_source_head
@@ -82,10 +83,12 @@ def prepare(
         domains = open_domains(cfg, "source" in names or start.needs_source, start)
     record.data = {role: domain.summary() for role, domain in domains.items()}
     own_task = domains["source"].task if cfg.label_sets == "different" and "source" in domains else None
-    for role, task in {"target": domains["target"].task, "source": own_task if "source" in names else None}.items():
-        if task:
-            require_task(cfg, task, record.choices.get("strategy"), role)
+    tasks = {"target": domains["target"].task, **({"source": own_task} if own_task and "source" in names else {})}
+    for role, task in tasks.items():
+        require_task(cfg, task, record.choices.get("strategy"), role)
     strategy = strategy_class(cfg)
+    choice = record.choices.get("strategy") or strategy.__name__
+    require_balance(cfg, strategy.requirements, names, tasks, start.needs_source, choice)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
     contents |= strategy.contents(record.config["strategy"]) | backbone_contents(record.config["backbone"])
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
@@ -107,6 +110,7 @@ def prepare(
         format=network.backbone.format,
         seed=cfg.seed,
         source_task=own_task,
+        settings=build(cfg.task),
     )
     return Prepared(start, domains, network, loaded, streams, checkpoint)
 
@@ -170,17 +174,17 @@ def require_task(cfg: DictConfig, task: Task, choice: str | None = None, role: s
         role: `source` or `target`, for messages.
 
     Raises:
-        LandbridgeError: says which tasks it can serve.
+        LandbridgeError: says what it needs.
     """
     strategy = strategy_class(cfg)
     terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
-    serve = {f"strategy {choice or strategy.__name__}": strategy.requirements.tasks}
+    needs = {f"strategy {choice or strategy.__name__}": strategy.requirements.needs}
     # A term that does not read the source does not read outputs of the source's own task either.
-    serve |= {f"terms: {name}": each.tasks for name, each in terms.items() if role == "target" or role in each.streams}
-    for name, tasks in serve.items():
-        if task.kind not in tasks:
-            listed = ", ".join(sorted(tasks)).replace("_", " ")
-            raise LandbridgeError(f"{name} serves {listed}, and the {role}'s task is {task.kind.replace('_', ' ')}")
+    needs |= {f"terms: {name}": each.needs for name, each in terms.items() if role == "target" or role in each.streams}
+    for name, each in needs.items():
+        if lacking := each - task.gives:
+            listed = " and ".join(sorted(lacking))
+            raise LandbridgeError(f"{name} needs {listed}, and the {role}'s task is {task.kind.replace('_', ' ')}")
 
 
 def open_domains(cfg: DictConfig, needs_source: bool, start: Start) -> dict[str, Domain]:

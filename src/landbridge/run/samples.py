@@ -15,6 +15,7 @@ from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream
 from landbridge.models.network import Network
 from landbridge.record import SAMPLES
+from landbridge.tasks import NUMBERS, Task, shown
 
 #: Maximum number of embedded samples of a domain; maximum number of principal components that are kept.
 EMBEDDED, DIRECTIONS = 200, 16
@@ -46,6 +47,7 @@ class Samples:
     ) -> None:
         self.format = format
         self.positions = {role: _spread(len(domain.splits["test"].inputs)) for role, domain in domains.items()}
+        self.tasks = {role: domain.task for role, domain in domains.items()}
         home = next(network.parameters()).device
         network.to(device).eval()
         self._before: dict[str, Tensor] = {}
@@ -59,22 +61,20 @@ class Samples:
     def keep(self, role: str, inputs: Inputs, features: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Keep embeddings and pictures of a domain's test split.
 
-        The pictures are those of the most confident mistakes.
+        The pictures are those of the most confident mistakes, or of the largest errors in numbers.
 
         Args:
             role: role of the domain.
             inputs: inputs of the split (n).
             features: features of all samples, in order (n, d).
             logits: logits of the same samples (n, classes).
-            labels: labels of the same samples (n,).
+            labels: labels of the same samples (n, ...).
         """
         self._after[role] = features[self.positions[role]]
         self._kept[f"{role}_positions"] = self.positions[role].numpy()
-        if isinstance(self.format, ImageFormat) and not labels.is_floating_point():
-            confidence, predicted = logits.softmax(1).max(1)
-            confidence[predicted == labels] = -1
-            worst = confidence.argsort(descending=True, stable=True)[:PICTURES]
-            worst = worst[confidence[worst] >= 0]
+        if isinstance(self.format, ImageFormat) and (wrong := _wrongness(self.tasks[role], logits, labels)) is not None:
+            worst = wrong.argsort(descending=True, stable=True)[:PICTURES]
+            worst = worst[wrong[worst] > 0]
             self._kept[f"{role}_mistakes"] = worst.numpy()
             if len(worst):
                 self._kept[f"{role}_pictures"] = _small(*inputs.read(worst, self.format)).numpy()
@@ -92,6 +92,16 @@ class Samples:
         with draft.open("wb") as file:
             np.savez_compressed(file, **self._kept)  # type: ignore[arg-type]
         draft.replace(folder / SAMPLES)
+
+
+def _wrongness(task: Task, outputs: Tensor, labels: Tensor) -> Tensor | None:
+    """Return how wrong each prediction is (n,), 0 if it is right or has no label; None for tasks without pictures."""
+    if task.has_classes:
+        confidence, predicted = outputs.softmax(1).max(1)
+        return confidence.where((predicted != labels) & shown(labels), 0.0)
+    if NUMBERS in task.gives:
+        return -task.sample_scores(outputs, labels).nan_to_num(nan=0.0)
+    return None
 
 
 def _spread(n: int) -> Tensor:

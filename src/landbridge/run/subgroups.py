@@ -1,5 +1,6 @@
 """Metrics of the subgroups of a test split, such as those of each hospital or of each domain of a union."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -41,10 +42,11 @@ def subgroups(
 
 def _judged(task: Task, outputs: Tensor, labels: Tensor) -> dict[str, Any]:
     score = task.score(outputs, labels)
-    if task.kind == "classification":
+    if task.has_classes:
         right = task.sample_scores(outputs, labels)
-        interval = wilson_interval(int(right.sum()), len(right))
-        low, high = interval.low, interval.high
+        right = right[~right.isnan()]
+        interval = wilson_interval(int(right.sum()), len(right)) if len(right) else None
+        low, high = (interval.low, interval.high) if interval else (math.nan, math.nan)
     else:
         low, high = _bootstrap(task, outputs, labels)
     return {"n": len(labels), task.leading: score, "low": low, "high": high}

@@ -9,11 +9,15 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
+#: For rules that need a probability for each class of a sample. It is the value of `landbridge.tasks.ONE_CLASS`.
+ONE_CLASS = "one class a sample"
+
 
 class Judge(Protocol):
     """The part of a task that rules use."""
 
     kind: ClassVar[str]
+    gives: ClassVar[frozenset[str]]
 
     def score(self, outputs: Tensor, y: Tensor) -> float:
         """Return the leading metric, higher is better, over the samples whose label is shown."""
@@ -69,8 +73,8 @@ class Rule(ABC):
     oracle: ClassVar[bool] = False
     #: Whether the rule runs the model on further inputs. Such a rule is computed only if it is the configured one.
     predicts: ClassVar[bool] = False
-    #: Kinds of tasks whose outputs the rule can score; None: all.
-    tasks: ClassVar[frozenset[str] | None] = None
+    #: What a task must give for the rule to score its outputs (`Task.gives`); empty: any task.
+    needs: ClassVar[frozenset[str]] = frozenset()
     #: Kinds of inputs on which the rule works (`image`, `vector`, `text`); None: all.
     kinds: ClassVar[frozenset[str] | None] = None
     #: Whether source and target may have different tasks, each with a head of its own.

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from landbridge.selection import scores
 from landbridge.selection.density_ratio import density_ratios
-from landbridge.selection.rule import Rule, ValidationOutputs
+from landbridge.selection.rule import ONE_CLASS, Rule, ValidationOutputs
 
 
 class Unlabelled(Rule):
@@ -43,7 +43,7 @@ class Entropy(Unlabelled):
     """
 
     name: ClassVar = "entropy"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
     caution: ClassVar = "it is highest for a model that predicts one class with high confidence for all samples"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -58,7 +58,7 @@ class Diversity(Unlabelled):
     """
 
     name: ClassVar = "diversity"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
     caution: ClassVar = "it ignores confidence, and is highest for a model that predicts uniform probabilities"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -73,7 +73,7 @@ class InformationMaximisation(Unlabelled):
     """
 
     name: ClassVar = "im"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
 
     def value(self, logits: Tensor, features: Tensor) -> float:
         """Return the score, in [0, log K]."""
@@ -87,7 +87,7 @@ class BNM(Unlabelled):
     """
 
     name: ClassVar = "bnm"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
 
     def value(self, logits: Tensor, features: Tensor) -> float:
         """Return the score, in (0, 1]."""
@@ -104,7 +104,7 @@ class SND(Unlabelled):
     """
 
     name: ClassVar = "snd"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
     most: ClassVar = 500
     least: ClassVar = 2
     caution: ClassVar = (
@@ -144,7 +144,7 @@ class ClassAMI(Unlabelled):
     """
 
     name: ClassVar = "class_ami"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
     most: ClassVar = 500
 
     def __init__(self, seed: Annotated[int, Ge(0)] = 0) -> None:
@@ -167,7 +167,7 @@ class MixVal(Rule):
     """
 
     name: ClassVar = "mixval"
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
     predicts: ClassVar = True
     kinds: ClassVar = frozenset({"image", "vector"})
     most: ClassVar = 500
@@ -199,7 +199,7 @@ class DEV(Rule):
 
     name: ClassVar = "dev"
     separate_heads: ClassVar = False
-    tasks: ClassVar = frozenset({"classification"})
+    needs: ClassVar = frozenset({ONE_CLASS})
     required_labels: ClassVar = frozenset({"source_labels"})
     most: ClassVar = 500
     least: ClassVar = 4

@@ -105,15 +105,19 @@ class Strategy(Trainable):
         These are the tensors of the strategy that trained the initial weights, without those of its network.
         """
 
-    def classify(self, *labelled: Output | None) -> Tensor:
-        """Return the sum of the task's mean losses of labelled streams. Streams that are None are left out."""
+    def supervised(self, *labelled: Output | None) -> Tensor:
+        """Return the sum of the task's mean losses of labelled streams. Streams that are None are left out.
+
+        Samples count with the weights of `task.class_weights`. All losses on labels come from here, also those of a
+        second head: `self.supervised(replace(stream, logits=...))`.
+        """
         return reduce(operator.add, (self._mean_loss(stream) for stream in labelled if stream))
 
     def _mean_loss(self, labelled: Output) -> Tensor:
         task, units = self.task, self.network.units
         if self.network.source is not None and labelled.stream == "source":
             task, units = self.source_task, self.network.source.units
-        return task.loss(labelled.logits, labelled.y, units.scale if units else None)
+        return task.loss(labelled.logits, labelled.y, units.scale if units else None, labelled.weights)
 
     def on_train_start(self) -> None:
         """Give the network the units of the labels that training may see, unless its weights came with units."""

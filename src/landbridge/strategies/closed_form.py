@@ -24,7 +24,11 @@ class ClosedForm(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams=set(), can_be_averaged=False, separate_heads=True, no_terms_because="it takes no gradient steps"
+        streams=set(),
+        can_be_averaged=False,
+        separate_heads=True,
+        no_terms_because="it takes no gradient steps",
+        balancing=frozenset(),
     )
 
     def __init__(self, **base: Any) -> None:

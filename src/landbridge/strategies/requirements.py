@@ -4,10 +4,6 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 from typing import Any
 
-ALL_TASKS = frozenset({"classification", "multi_label", "regression", "several"})
-#: For what needs a probability for each class of a sample.
-CLASSES = frozenset({"classification"})
-
 
 @dataclass(frozen=True)
 class Requirements:
@@ -15,7 +11,8 @@ class Requirements:
 
     Attributes:
         streams: names of the training streams that the strategy needs: `source`, `target`, `target_unlabelled`.
-        tasks: kinds of the tasks that it can serve.
+        needs: what a task must give in addition to a loss (`Task.gives`), such as `landbridge.tasks.ONE_CLASS`. With an
+            empty set, it serves every task.
         optional_streams: names of training streams that it uses if the setting provides them.
         looks_back: whether it keeps a copy of the network before training, as `Strategy.initial`.
         source_model: whether it continues a source model with its head. Such a strategy cannot start from scratch.
@@ -35,10 +32,11 @@ class Requirements:
         biased_rules: names of the selection rules that score the quantity which its loss minimises. These rules are
             biased in favour of the strategy.
         unused_groups: further config groups without effect on it; see `ignored_groups`.
+        balancing: the settings against class imbalance that have an effect on it, if it has a labelled stream.
     """
 
     streams: Set[str]
-    tasks: Set[str] = ALL_TASKS
+    needs: Set[str] = frozenset()
     optional_streams: Set[str] = frozenset()
     looks_back: bool = False
     source_model: bool = False
@@ -55,6 +53,7 @@ class Requirements:
     no_terms_because: str = ""
     biased_rules: Set[str] = frozenset()
     unused_groups: Set[str] = frozenset()
+    balancing: Set[str] = frozenset({"task.class_weights", "data.sampler"})
 
     @property
     def all_streams(self) -> Set[str]:

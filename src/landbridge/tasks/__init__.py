@@ -2,15 +2,18 @@
 
 from landbridge.tasks.classification import Classification
 from landbridge.tasks.labels import HIDDEN, LabelBudget, hide, shown
-from landbridge.tasks.metrics import Metrics
+from landbridge.tasks.metrics import Metrics, Shown
 from landbridge.tasks.multi_label import MultiLabel
 from landbridge.tasks.open_set import OpenSet
 from landbridge.tasks.regression import Regression
+from landbridge.tasks.settings import TaskSettings, classes_of
 from landbridge.tasks.several import Several
-from landbridge.tasks.task import Task
+from landbridge.tasks.task import NUMBERS, ONE_CLASS, Task
 
 __all__ = [
     "HIDDEN",
+    "NUMBERS",
+    "ONE_CLASS",
     "Classification",
     "LabelBudget",
     "Metrics",
@@ -18,7 +21,10 @@ __all__ = [
     "OpenSet",
     "Regression",
     "Several",
+    "Shown",
     "Task",
+    "TaskSettings",
+    "classes_of",
     "hide",
     "shown",
 ]

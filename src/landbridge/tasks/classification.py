@@ -16,7 +16,7 @@ from torchmetrics.classification import (
 from landbridge.errors import LandbridgeError
 from landbridge.tasks.labels import HIDDEN, LabelBudget
 from landbridge.tasks.metrics import CalibrationError, Mean, Metrics, mean_of, undefined_classes
-from landbridge.tasks.task import Task
+from landbridge.tasks.task import ONE_CLASS, Task
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Classification(Task):
 
     classes: tuple[str, ...]
     kind: ClassVar = "classification"
+    gives: ClassVar = frozenset({ONE_CLASS})
     leading: ClassVar = "accuracy"
     shown_metrics: ClassVar = {"accuracy": "accuracy", "macro_f1": "macro F1", "ece": "calibration error"}
 
@@ -44,13 +45,13 @@ class Classification(Task):
         """Cross-entropy in nats."""
         return cross_entropy(outputs, y, reduction="none")
 
-    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
+    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Mean cross-entropy in nats."""
-        return cross_entropy(outputs, y)
+        return cross_entropy(outputs, y) if weights is None else super().loss(outputs, y, scale, weights)
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """1 where the largest logit is that of the class, else 0."""
-        return (outputs.argmax(1) == y).double()
+        """1 where the largest logit is that of the class, else 0; nan where the class is hidden."""
+        return (outputs.argmax(1) == y).double().where(y >= 0, torch.nan)
 
     def score(self, outputs: Tensor, y: Tensor) -> float:
         """Accuracy over the samples whose label is shown."""
@@ -62,8 +63,8 @@ class Classification(Task):
         return outputs.argmax(1).where(outputs.isfinite().all(1), -1).to(torch.int16)
 
     def score_of_condensed(self, condensed: Tensor, y: Tensor) -> float:
-        """Accuracy over all samples."""
-        return float((condensed == y).float().mean())
+        """Accuracy over the samples whose label is shown."""
+        return float((condensed == y)[y >= 0].float().mean())
 
     def metrics(self) -> "ClassificationMetrics":
         """Return accuracy and what stands beside it."""
@@ -122,8 +123,10 @@ class ClassificationMetrics(Metrics):
         self.support = torch.zeros(k, dtype=torch.long)
 
     def update(self, outputs: Tensor, y: Tensor) -> None:
-        """Add a batch of logits (b, classes) and class indices (b,)."""
-        outputs, y = outputs.float().cpu(), y.cpu()
+        """Add a batch of logits (b, classes) and class indices (b,); samples whose class is hidden do not count."""
+        outputs, y = outputs[y >= 0].float().cpu(), y[y >= 0].cpu()
+        if not len(y):
+            return
         predicted, probabilities = outputs.argmax(1), outputs.double().softmax(1)
         for metric in (self.accuracy, self.macro_f1, self.by_class):
             metric.update(predicted, y)

@@ -31,23 +31,28 @@ def hide(y: Tensor, rows: Tensor) -> Tensor:
     return hidden
 
 
-def first_rows(n: int, budget: LabelBudget, order: Tensor, at_most: bool, where: str) -> Tensor:
-    """Return the first rows in some order as a mask (n,).
+def first_rows(seen: Tensor, budget: LabelBudget, order: Tensor, at_most: bool, where: str) -> Tensor:
+    """Return the first labelled rows in some order as a mask (n,).
+
+    A row that lacks every label does not count, because nobody could label it. So the choice depends on which rows have
+    a label, but on no label.
 
     Args:
-        n: how many rows there are.
+        seen: which rows have a label (n,).
         budget: how many to take, or `all`.
         order: positions (n,).
         at_most: fewer rows than the budget are all taken, instead of being an error.
         where: whose rows these are, for messages.
 
     Raises:
-        LandbridgeError: there are fewer rows than asked for.
+        LandbridgeError: there are fewer labelled rows than asked for.
     """
     if budget == "all":
-        return torch.ones(n, dtype=torch.bool)
+        return seen
+    n = int(seen.sum())
     if n < budget and not at_most:
-        raise LandbridgeError(f"target_labels={budget}: {where} has only {n} samples; ask for at most {n} or for all")
-    taken = torch.zeros(n, dtype=torch.bool)
-    taken[order[:budget]] = True
+        samples = "samples" if n == len(seen) else "samples with a label"
+        raise LandbridgeError(f"target_labels={budget}: {where} has only {n} {samples}; ask for at most {n} or for all")
+    taken = torch.zeros(len(seen), dtype=torch.bool)
+    taken[order[seen[order]][:budget]] = True
     return taken

@@ -4,10 +4,28 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A metric that tables and reports show, with what they must know to compare and write its values.
+
+    Attributes:
+        title: its name on the page.
+        is_share: whether its values are shares of 1. They are written in %, and their differences in points.
+        lower: whether lower values are better. Those of a leading metric must be higher.
+        top: the best value, if values near it can be compared by absolute differences; None if there is none.
+    """
+
+    title: str
+    is_share: bool = False
+    lower: bool = False
+    top: float | None = None
 
 
 class Metrics(ABC):

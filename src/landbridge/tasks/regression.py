@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from landbridge.tasks.metrics import Metrics
-from landbridge.tasks.task import Task
+from landbridge.tasks.task import NUMBERS, Task
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,9 @@ class Regression(Task):
     The loss is $\frac1k \sum_j ((\hat y_j - y_j) / s_j)^2$ over the numbers that are there, so that numbers in
     different units count alike. Centre $c$ and scale $s$ are mean and standard deviation of the visible labels. A
     network's output is $\hat y_j = c_j + s_j\,g_j$ with the head's output $g_j$. A label budget is a number of samples.
-    Splits are stratified by ten quantiles of the first number. A sample's score is its negative mean absolute error.
+    Splits are stratified by ten quantiles of the first number. A sample's score is its negative absolute error. Of
+    several numbers it is the mean of the negative errors, each divided by the standard deviation of this number in the
+    test split, as in R2. So the number with the largest unit does not decide alone.
 
     Attributes:
         targets: names of the numbers.
@@ -25,6 +27,7 @@ class Regression(Task):
 
     targets: tuple[str, ...]
     kind: ClassVar = "regression"
+    gives: ClassVar = frozenset({NUMBERS})
     leading: ClassVar = "r2"
     shown_metrics: ClassVar = {"r2": "R2", "mae": "mean absolute error", "rmse": "root mean squared error"}
 
@@ -53,8 +56,9 @@ class Regression(Task):
         return centre.float(), scale.float()
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Negative mean absolute error over the numbers."""
-        return -(outputs.double() - y.double()).abs().nanmean(1)
+        """Negative absolute error; for several numbers, its mean in standard deviations."""
+        errors = (outputs.double() - y.double()).abs()
+        return -(errors / self.units(y)[1] if self.outputs > 1 else errors).nanmean(1)
 
     def metrics(self) -> "RegressionMetrics":
         """Return R2, mean absolute error and root mean squared error."""
@@ -69,9 +73,14 @@ class Regression(Task):
         return values
 
     def strata(self, y: Tensor) -> Tensor:
-        """Stratify by ten quantiles of the first number."""
+        """Stratify by ten quantiles of the first number; without any number, all samples are one stratum."""
         first = y[:, 0].double()
-        edges = torch.quantile(first[~first.isnan()], torch.linspace(0.1, 0.9, 9, dtype=torch.double))
+        ranked = first[~first.isnan()].sort().values
+        if not len(ranked):
+            return torch.zeros(len(y), dtype=torch.long)
+        # `torch.quantile` refuses more than 16 million numbers. This is its linear interpolation.
+        ranks = torch.linspace(0.1, 0.9, 9, dtype=torch.double) * (len(ranked) - 1)
+        edges = torch.lerp(ranked[ranks.long()], ranked[ranks.ceil().long()], ranks.frac())
         return torch.bucketize(first.nan_to_num(), edges)
 
 

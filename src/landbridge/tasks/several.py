@@ -1,6 +1,5 @@
 """Several tasks on the same samples."""
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from landbridge.tasks.metrics import Metrics
 from landbridge.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Several(Task):
     """Several tasks on the same samples: multi-task learning is a domain with several tasks.
 
@@ -32,6 +31,14 @@ class Several(Task):
     leading: ClassVar = "mean"
     shown_metrics: ClassVar = {"mean": "mean of the tasks"}
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the tasks, their names and their order are equal. The order is that of the columns."""
+        return isinstance(other, Several) and tuple(self.tasks.items()) == tuple(other.tasks.items())
+
+    def __hash__(self) -> int:
+        """Return a hash of names and tasks."""
+        return hash(tuple(self.tasks.items()))
+
     @property
     def names(self) -> tuple[str, ...]:
         """The outputs of all tasks, each after the name of its task."""
@@ -42,9 +49,8 @@ class Several(Task):
         """The columns of outputs and of labels that belong to each task."""
         places, output, column = {}, 0, 0
         for name, task in self.tasks.items():
-            columns = 1 if task.kind == "classification" else task.outputs
-            places[name] = slice(output, output + task.outputs), slice(column, column + columns)
-            output, column = output + task.outputs, column + columns
+            places[name] = slice(output, output + task.outputs), slice(column, column + task.columns)
+            output, column = output + task.outputs, column + task.columns
         return places
 
     def parts(self, outputs: Tensor, y: Tensor) -> Iterator[tuple[str, Task, Tensor, Tensor]]:
@@ -80,11 +86,19 @@ class Several(Task):
         return centre, scale
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Mean of the tasks' scores over those for which a sample has a label; nan without any."""
+        """Mean of the tasks' scores over those for which a sample has a label; nan without any.
+
+        Scores with a unit are divided by its scale in this split, as those of several numbers are. Otherwise the task
+        with the largest unit would decide.
+        """
         scores = torch.full((len(outputs), len(self.tasks)), torch.nan, dtype=torch.double)
         for column, (_, task, own, labels) in enumerate(self.parts(outputs, y)):
             seen = shown(labels)
-            scores[seen, column] = task.sample_scores(own[seen], labels[seen]).double()
+            if not bool(seen.any()):
+                continue
+            each = task.sample_scores(own[seen], labels[seen]).double()
+            units = task.units(labels[seen]) if task.outputs == 1 else None
+            scores[seen, column] = each / units[1] if units else each
         return scores.nanmean(1)
 
     def metrics(self) -> "SeveralMetrics":
@@ -138,20 +152,15 @@ class SeveralMetrics(Metrics):
     def compute(self) -> dict[str, Any]:
         """Return the metrics by task, and the mean of the leading ones that are defined."""
         by_task = {
-            name: self.by_task[name].compute() if name in self.judged else _undefined(task)
+            name: self.by_task[name].compute() if name in self.judged else task.unmeasured()
             for name, task in self.several.tasks.items()
         }
         leading = torch.tensor([by_task[name][task.leading] for name, task in self.several.tasks.items()])
         return {"n": self.n, "mean": float(leading.nanmean()), "by_task": by_task}
 
 
-def _undefined(task: Task) -> dict[str, Any]:
-    """Return the metrics of a task without any label in the test split."""
-    return {"n": 0, **dict.fromkeys(task.shown_metrics, math.nan), "undefined": list(task.names)}
-
-
 def _own(task: Task, columns: Tensor) -> Tensor:
-    """Return a task's own labels, from its columns (n, k): class indices (n,) for a classification."""
-    if task.kind == "classification":
+    """Return a task's own labels, from its columns (n, k): class indices (n,) for a task with classes."""
+    if task.has_classes:
         return columns[:, 0].nan_to_num(nan=float(HIDDEN)).long()
     return columns

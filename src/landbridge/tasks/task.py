@@ -1,13 +1,20 @@
 """What is predicted, and how it is judged."""
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from landbridge.tasks.labels import LabelBudget, first_rows, shown
-from landbridge.tasks.metrics import Metrics
+from landbridge.tasks.metrics import Metrics, Shown
 
+#: A label is the index of one class, and outputs are logits of the classes.
+ONE_CLASS = "one class a sample"
+#: A label is one number for each output, in the units of the data, and nan where hidden.
+NUMBERS = "numbers"
 #: Samples in an update of metrics.
 JUDGED_TOGETHER = 4096
 
@@ -20,10 +27,13 @@ class Task(ABC):
 
     #: Its name in records and settings.
     kind: ClassVar[str]
+    #: What its labels and outputs are, for strategies, terms and rules that need more than a loss: `ONE_CLASS` or
+    #: `NUMBERS`. So a new task is served by everything whose needs it meets.
+    gives: ClassVar[frozenset[str]] = frozenset()
     #: The metric that leads in selection, tables and reports. Higher is better.
     leading: ClassVar[str]
-    #: The metrics that a final table shows, with their titles; the leading one first.
-    shown_metrics: ClassVar[dict[str, str]]
+    #: The metrics that a final table shows, the leading one first: a title, or a `Shown` for a metric of your own.
+    shown_metrics: ClassVar[Mapping[str, str | Shown]]
 
     @property
     @abstractmethod
@@ -35,6 +45,16 @@ class Task(ABC):
         """The width of the network's output."""
         return len(self.names)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether a label is one class index (n,) and outputs are logits of the classes."""
+        return ONE_CLASS in self.gives
+
+    @property
+    def columns(self) -> int:
+        """The width of a label as a row of numbers."""
+        return 1 if self.has_classes else self.outputs
+
     @abstractmethod
     def losses(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
         """Return the loss of each sample (b,).
@@ -45,9 +65,15 @@ class Task(ABC):
             scale: the unit in which errors of each output count (`outputs`,); None: 1. Classes have no unit.
         """
 
-    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
-        """Return the mean loss of a batch, a scalar; see `losses`."""
-        return self.losses(outputs, y, scale).mean()
+    def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
+        """Return the mean loss of a batch, a scalar; see `losses`.
+
+        With `weights` (b,), it is the mean of weights times losses. It is not divided by the sum of the weights, so
+        that it stays a mean over single samples. Otherwise a batch of one class would not be weighted, and several
+        processes would not equal one.
+        """
+        losses = self.losses(outputs, y, scale)
+        return (losses if weights is None else weights * losses).mean()
 
     @property
     def has_units(self) -> bool:
@@ -60,23 +86,32 @@ class Task(ABC):
 
     @abstractmethod
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Return how well each sample is predicted (n,), higher is better: for paired statistics."""
+        """Return how well each sample of a test split is predicted (n,), higher is better: for paired statistics.
+
+        A sample without a label has nan. Scores of several outputs are brought to one unit before their mean.
+        """
 
     @abstractmethod
     def metrics(self) -> Metrics:
         """Return metrics that are updated batch by batch."""
 
     def judge(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
-        """Return all metrics of a test split.
+        """Return all metrics of a test split; those of `unmeasured` if it has no label.
 
         Args:
             outputs: of the network (n, `outputs`).
             y: labels (n, ...).
         """
+        if not bool(shown(y).any()):
+            return self.unmeasured()
         metrics = self.metrics()
         for own, labels in zip(outputs.split(JUDGED_TOGETHER), y.split(JUDGED_TOGETHER), strict=True):
             metrics.update(own, labels)
         return metrics.compute()
+
+    def unmeasured(self) -> dict[str, Any]:
+        """Return the metrics of a test split without any label: nan, and all outputs are undefined."""
+        return {"n": 0, **dict.fromkeys(self.shown_metrics, math.nan), "undefined": list(self.names)}
 
     def score(self, outputs: Tensor, y: Tensor) -> float:
         """Return the leading metric over the samples whose label is shown; nan if there are none.
@@ -113,7 +148,7 @@ class Task(ABC):
         """Return the stratum of each sample for splits, a number from 0 on (n,)."""
 
     def within(self, y: Tensor, budget: LabelBudget, order: Tensor, at_most: bool, where: str) -> Tensor:
-        """Return which samples show their label (n,): by default the first `budget` samples in some order.
+        """Return which samples show their label (n,): by default the first `budget` labelled samples in some order.
 
         Args:
             y: labels (n, ...).
@@ -125,13 +160,12 @@ class Task(ABC):
         Raises:
             LandbridgeError: there are fewer samples than asked for.
         """
-        return first_rows(len(y), budget, order, at_most, where)
+        return first_rows(shown(y), budget, order, at_most, where)
 
     def describe(self) -> dict[str, Any]:
         """Describe the task for a record."""
-        return {
-            "kind": self.kind,
-            "leading": self.leading,
-            "names": list(self.names),
-            "shown": dict(self.shown_metrics),
-        }
+        shown = {key: each if isinstance(each, str) else each.title for key, each in self.shown_metrics.items()}
+        own = {key: asdict(each) for key, each in self.shown_metrics.items() if isinstance(each, Shown)}
+        return {"kind": self.kind, "leading": self.leading, "names": list(self.names), "shown": shown} | (
+            {"metrics": own} if own else {}
+        )

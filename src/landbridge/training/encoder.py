@@ -47,7 +47,7 @@ class Encoder(FastModule, ABC):
 
         Args:
             name: name of the stream.
-            batch: `x`, an activation (b, ...), `index` (b,) and, for labelled streams, `y` (b,).
+            batch: `x`, an activation (b, ...), `index` (b,) and, for labelled streams, `y` (b,) and `weights` (b,).
 
         Raises:
             LandbridgeError: the batch has one sample, and a BatchNorm layer in training mode needs more.
@@ -67,7 +67,9 @@ class Encoder(FastModule, ABC):
             message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size above 1"
             raise LandbridgeError(message) from error
         # Losses need full precision, but mixed precision returns half precision.
-        return Output(name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"))
+        return Output(
+            name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"), batch.get("weights")
+        )
 
     @torch.no_grad()
     def encode_whole(self, name: str, stream: Stream | None = None) -> Output:

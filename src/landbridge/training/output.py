@@ -1,7 +1,7 @@
 """The input of a strategy's loss: the network's outputs for a stream, and the labels if the stream has them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ class Output:
         features: (b, d).
         logits: outputs of the head (b, outputs); for a classification, logits of the classes.
         index: positions of the samples in their stream (b,).
+        weights: weights of the samples in the loss on labels (b,); None if all count alike.
     """
 
     stream: str
@@ -25,6 +26,7 @@ class Output:
     logits: Tensor
     index: Tensor
     _y: Tensor | None = field(default=None, repr=False)
+    weights: Tensor | None = field(default=None, repr=False)
 
     @property
     def y(self) -> Tensor:
@@ -37,11 +39,17 @@ class Output:
             raise LandbridgeError(f"the stream {self.stream} carries no labels: read labels from another stream")
         return self._y
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that it has for its samples, by the names of its fields."""
+        each = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in each.items() if isinstance(value, Tensor)}
+
     @classmethod
     def cat(cls, parts: Sequence["Output"]) -> "Output":
         """Join the outputs of one stream's batches in their order. The result has labels if the parts have labels."""
-        fields = ("features", "logits", "index", *(() if parts[0]._y is None else ("_y",)))
-        return cls(parts[0].stream, *(torch.cat([getattr(part, field) for part in parts]) for field in fields))
+        joined = {name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors}
+        return replace(parts[0], **joined)
 
     def require_rows(self, rows: int, reader: str, why: str = "") -> None:
         """Refuse a batch that is too small for a loss.

@@ -39,8 +39,7 @@ def gathered(output: Output, module: LightningModule) -> Output:
     """
     if module.trainer.world_size == 1:
         return output
-    fields = ("features", "logits", "index", *(() if output._y is None else ("_y",)))
-    return replace(output, **{name: joined(getattr(output, name)) for name in fields})
+    return replace(output, **{name: joined(own) for name, own in output.tensors.items()})
 
 
 def mean_over_processes(values: Mapping[str, Tensor], module: LightningModule) -> dict[str, Tensor]:

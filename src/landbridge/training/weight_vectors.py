@@ -15,9 +15,14 @@ def mixable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the entries of a network's state that can be averaged.
 
     Counters are left out. LoRA's factor A is left out too, and keeps its value. For one value of A, an average of the
-    factors B is also an average of the products of both factors.
+    factors B is also an average of the products of both factors. The units of the outputs (`Units`) are no weights: an
+    average of networks is in the units that all of them share.
     """
-    return {name: value for name, value in state.items() if value.is_floating_point() and ".lora_A." not in name}
+    return {
+        name: value
+        for name, value in state.items()
+        if value.is_floating_point() and ".lora_A." not in name and not name.startswith("units.")
+    }
 
 
 def as_vector(state: Mapping[str, Tensor]) -> Tensor:

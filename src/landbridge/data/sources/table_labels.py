@@ -71,24 +71,34 @@ def read_labels(table: Table, kinds: Mapping[str, str], separator: str | None) -
 
 
 def refuse_single(table: Table, column: str, task: Task, y: Tensor) -> None:
-    """Refuse a class that occurs once: it would be in one split only.
+    """Refuse a class that occurs once: it would be in one split only. In one of several columns, it is a warning.
 
     Raises:
         LandbridgeError: it names the row.
     """
-    if not isinstance(task, Classification):
+    if isinstance(task, Several):
+        for name, each, _, own in task.parts(y.new_zeros(len(y), task.outputs), y):
+            for row, label in _single(each, own):
+                log.warning("%s: the class '%s' is in this row only", table.place(row, name), label)
         return
-    counts = torch.bincount(y, minlength=task.outputs)
-    if not bool((single := counts == 1).any()):
+    single = _single(task, y)
+    if not single:
         return
-    index = int(single.nonzero()[0])
-    many = int(single.sum())
-    more = f", as are {many - 1} more classes" if many > 1 else ""
+    row, name = single[0]
+    more = f", as are {len(single) - 1} more classes" if len(single) > 1 else ""
     mend = "; set task=regression if the values are quantities" if table.frame[column].dtype.is_numeric() else ""
     raise LandbridgeError(
-        f"{table.place(int((y == index).nonzero()[0]), column)}: the class '{task.classes[index]}' is in this row only"
+        f"{table.place(row, column)}: the class '{name}' is in this row only"
         f"{more}; every class needs samples for train, val and test: add some or leave the row out{mend}"
     )
+
+
+def _single(task: Task, y: Tensor) -> list[tuple[int, str]]:
+    """Return the row and the name of every class that occurs once."""
+    if not task.has_classes:
+        return []
+    counts = torch.bincount(y[y >= 0], minlength=task.outputs)
+    return [(int((y == index).nonzero()[0]), task.names[index]) for index in (counts == 1).nonzero().flatten().tolist()]
 
 
 def _whole(series: pl.Series) -> bool:

@@ -9,12 +9,19 @@ from landbridge.report.tables.table import Table
 
 @dataclass
 class Mistake:
-    """A wrong prediction with its picture, a PNG file as base64 text."""
+    """A wrong prediction with its picture.
+
+    Attributes:
+        png: a PNG file as base64 text.
+        label: the truth.
+        predicted: the prediction.
+        how: how wrong it is: the confidence of a wrong class, or an error.
+    """
 
     png: str
     label: str
     predicted: str
-    confidence: str
+    how: str
 
 
 @dataclass
@@ -25,7 +32,8 @@ class Detail:
         run: the run.
         plots: captions and plots.
         tables: captions and tables.
-        mistakes: wrong predictions on the target's test split, the most confident first.
+        mistakes: wrong predictions on the target's test split, the most confident or the largest error first.
+        mistakes_title: the title above them.
         missing: descriptions of missing plots, each with the reason.
     """
 
@@ -33,4 +41,5 @@ class Detail:
     plots: list[tuple[str, Plot]] = field(default_factory=list)
     tables: list[tuple[str, Table]] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+    mistakes_title: str = ""
     missing: list[str] = field(default_factory=list)

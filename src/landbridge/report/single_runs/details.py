@@ -2,13 +2,15 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy.special import softmax
 
 from landbridge.record import OUTPUTS, SAMPLES
+from landbridge.report.numbers import signed, significant
 from landbridge.report.runs import Run
 from landbridge.report.single_runs import charts
 from landbridge.report.single_runs.detail import Detail, Mistake
@@ -17,6 +19,9 @@ from landbridge.report.single_runs.predictions import draw
 
 #: Projections of test samples to the plane, with their names on the page.
 LAYOUTS = {"pca": "principal components", "tsne": "t-SNE"}
+
+#: What the pictures of wrong predictions show, by the kind of the task.
+TITLES = {"classification": "Most confident mistakes", "regression": "Largest errors"}
 
 
 def detail(run: Run, embedding: str = "pca") -> Detail:
@@ -35,8 +40,9 @@ def detail(run: Run, embedding: str = "pca") -> Detail:
             draw(found, task, outputs["target_logits"], outputs["target_labels"], result)
         if outputs and samples:
             _samples(found, samples, outputs, embedding)
-        if outputs and samples and "target_pictures" in samples and task["kind"] == "classification":
-            found.mistakes = _mistakes(samples, outputs, task["names"])
+        if outputs and samples and "target_pictures" in samples and task["kind"] in TITLES:
+            found.mistakes_title = TITLES[task["kind"]]
+            found.mistakes = _mistakes(samples, outputs, task)
     except (KeyError, IndexError, ValueError) as error:
         found.missing.append(f"{OUTPUTS} or {SAMPLES} does not fit the record ({type(error).__name__} {error})")
     return found
@@ -66,17 +72,31 @@ def _plane(coordinates: list[np.ndarray], embedding: str) -> list[np.ndarray]:
     return np.split(plane, np.cumsum([len(each) for each in coordinates])[:-1])
 
 
-def _mistakes(samples: dict[str, np.ndarray], outputs: dict[str, np.ndarray], classes: Sequence[str]) -> list[Mistake]:
+def _mistakes(samples: dict[str, np.ndarray], outputs: dict[str, np.ndarray], task: Mapping[str, Any]) -> list[Mistake]:
     mistakes = []
+    said = _wrong_class if task["kind"] == "classification" else _wrong_numbers
     for position, picture in zip(samples["target_mistakes"], samples["target_pictures"], strict=True):
-        probabilities = softmax(outputs["target_logits"][position].astype(float))
-        predicted = int(probabilities.argmax())
         file = io.BytesIO()
         Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "PNG")
         png = base64.b64encode(file.getvalue()).decode()
-        label = classes[int(outputs["target_labels"][position])]
-        mistakes.append(Mistake(png, label, classes[predicted], f"{100 * probabilities[predicted]:.0f} %"))
+        own = outputs["target_logits"][position].astype(float), outputs["target_labels"][position]
+        mistakes.append(Mistake(png, *said(task["names"], *own)))
     return mistakes
+
+
+def _wrong_class(classes: Sequence[str], logits: np.ndarray, label: Any) -> tuple[str, str, str]:
+    """Return the class, the predicted class, and its probability."""
+    probabilities = softmax(logits)
+    predicted = int(probabilities.argmax())
+    truth = classes[int(label)] if label < len(classes) else "unknown"
+    return truth, classes[predicted], f"{100 * probabilities[predicted]:.0f} %"
+
+
+def _wrong_numbers(names: Sequence[str], outputs: np.ndarray, labels: np.ndarray) -> tuple[str, str, str]:
+    """Return the numbers, the predicted ones, and their errors. A number that is missing is left out."""
+    seen = [k for k in range(len(names)) if not np.isnan(labels[k])]
+    truth, predicted = ("; ".join(significant(float(values[k])) for k in seen) for values in (labels, outputs))
+    return truth, predicted, "error " + "; ".join(signed(float(outputs[k] - labels[k])) for k in seen)
 
 
 def _load(run: Run, name: str, found: Detail) -> dict[str, np.ndarray] | None:

@@ -44,6 +44,9 @@ def draw(
 
 def _classes(found: Detail, task: Any, outputs: Any, labels: Any, result: Any, prefix: str) -> None:
     """Draw the confusion matrix and the calibration curve."""
+    # Samples of unknown or hidden classes have no row.
+    known = (labels >= 0) & (labels < len(task["names"]))
+    outputs, labels = outputs[known], labels[known]
     classes, probabilities = task["names"], softmax(outputs.astype(float), axis=1)
     predicted = probabilities.argmax(1)
     if len(classes) <= MOST_CLASSES:

@@ -18,7 +18,7 @@ def task_table(cells: Sequence[Cell], name: str = "tasks") -> Table:
     metrics: dict[str, Metric] = {}
     for cell in rows:
         for task, each in cell.first.task()["tasks"].items():
-            metrics[f"by_task.{task}.{each['leading']}"] = metric_of(each["leading"], each.get("shown"))
+            metrics[f"by_task.{task}.{each['leading']}"] = metric_of(each["leading"], each)
     columns = [column for key, metric in metrics.items() for column in _columns(key, metric)]
     stamp = Column(
         "stamp",

@@ -53,9 +53,9 @@ def _metric_columns(runs: Sequence[Run]) -> list[Column]:
     other: dict[str, Metric] = {}
     for run in runs:
         names = [run.leading.key, *(run.titles or SHOWN.get(run.task()["kind"], ())), run.metric.key]
-        shown |= {key: metric_of(key, run.titles) for key in names if key in run.values}
+        shown |= {key: metric_of(key, run.task()) for key in names if key in run.values}
         # Numbers inside, such as those of classes and subgroups, have tables of their own.
-        other |= {key: metric_of(key) for key in run.values if "." not in key}
+        other |= {key: metric_of(key, run.task()) for key in run.values if "." not in key}
     leading = list(dict.fromkeys(run.leading for run in runs))
     return [
         *(_metric_column(metric, metric.title) for metric in shown.values()),

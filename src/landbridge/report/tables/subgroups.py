@@ -77,7 +77,7 @@ def subgroups(cells: Iterable[Cell]) -> list[Groups]:
     found = []
     for cell in cells:
         for role in ("target", "source"):
-            metric = metric_of(cell.first.task(role)["leading"], cell.first.task(role).get("shown"))
+            metric = metric_of(cell.first.task(role)["leading"], cell.first.task(role))
             if metric != cell.first.leading:
                 continue  # the source has another task
             runs = [cell.runs[seed].record.results.get(role, {}).get("subgroups", {}) for seed in sorted(cell.runs)]

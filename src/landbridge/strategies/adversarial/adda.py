@@ -81,4 +81,4 @@ class ADDA(Strategy):
         """Return the encoder's adversarial loss, and the cross-entropy of labelled target samples if there are any."""
         domain = self.discriminator(target_unlabelled.features)
         terms = {"mislead": binary_cross_entropy_with_logits(domain, torch.ones_like(domain))}
-        return terms | ({"classify": self.classify(target)} if target else {})
+        return terms | ({"supervised": self.supervised(target)} if target else {})

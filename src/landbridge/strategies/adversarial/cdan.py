@@ -17,7 +17,8 @@ from landbridge.losses import (
 )
 from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -41,7 +42,7 @@ class CDAN(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, needs={ONE_CLASS}
     )
 
     r_f: Tensor | None
@@ -74,7 +75,7 @@ class CDAN(Strategy):
         joint = [self.join(stream.features, p) for stream, p in zip(streams, predictions, strict=True)]
         domains = [self.discriminator(reverse_gradient(each, scale)) for each in joint]
         weights = [entropy_weights(p) for p in predictions] if self.entropy_weighting else []
-        return {"classify": self.classify(source, target), "confuse": self.weight * domain_loss(*domains, *weights)}
+        return {"supervised": self.supervised(source, target), "confuse": self.weight * domain_loss(*domains, *weights)}
 
     def join(self, features: Tensor, probabilities: Tensor) -> Tensor:
         """Return the discriminator's input for features (b, d) and predictions (b, classes)."""

@@ -44,4 +44,4 @@ class DANN(Strategy):
         domains = [
             self.discriminator(reverse_gradient(stream.features, scale)) for stream in (source, target_unlabelled)
         ]
-        return {"classify": self.classify(source, target), "confuse": self.weight * domain_loss(*domains)}
+        return {"supervised": self.supervised(source, target), "confuse": self.weight * domain_loss(*domains)}

@@ -1,5 +1,6 @@
 """Adaptation by the discrepancy between two classifiers."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
 from landbridge.strategies.base import Strategy, total
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 ENCODER, HEADS = 0, 1
@@ -34,7 +36,7 @@ class MCD(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, needs={ONE_CLASS}
     )
 
     def __init__(self, encoder_steps: Annotated[int, Gt(0)] = 4, **base: Any) -> None:
@@ -53,8 +55,8 @@ class MCD(Strategy):
         `training_step` sets the sign of the discrepancy for each step.
         """
         labelled = [stream for stream in (source, target) if stream]
-        second = [nn.functional.cross_entropy(self.second_head(stream.features), stream.y) for stream in labelled]
-        terms = {"classify": self.classify(source, target), "classify_second": torch.stack(second).sum()}
+        second = [replace(stream, logits=self.second_head(stream.features)) for stream in labelled]
+        terms = {"supervised": self.supervised(source, target), "supervised_second": self.supervised(*second)}
         return terms | {"discrepancy": self.discrepancy(target_unlabelled)}
 
     def discrepancy(self, target: Output) -> Tensor:

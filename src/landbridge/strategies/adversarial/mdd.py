@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from landbridge.losses import dann_ramp, mdd_objective, reverse_gradient
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -32,7 +33,7 @@ class MDD(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, needs={ONE_CLASS}
     )
 
     def __init__(
@@ -57,4 +58,4 @@ class MDD(Strategy):
         scale = self.reversal * dann_ramp(self.progress)
         against = [self.adversary(reverse_gradient(s.features, scale)) for s in (source, target_unlabelled)]
         objective = mdd_objective(source.logits, against[0], target_unlabelled.logits, against[1], self.gamma)
-        return {"classify": self.classify(source, target), "contradict": -self.weight * objective}
+        return {"supervised": self.supervised(source, target), "contradict": -self.weight * objective}

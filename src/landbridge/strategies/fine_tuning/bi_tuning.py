@@ -112,7 +112,7 @@ class BiTuning(TwoViews):
         by_projector = torch.einsum("nd,ckd->nck", projections, self.queued_projections)
         contrast = self._contrast((features * classes[y]).sum(dim=1), by_head, y)
         contrast = contrast + self._contrast((projections * key_projections).sum(dim=1), by_projector, y)
-        return {"classify": self.classify(target), "contrast": self.weight * contrast}
+        return {"supervised": self.supervised(target), "contrast": self.weight * contrast}
 
     def _contrast(self, own: Tensor, queue: Tensor, y: Tensor) -> Tensor:
         return bi_tuning(own, queue, y, self.temperature)

@@ -16,7 +16,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.losses import attention_shares, delta
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.strategies.fine_tuning.look_back import AT_START, WithInitialModel
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -43,7 +43,7 @@ class DELTA(WithInitialModel):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = WithInitialModel.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = WithInitialModel.requirements.but(needs={ONE_CLASS})
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class DELTA(WithInitialModel):
         attention = self._attention or [torch.full_like(x[0, 0], 1 / x.shape[2]) for x in then]
         decay = torch.stack([weight.square().sum() for weight in self.network.head.parameters()]).sum() / 2
         keep = delta(now, then, attention).to(decay.device)
-        return {"classify": self.classify(target), "keep": self.weight * keep, "decay": self.beta * decay}
+        return {"supervised": self.supervised(target), "keep": self.weight * keep, "decay": self.beta * decay}
 
     @torch.no_grad()
     def _attend(self) -> list[Tensor]:

@@ -11,8 +11,8 @@ from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import SOURCE_HEAD
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import TargetOnly
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 AT_START = "target_at_start"
@@ -45,7 +45,7 @@ class WithSourceHead(TargetOnly, ABC):
     contains one.
     """
 
-    requirements: ClassVar = TargetOnly.requirements.but(source_classifier=True, tasks=CLASSES)
+    requirements: ClassVar = TargetOnly.requirements.but(source_classifier=True, needs={ONE_CLASS})
     source_head: nn.Linear
 
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:

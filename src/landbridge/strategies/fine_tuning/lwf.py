@@ -8,7 +8,7 @@ from torch import Tensor
 
 from landbridge.losses import distillation
 from landbridge.strategies.fine_tuning.look_back import WithInitialModel, WithSourceHead
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -27,7 +27,7 @@ class LwF(WithInitialModel, WithSourceHead):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = WithInitialModel.requirements.but(source_classifier=True, tasks=CLASSES)
+    requirements: ClassVar = WithInitialModel.requirements.but(source_classifier=True, needs={ONE_CLASS})
 
     def __init__(
         self, weight: Annotated[float, Ge(0)] = 1.0, temperature: Annotated[float, Gt(0)] = 2.0, **base: Any
@@ -46,4 +46,4 @@ class LwF(WithInitialModel, WithSourceHead):
         old = self.source_head(target.features)
         at_start = self.initial.get_submodule("source_head")(target_at_start.features)
         remember = self.weight * distillation(old, at_start, self.temperature)
-        return {"classify": self.classify(target), "remember": remember}
+        return {"supervised": self.supervised(target), "remember": remember}

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Gt, MinLen
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import Optimizer
 
 from landbridge.strategies.further_epochs import FurtherEpochs
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import LinearProbe
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 #: Logits with a larger absolute value have diverged. Sums of smaller logits over a batch are still finite.
@@ -41,7 +42,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
     """
 
     requirements: ClassVar = FurtherEpochs.requirements.but(
-        tasks=CLASSES,
+        needs={ONE_CLASS},
         frozen_backbone=True,
         no_terms_because="each of its heads has a separate output: use linear_probe for each learning rate",
     )
@@ -82,9 +83,12 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         """Return the cross-entropy of the configured head on the labelled target, and the sum over the other heads."""
         weight, bias = (torch.cat([getattr(head, of) for head in self.others]) for of in ("weight", "bias"))
         others = linear(target.features, weight, bias).unflatten(1, (len(self.others), -1)).flatten(0, 1)
-        losses = cross_entropy(_bounded(others), target.y.repeat_interleave(len(self.others)), reduction="sum")
-        own = cross_entropy(_bounded(target.logits), target.y)
-        return {"classify": own, "others": losses / len(target.y)}
+        times = len(self.others)
+        losses = self.task.losses(_bounded(others), target.y.repeat_interleave(times))
+        if target.weights is not None:
+            losses = losses * target.weights.repeat_interleave(times)
+        own = self.supervised(replace(target, logits=_bounded(target.logits)))
+        return {"supervised": own, "others": losses.sum() / len(target.y)}
 
     def noted(self, version: int | None) -> dict[str, Any]:
         """Return the learning rate relative to the configured one."""

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from landbridge.heads import require_linear
 from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 
 
 class LogisticRegression(ClosedFormHead):
     r"""Logistic regression with an $\ell_2$ penalty on frozen features, solved to its optimum by scikit-learn.
 
     The solution minimises $\frac12\lVert W\rVert^2 + C \sum_i \mathrm{CE}(W f_i + b, y_i)$ over the visible target
-    labels. $C$ is chosen by the accuracy on the visible labels of the validation split. If several values of $C$ have
-    the best accuracy, the smallest of them is chosen. The solution becomes the head. The backbone does not change.
+    labels. With `task.class_weights`, samples have weights in this sum. $C$ is chosen by the accuracy on the visible
+    labels of the validation split. If several values of $C$ have the best accuracy, the smallest of them is chosen. The
+    solution becomes the head. The backbone does not change.
 
     Args:
         strengths: values of $C$ to choose from.
@@ -30,7 +31,7 @@ class LogisticRegression(ClosedFormHead):
         LandbridgeError: there are several values of $C$, and no validation label is visible.
     """
 
-    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = ClosedFormHead.requirements.but(needs={ONE_CLASS}, balancing={"task.class_weights"})
 
     def __init__(
         self,
@@ -47,7 +48,8 @@ class LogisticRegression(ClosedFormHead):
         """Fit a head for every value of C, and put the best one into the network."""
         head, seen = require_linear(self.network.head, self), self.collect("target")
         x, y = seen.features.double().cpu().numpy(), seen.y.cpu().numpy()
-        heads = [fit(x, y, len(head.bias), strength, self.max_iter) for strength in self.strengths]
+        weights = None if seen.weights is None else seen.weights.double().cpu().numpy()
+        heads = [fit(x, y, len(head.bias), strength, self.max_iter, weights) for strength in self.strengths]
         chosen = 0
         if len(heads) > 1:
             labels = self.visible_validation_labels("chooses C; give one strategy.strengths=[1.0]")
@@ -60,7 +62,9 @@ class LogisticRegression(ClosedFormHead):
         self.note = {"strength": self.strengths[chosen]}
 
 
-def fit(x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: int) -> tuple[Tensor, Tensor]:
+def fit(
+    x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: int, weights: np.ndarray | None = None
+) -> tuple[Tensor, Tensor]:
     """Solve a logistic regression.
 
     Args:
@@ -69,6 +73,7 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: i
         classes: number of classes. A class without samples has the probability 0.
         strength: `C`.
         max_iter: greatest number of steps.
+        weights: of the samples (n,); None if all count alike.
 
     Returns:
         weight (classes, d) and bias (classes,), in double precision.
@@ -78,7 +83,7 @@ def fit(x: np.ndarray, y: np.ndarray, classes: int, strength: float, max_iter: i
     if len(present) == 1:
         bias[present] = 0
         return torch.from_numpy(weight), torch.from_numpy(bias)
-    found = Regression(C=strength, max_iter=max_iter).fit(x, y)
+    found = Regression(C=strength, max_iter=max_iter).fit(x, y, weights)
     # For two classes, scikit-learn returns only the logit of the second class. The logit of the first class is 0.
     two = len(present) == 2
     weight[present] = np.concatenate([0 * found.coef_, found.coef_]) if two else found.coef_

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from landbridge.heads import require_linear
 from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 
 
 class NearestMean(ClosedFormHead):
@@ -22,7 +22,7 @@ class NearestMean(ClosedFormHead):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = ClosedFormHead.requirements.but(needs={ONE_CLASS})
 
     @torch.no_grad()
     def solve(self) -> None:

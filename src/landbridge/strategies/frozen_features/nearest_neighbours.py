@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
-from landbridge.strategies.requirements import CLASSES
+from landbridge.tasks import ONE_CLASS
 
 
 class NeighbourHead(nn.Module):
@@ -63,7 +63,7 @@ class NearestNeighbours(ClosedFormHead):
         **base: see `Strategy`.
     """
 
-    requirements: ClassVar = ClosedFormHead.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = ClosedFormHead.requirements.but(needs={ONE_CLASS})
 
     def __init__(self, k: Annotated[int, Gt(0)] = 20, temperature: Annotated[float, Gt(0)] = 0.07, **base: Any) -> None:
         super().__init__(**base)

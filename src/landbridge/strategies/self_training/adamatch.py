@@ -76,7 +76,7 @@ class AdaMatch(TwoViews):
         sizes = [len(each) for each in images.values()]
         parts = [part.float().split(sizes) for part in self.network(joined(list(images.values())))]
         outputs = {
-            name: Output(name, features, logits, view["index"], view.get("y"))
+            name: Output(name, features, logits, view["index"], view.get("y"), view.get("weights"))
             for (name, view), features, logits in zip(views.items(), *parts, strict=True)
         }
         # This pass uses copies of the buffers, so that the running statistics come only from the joint batch.
@@ -102,8 +102,8 @@ class AdaMatch(TwoViews):
         """Return the cross-entropies of labelled samples in both views, and that of confident pseudo-labels."""
         agree = adamatch(source.logits, target_unlabelled.logits, target_unlabelled_strong.logits, self.tau)
         return {
-            "classify": self.classify(source, target),
-            "classify_strong": self.classify(source_strong, target_strong),
+            "supervised": self.supervised(source, target),
+            "supervised_strong": self.supervised(source_strong, target_strong),
             "agree": self.weight * self.warmup * agree,
         }
 

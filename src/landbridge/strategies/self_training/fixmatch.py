@@ -70,7 +70,7 @@ class FixMatch(TwoViews):
     ) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and that of strong views with their pseudo-labels."""
         agree = fixmatch(target_unlabelled.logits, target_strong.logits, self.threshold)
-        return {"classify": self.classify(source, target), "agree": self.weight * agree}
+        return {"supervised": self.supervised(source, target), "agree": self.weight * agree}
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -8,7 +8,8 @@ from torch import Tensor
 from landbridge.heads import Cosine, require_linear
 from landbridge.losses import entropy, reverse_gradient
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -30,7 +31,10 @@ class MME(Strategy):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES, biased_rules={"entropy"}
+        streams={"source", "target_unlabelled"},
+        optional_streams={"target"},
+        needs={ONE_CLASS},
+        biased_rules={"entropy"},
     )
 
     def __init__(
@@ -46,4 +50,4 @@ class MME(Strategy):
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and the negative entropy behind a gradient reversal."""
         logits = self.network.head(reverse_gradient(target_unlabelled.features))
-        return {"classify": self.classify(source, target), "entropy": -self.weight * entropy(logits)}
+        return {"supervised": self.supervised(source, target), "entropy": -self.weight * entropy(logits)}

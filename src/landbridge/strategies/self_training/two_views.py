@@ -9,7 +9,8 @@ from landbridge.data.formats import ImageFormat
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 
 
 class TwoViews(Strategy, ABC):
@@ -28,7 +29,7 @@ class TwoViews(Strategy, ABC):
     """
 
     requirements: ClassVar = Requirements(
-        streams={"source", "target_unlabelled"}, optional_streams={"target"}, tasks=CLASSES, reads_inputs=True
+        streams={"source", "target_unlabelled"}, optional_streams={"target"}, needs={ONE_CLASS}, reads_inputs=True
     )
     #: The views of a step. For each name of a view: the augmented stream, and the kind of augmentation.
     views: ClassVar[Mapping[str, tuple[str, Literal["weak", "strong"]]]]

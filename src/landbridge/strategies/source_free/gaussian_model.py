@@ -6,8 +6,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.supervised.supervised import TargetOnly
+from landbridge.tasks import ONE_CLASS
 
 
 class GaussianModel(TargetOnly):
@@ -27,7 +27,7 @@ class GaussianModel(TargetOnly):
     means: Tensor
     factors: Tensor
     shares: Tensor
-    requirements: ClassVar = TargetOnly.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = TargetOnly.requirements.but(needs={ONE_CLASS})
 
     def __init__(self, shrinkage: Annotated[float, Ge(0), Le(1)] = 0.1, **base: Any) -> None:
         super().__init__(**base)

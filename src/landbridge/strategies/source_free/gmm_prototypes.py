@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy, softmax
 from landbridge.errors import LandbridgeError
 from landbridge.losses import random_directions, sliced_wasserstein2
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 GAUSSIANS = ("means", "factors", "shares")
@@ -44,7 +45,7 @@ class GMMPrototypes(Strategy):
         streams={"target_unlabelled"},
         optional_streams={"target"},
         source_model=True,
-        tasks=CLASSES,
+        needs={ONE_CLASS},
         source_strategy="landbridge.strategies.GaussianModel",
     )
 
@@ -104,6 +105,6 @@ class GMMPrototypes(Strategy):
         directions = random_directions(self.directions, z.shape[1], device=z.device)
         fit = cross_entropy(self.network.head(z), y)
         return {
-            "classify": fit + self.classify(target) if target else fit,
+            "supervised": fit + self.supervised(target) if target else fit,
             "align": self.weight * sliced_wasserstein2(z, features, directions),
         }

@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy, softmax
 
 from landbridge.losses import information_maximisation, shot_pseudo_labels
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.requirements import CLASSES, Requirements
+from landbridge.strategies.requirements import Requirements
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -33,7 +34,7 @@ class SHOT(Strategy):
         optional_streams={"target"},
         source_model=True,
         trains_head=False,
-        tasks=CLASSES,
+        needs={ONE_CLASS},
         biased_rules={"diversity", "entropy", "im"},
     )
 
@@ -66,4 +67,4 @@ class SHOT(Strategy):
         if self._pseudo_labels is not None:
             labels = self._pseudo_labels[target_unlabelled.index]
             terms["pseudo_label"] = self.beta * cross_entropy(target_unlabelled.logits, labels)
-        return terms | ({"classify": self.classify(target)} if target else {})
+        return terms | ({"supervised": self.supervised(target)} if target else {})

@@ -20,7 +20,7 @@ class Supervised(Strategy):
 
     def loss(self, source: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of the labelled streams."""
-        return {"classify": self.classify(source, target)}
+        return {"supervised": self.supervised(source, target)}
 
 
 class SourceOnly(Strategy):
@@ -33,7 +33,7 @@ class SourceOnly(Strategy):
 
     def loss(self, source: Output) -> dict[str, Tensor]:
         """Return the cross-entropy of the source."""
-        return {"classify": self.classify(source)}
+        return {"supervised": self.supervised(source)}
 
 
 class TargetOnly(Strategy):
@@ -47,7 +47,7 @@ class TargetOnly(Strategy):
 
     def loss(self, target: Output) -> dict[str, Tensor]:
         """Return the cross-entropy of the labelled target."""
-        return {"classify": self.classify(target)}
+        return {"supervised": self.supervised(target)}
 
 
 class LinearProbe(TargetOnly):

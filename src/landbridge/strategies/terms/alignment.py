@@ -20,8 +20,8 @@ from landbridge.losses import (
     sliced_wasserstein2,
 )
 from landbridge.losses.mmd import Estimator
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.terms.term import SOURCE, UNLABELLED, Term, Training
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 Share = Annotated[float, Ge(0), Le(1)]
@@ -119,7 +119,7 @@ class JointMMDTerm(MMDTerm):
     """
 
     name: ClassVar = "joint_mmd"
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     separate_heads: ClassVar = False
 
     def __init__(self, estimator: Estimator = "linear", **term: Any) -> None:
@@ -156,7 +156,7 @@ class SWDTerm(Term):
 
     name: ClassVar = "swd"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     separate_heads: ClassVar = False
 
     def __init__(
@@ -231,7 +231,7 @@ class DeepJDOTTerm(Term):
 
     name: ClassVar = "deepjdot"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     separate_heads: ClassVar = False
 
     def __init__(

@@ -7,8 +7,8 @@ from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from landbridge.losses import bnm, entropy, fixmatch, information_maximisation, mcc
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.terms.term import UNLABELLED, Term, Training
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
 
 
@@ -26,7 +26,7 @@ class MCCTerm(Term):
 
     name: ClassVar = "mcc"
     streams: ClassVar = frozenset({UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     biased_rules: ClassVar = frozenset({"bnm", "im"})
 
     def __init__(self, temperature: Annotated[float, Gt(0)] = 2.5, **term: Any) -> None:
@@ -51,7 +51,7 @@ class BNMTerm(Term):
 
     name: ClassVar = "bnm"
     streams: ClassVar = frozenset({UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     biased_rules: ClassVar = frozenset({"bnm", "im"})
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
@@ -75,7 +75,7 @@ class EntropyTerm(Term):
 
     name: ClassVar = "entropy"
     streams: ClassVar = frozenset({UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     biased_rules: ClassVar = frozenset({"entropy", "im"})
 
     def __init__(self, weight: Annotated[float, Ge(0)] = 0.1, **term: Any) -> None:
@@ -98,7 +98,7 @@ class InformationMaximisationTerm(Term):
 
     name: ClassVar = "information_maximisation"
     streams: ClassVar = frozenset({UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
     biased_rules: ClassVar = frozenset({"im", "entropy", "diversity"})
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
@@ -120,7 +120,7 @@ class PseudoLabelTerm(Term):
 
     name: ClassVar = "pseudo_label"
     streams: ClassVar = frozenset({UNLABELLED})
-    tasks: ClassVar = CLASSES
+    needs: ClassVar = frozenset({ONE_CLASS})
 
     def __init__(self, threshold: Annotated[float, Ge(0), Le(1)] = 0.95, **term: Any) -> None:
         super().__init__(**term)

@@ -11,7 +11,6 @@ from torch import Tensor
 from landbridge.losses import dann_ramp
 from landbridge.models.network import Network
 from landbridge.strategies.initial_model import InitialModel
-from landbridge.strategies.requirements import ALL_TASKS
 from landbridge.training.output import Output
 
 #: The factor on a weight over training: `constant`, or `dann`, which rises from 0 to 1 (`landbridge.losses.dann_ramp`).
@@ -48,8 +47,8 @@ class Term(ABC):
     name: ClassVar[str]
     #: Names of the training streams that it reads.
     streams: ClassVar[frozenset[str]] = frozenset()
-    #: Kinds of tasks that it can serve.
-    tasks: ClassVar[Set[str]] = ALL_TASKS
+    #: What a task must give in addition to a loss; see `Requirements.needs`.
+    needs: ClassVar[Set[str]] = frozenset()
     #: Whether source and target may have different tasks, each with a head of its own.
     separate_heads: ClassVar[bool] = True
     #: Names of the selection rules that score the same quantity.

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.optim import Adam
 
 from landbridge.losses import entropy
-from landbridge.strategies.requirements import CLASSES
 from landbridge.strategies.test_time.online import OnlineAdaptation
+from landbridge.tasks import ONE_CLASS
 from landbridge.training.norm_layers import BATCH_NORMS, layers_with_affine
 from landbridge.training.output import Output
 
@@ -32,7 +32,7 @@ class TENT(OnlineAdaptation):
         **online: see `OnlineAdaptation`.
     """
 
-    requirements: ClassVar = OnlineAdaptation.requirements.but(tasks=CLASSES)
+    requirements: ClassVar = OnlineAdaptation.requirements.but(needs={ONE_CLASS})
 
     def __init__(
         self,

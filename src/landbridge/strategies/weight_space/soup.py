@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from landbridge.errors import LandbridgeError
@@ -36,8 +37,8 @@ class Soup(ClosedForm):
         **base: see `Strategy`.
 
     Raises:
-        LandbridgeError: there is no run; or a run has other classes, has another architecture, was chosen by an oracle,
-            or was trained on target labels that this setting hides.
+        LandbridgeError: there is no run; or a run has other classes, has another architecture, predicts in other units,
+            was chosen by an oracle, or was trained on target labels that this setting hides.
     """
 
     requirements: ClassVar = ClosedForm.requirements.but(streams={"target_unlabelled"}, replaces_weights=True)
@@ -46,6 +47,7 @@ class Soup(ClosedForm):
         super().__init__(**base)
         self.folder = Path(folder).expanduser()
         self.how = how
+        self._units: tuple[Path, dict[str, Tensor]] | None = None
 
     @classmethod
     def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -136,8 +138,23 @@ class Soup(ClosedForm):
             raise LandbridgeError(
                 f"strategy.folder: {path} holds another architecture, first at {unlike[0]}; remove it from the folder"
             )
+        self._require_same_units(path, state)
         self.network.load_state_dict(state)
         return as_vector(self.network.state_dict())
+
+    def _require_same_units(self, path: Path, state: Mapping[str, Tensor]) -> None:
+        """Refuse a run whose outputs have other units than those of the runs before it.
+
+        Weights that were trained for different units have no meaningful mean.
+        """
+        own = {name: state[name] for name in ("units.centre", "units.scale") if name in state}
+        first, units = self._units or (path, own)
+        self._units = (first, units)
+        if any(not torch.equal(units[name].cpu(), own[name].cpu()) for name in own):
+            raise LandbridgeError(
+                f"strategy.folder: {path} predicts numbers in other units than {first}, because other labels were "
+                "visible; remove one of them from the folder"
+            )
 
 
 def _finished(folder: Path) -> Iterator[tuple[Path, Record]]:
