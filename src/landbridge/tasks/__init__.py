@@ -1,6 +1,7 @@
 """Tasks: what is predicted, and how it is judged. The rest of landbridge asks the task."""
 
 from landbridge.tasks.classification import Classification
+from landbridge.tasks.described import task_of
 from landbridge.tasks.labels import HIDDEN, LabelBudget, hide, shown
 from landbridge.tasks.metrics import Metrics
 from landbridge.tasks.multi_label import MultiLabel
@@ -21,4 +22,5 @@ __all__ = [
     "Task",
     "hide",
     "shown",
+    "task_of",
 ]

@@ -9,12 +9,13 @@ from landbridge.report.tables.table import Table
 
 @dataclass
 class Mistake:
-    """A wrong prediction with its picture, a PNG file as base64 text."""
+    """A wrong prediction with its picture, a PNG file as base64 text, and the path or row of its sample."""
 
     png: str
     label: str
     predicted: str
     confidence: str
+    sample: str = ""
 
 
 @dataclass

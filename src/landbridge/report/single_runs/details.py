@@ -75,7 +75,11 @@ def _mistakes(samples: dict[str, np.ndarray], outputs: dict[str, np.ndarray], cl
         Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "PNG")
         png = base64.b64encode(file.getvalue()).decode()
         label = classes[int(outputs["target_labels"][position])]
-        mistakes.append(Mistake(png, label, classes[predicted], f"{100 * probabilities[predicted]:.0f} %"))
+        sample = str(outputs["target_ids"][position]) if "target_ids" in outputs else ""
+        # A file name may hold bytes that are no text, which a page cannot hold.
+        sample = sample.encode(errors="backslashreplace").decode()
+        confidence = f"{100 * probabilities[predicted]:.0f} %"
+        mistakes.append(Mistake(png, label, classes[predicted], confidence, sample))
     return mistakes
 
 
