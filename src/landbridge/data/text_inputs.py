@@ -22,9 +22,7 @@ class TextInputs(Inputs):
     kind = "text"
     shape = ()
 
-    def __init__(
-        self, texts: Sequence[str], digests: np.ndarray | None = None, rows: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, texts: Sequence[str], digests: np.ndarray | None = None, rows: np.ndarray | None = None) -> None:
         self.texts = texts if isinstance(texts, Texts) else Texts.of(texts)
         self.rows = np.arange(len(self.texts)) if rows is None else rows
         self._digests = digests

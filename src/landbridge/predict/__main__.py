@@ -52,9 +52,7 @@ def _predict(options: argparse.Namespace) -> None:
     if options.out:
         require_writable(options.out.expanduser())
     predictor = load(run, options.device)
-    predictions = predictor.predict(
-        inputs, batch_size=options.batch_size, features=False, columns=options.columns
-    )
+    predictions = predictor.predict(inputs, batch_size=options.batch_size, features=False, columns=options.columns)
     if options.out:
         predictions.write(options.out, options.probabilities)
         print(f"{len(predictions)} predictions in {options.out}", file=sys.stderr)

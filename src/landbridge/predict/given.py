@@ -47,25 +47,27 @@ def _texts(given: Any) -> Inputs:
 
 def _vectors(given: Any, run: FinishedRun) -> Inputs:
     assert isinstance(run.format, VectorFormat)
-    columns: list[str] = run.inputs.get("columns", [])
-    if isinstance(given, Mapping):
-        given = [given]
-    if isinstance(given, Sequence) and given and isinstance(given[0], Mapping):
-        require_columns(list(given[0]), columns, "the first row")
-        try:
-            given = [[row[column] for column in columns] for row in given]
-        except KeyError as error:
-            raise LandbridgeError(f"a row lacks the column {error}") from error
-    elif hasattr(given, "columns") and hasattr(given, "to_numpy"):
-        require_columns(list(given.columns), columns, "the data frame")
-        given = given[columns].to_numpy()
-    if isinstance(given, Tensor):
-        given = given.detach().cpu().numpy()
+    given = _plain(given, run.inputs.get("columns", []))
     try:
         numbers = np.asarray(given, dtype=np.float32)
     except (ValueError, TypeError) as error:
         raise LandbridgeError(f"this model takes numbers, and {_kind(given)} does not hold them ({error})") from error
     return TensorInputs(torch.from_numpy(finite(np.atleast_2d(numbers), run.format.width, "the samples")))
+
+
+def _plain(given: Any, columns: list[str]) -> Any:
+    """Return rows by column and data frames as plain numbers, in the order of the model's columns."""
+    if hasattr(given, "columns") and hasattr(given, "to_numpy"):
+        require_columns(list(given.columns), columns, "the data frame")
+        return given[columns].to_numpy()
+    if isinstance(given, Tensor):
+        return given.detach().cpu().numpy()
+    rows = [given] if isinstance(given, Mapping) else given
+    if not (isinstance(rows, Sequence) and rows and isinstance(rows[0], Mapping)):
+        return rows
+    for number, row in enumerate(rows):
+        require_columns(list(row), columns, f"row {number}")
+    return [[row[column] for column in columns] for row in rows]
 
 
 def finite(numbers: np.ndarray, width: int, where: str) -> np.ndarray:

@@ -42,8 +42,8 @@ def selected_checkpoint(folder: Path, record: Record) -> Path:
         strategy = record.choices.get("strategy") or record.config["strategy"]["_target_"].rpartition(".")[2]
         begun = record.config["start"].get("path")
         raise LandbridgeError(
-            f"the run in {folder} keeps no model of its own, because {strategy} trains nothing before the test; use the "
-            f"run that its weights come from{f': {Path(begun).parent}' if begun else ''}"
+            f"the run in {folder} keeps no model of its own, because {strategy} trains nothing before the test; use "
+            f"the run that its weights come from{f': {Path(begun).parent}' if begun else ''}"
         )
     if not (folder / name).is_file():
         raise LandbridgeError(f"{folder / name} is missing; it holds the weights of this run")

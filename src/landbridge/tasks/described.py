@@ -25,5 +25,5 @@ def task_of(description: Mapping[str, Any]) -> Task:
     if kind == Several.kind:
         return Several({name: task_of(each) for name, each in description["tasks"].items()})
     if kind not in OF_NAMES:
-        raise LandbridgeError(f"the task of this run is of the kind {kind}; known: {', '.join([*OF_NAMES, Several.kind])}")
+        raise LandbridgeError(f"this run predicts {kind}, which is none of {', '.join([*OF_NAMES, Several.kind])}")
     return OF_NAMES[kind](tuple(description["names"]))

@@ -57,9 +57,11 @@ class MultiLabel(Task):
         return outputs.sigmoid()
 
     def answers(self, outputs: Tensor) -> dict[str, list[Any]]:
-        """Return the classes of each sample, which have a probability of at least 0.5, and the probability of each class."""
+        """Return the classes of each sample, those with a probability of at least 0.5, and all probabilities."""
         by_class = self.probabilities(outputs)
-        held = [[name for name, has in zip(self.classes, row, strict=True) if has] for row in (by_class >= 0.5).tolist()]
+        held = [
+            [name for name, has in zip(self.classes, row, strict=True) if has] for row in (by_class >= 0.5).tolist()
+        ]
         each = {f"p({name})": column.tolist() for name, column in zip(self.classes, by_class.T, strict=True)}
         return {"classes": held, **each}
 
