@@ -80,7 +80,7 @@ def finite(numbers: np.ndarray, width: int, where: str) -> np.ndarray:
         held = f"{numbers.shape[1]} numbers each" if numbers.ndim == 2 else f"the shape {numbers.shape}"
         raise LandbridgeError(f"{where} have {held}, and this model takes {width} numbers a sample")
     with np.errstate(over="ignore"):  # a value that is too large for 32 bits is refused below
-        numbers = np.ascontiguousarray(numbers, dtype=np.float32)
+        numbers = np.array(numbers, dtype=np.float32, order="C")  # a tensor needs memory that can be written
     if len(wrong := np.argwhere(~np.isfinite(numbers))):
         row, column = wrong[0].tolist()
         raise LandbridgeError(f"{where} hold {numbers[row, column]} in row {row}, column {column}: no finite number")
@@ -152,8 +152,7 @@ def _channels_first(array: np.ndarray) -> Tensor:
         array = array[None]
     if array.ndim == 3 and array.shape[-1] not in CHANNELS:
         array = array[..., None]
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor.movedim(-1, -3)
+    return torch.from_numpy(np.array(array, order="C")).movedim(-1, -3)
 
 
 def _kind(given: Any) -> str:

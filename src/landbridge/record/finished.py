@@ -10,7 +10,7 @@ def finished_record(folder: Path) -> Record:
     """Return the record of a finished run.
 
     Args:
-        folder: the run's folder, or the record itself.
+        folder: the run's folder, or the file of its record.
 
     Raises:
         LandbridgeError: there is no such run, or it is not finished.
@@ -26,7 +26,7 @@ def finished_record(folder: Path) -> Record:
         raise LandbridgeError(f"{place} is not the folder of a run, because it has no {RECORD}{mend}")
     record = Record.read(place)
     if record.status != "done":
-        why = f": {record.reason.splitlines()[0]}" if record.reason else ""
+        why = f": {record.reason.removeprefix('LandbridgeError: ').splitlines()[0]}" if record.reason else ""
         raise LandbridgeError(f"the run in {place} is not finished (status {record.status}{why})")
     return record
 
@@ -45,6 +45,7 @@ def selected_checkpoint(folder: Path, record: Record) -> Path:
             f"the run in {folder} keeps no model of its own, because {strategy} trains nothing before the test; use "
             f"the run that its weights come from{f': {Path(begun).parent}' if begun else ''}"
         )
-    if not (folder / name).is_file():
-        raise LandbridgeError(f"{folder / name} is missing; it holds the weights of this run")
-    return folder / name
+    place = folder.parent if folder.name == RECORD else folder
+    if not (place / name).is_file():
+        raise LandbridgeError(f"{place / name} is missing; it holds the weights of this run")
+    return place / name

@@ -141,7 +141,7 @@ def _limitations(run: Run) -> Iterator[str]:
     if result["n"] < FEW:
         yield f"- The test split has {result['n']} samples, so a difference of a few points means little."
     if "subgroups" not in result:
-        yield "- Results of subgroups (devices, places, groups of people) are not known, because no attribute was given."
+        yield "- Results of subgroups (devices, places, groups of people) are not known: no attribute was given."
     if record.selection.get("oracle"):
         yield "- ORACLE: hidden labels chose the epoch. The results are better than one may expect."
     if record.config.get("transductive"):
