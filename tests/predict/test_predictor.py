@@ -317,3 +317,12 @@ def test_a_notebook_needs_no_command_line(tmp_path):
     assert "classification (0, 1, 2" in repr(landbridge.load(tmp_path / "run", "cpu"))
     with pytest.raises(LandbridgeError, match="nearest: uci_digits"):
         landbridge.compose(["target=uci_digit"])
+
+
+def test_the_target_of_two_different_tasks_is_predicted_by_its_own_head(tiny, tmp_path):
+    settings = ("label_sets=different", "source=noon_regression", "strategy=fine_tune", "start=source")
+    tiny(*settings, f"start.cache={tmp_path}", "target_labels=all")
+    images = dusk("dusk", shift=0.5).splits["test"].inputs.tensor
+    found = landbridge.load(tmp_path / "run", "cpu").predict(images)
+    assert np.array_equal(found.outputs.numpy(), outputs(tmp_path / "run")[1])
+    assert set(found.classes) <= {"bar", "beam", "cross"}

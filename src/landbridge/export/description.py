@@ -46,7 +46,7 @@ def _input(run: FinishedRun) -> dict[str, Any]:
             "dtype": "uint8",
             "shape": ["n", run.format.channels, height, width],
             "order": "grey" if run.format.channels == 1 else "RGB",
-            "crop": run.format.crop if 0 in run.inputs.get("shape", (0,)) else None,
+            "crop": run.format.crop if run.inputs.get("files") else None,
             "interpolation": run.format.interpolation,
             "mean": list(run.format.mean),
             "std": list(run.format.std),

@@ -86,7 +86,9 @@ def write_weights(network: Network, path: Path, metadata: Mapping[str, str]) -> 
 def _of_library(network: Network) -> Weights:
     backbone = network.backbone
     if not isinstance(backbone, Timm | TextEncoder):
-        return Weights(network.state_dict(), "landbridge.load(RUN).network.load_state_dict(...)")
+        # A head of the source alone predicts nothing for the target.
+        state = {name: value for name, value in network.state_dict().items() if not name.startswith("source.")}
+        return Weights(state, "landbridge.load(RUN).network.load_state_dict(...)")
     if any(".adapter." in name for name in backbone.state_dict()):
         raise LandbridgeError(
             f"adapters cannot be merged into the weights of {type(backbone).__name__}; export an .onnx or .pt2 file, "

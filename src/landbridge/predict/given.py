@@ -139,7 +139,7 @@ def _raw(image: Image.Image, run: FinishedRun) -> Tensor:
 
 def _trained_on_files(run: FinishedRun) -> bool:
     # Photographs are resized by Pillow and cropped; images in memory are only resized, by torch.
-    return 0 in run.inputs.get("shape", (3, 0, 0))
+    return run.inputs.get("files", False)
 
 
 def _as_pillow(image: Tensor) -> Image.Image:
