@@ -214,6 +214,7 @@ def test_a_file_that_computes_something_else_is_refused(tiny, tmp_path, monkeypa
     monkeypatch.setattr(torch.export, "load", damaged)
     with pytest.raises(LandbridgeError, match=r"outputs differ from those of the model by .* for 1 samples"):
         export(tmp_path / "run", tmp_path / "m.pt2")
+    assert not (tmp_path / "m.pt2").exists()
 
 
 @pytest.mark.long

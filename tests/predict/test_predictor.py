@@ -1,6 +1,7 @@
 """A finished run as a model: its predictions equal the run's own test outputs, and no data of the run is read."""
 
 import csv
+import itertools
 import json
 
 import numpy as np
@@ -16,6 +17,9 @@ from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
 from landbridge.predict.__main__ import main
 from landbridge.record import OUTPUTS, Record, read_arrays
+from landbridge.report.__main__ import main as report
+from landbridge.report.runs import Run
+from landbridge.report.single_runs.details import detail
 
 SUPERVISED = ("source=null", "strategy=target_only", "target_labels=all", "data.workers=0")
 
@@ -326,3 +330,50 @@ def test_the_target_of_two_different_tasks_is_predicted_by_its_own_head(tiny, tm
     found = landbridge.load(tmp_path / "run", "cpu").predict(images)
     assert np.array_equal(found.outputs.numpy(), outputs(tmp_path / "run")[1])
     assert set(found.classes) <= {"bar", "beam", "cross"}
+
+
+def test_a_table_of_paths_and_a_table_of_texts(tiny, tmp_path, photos, told):
+    pytest.importorskip("polars")
+    pytest.importorskip("transformers")
+    tiny("target=image_folder", f"target.root={photos}", *SUPERVISED)
+    (photos.parent / "list.csv").write_text("path,other\nphotos/ants/3.png,7\nphotos/bees/4.png,8\n")
+    by_path = told(tmp_path / "run", photos.parent / "list.csv", "--columns", "path")
+    assert by_path == told(tmp_path / "run", photos / "ants/3.png", photos / "bees/4.png")
+    assert "name the one column that holds images, of path, other" in told(tmp_path / "run", photos.parent / "list.csv")
+
+    tiny("target=chatter", "backbone=tiny_bert", *SUPERVISED, folder="texts")
+    (tmp_path / "t.csv").write_text("id,text\n1,the lamp was fine\n2,a dull book\n")
+    rows = told(tmp_path / "texts", tmp_path / "t.csv", "--columns", "text").splitlines()
+    found = landbridge.load(tmp_path / "texts", "cpu").predict(["the lamp was fine", "a dull book"])
+    assert [row.split(",")[:2] for row in rows[1:]] == [["2", found.classes[0]], ["3", found.classes[1]]]
+    assert "lacks 1 of the 1 columns that this model takes: words" in told(
+        tmp_path / "texts", tmp_path / "t.csv", "--columns", "words"
+    )
+    assert "texts is a folder, and this model takes tables with a column of texts" in told(
+        tmp_path / "texts", tmp_path / "texts"
+    )
+
+
+def test_a_device_that_is_not_there_is_refused(tiny, tmp_path):
+    tiny(*SUPERVISED)
+    for device in ("gpu", "cuda:99"):
+        with pytest.raises(LandbridgeError, match=f"device={device} cannot be used"):
+            landbridge.load(tmp_path / "run", device)
+
+
+def test_a_mistake_on_the_page_of_the_report_names_its_file(tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, number in itertools.product(("ants", "bees"), range(12)):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        # Noise without a class, so that some predictions are wrong; the file's name is hostile.
+        pixels = rng.integers(0, 255, (28, 28), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / name / f'<b id="x">{number}.png')
+    tiny("target=image_folder", f"target.root={tmp_path}/photos", *SUPERVISED)
+    ids, logits, labels = outputs(tmp_path / "run")
+    wrong = [path for path, own, label in zip(ids, logits, labels, strict=True) if own.argmax() != label]
+    run = Run(tmp_path / "run", Record.read(tmp_path / "run"))
+    assert sorted(mistake.sample for mistake in detail(run).mistakes) == sorted(wrong) != []
+    report([str(tmp_path / "run")])
+    page = (tmp_path / "run/report.html").read_text()
+    assert "&lt;b id=" in page
+    assert '<b id="x">' not in page

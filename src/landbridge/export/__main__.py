@@ -56,6 +56,9 @@ def export(run: Path, file: Path) -> str:
         else:
             write = write_onnx if ending == ".onnx" else write_exported_program
             how, difference = "", write(deployed(opened), file, metadata(opened))
+    except LandbridgeError:
+        file.unlink(missing_ok=True)  # it is not what it should be
+        raise
     except OSError as error:
         raise LandbridgeError(f"cannot write {file}: {error.strerror or error}") from error
     compared = "" if difference is None else f", differs from the model by at most {difference:.1e}"

@@ -1,11 +1,16 @@
 """The command `landbridge-predict RUN INPUT...`: predict files with the model of a finished run."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 
 from landbridge.errors import LandbridgeError
 from landbridge.record import finished_record, selected_checkpoint
+
+#: Exit code of a command that the user stops.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -29,13 +34,18 @@ def main(arguments: list[str] | None = None) -> None:
         help="columns of a table, in order (default: those of the run's own table)",
     )  # fmt: skip
     parser.add_argument("--probabilities", action="store_true", help="add the probability of each class")
-    parser.add_argument("--batch-size", type=_positive, metavar="N", help="samples at once (default: as in the run)")
+    parser.add_argument("--batch-size", type=_number, metavar="N", help="samples at once (default: as in the run)")
     parser.add_argument("--device", help="cpu, cuda or cuda:1 (default: a GPU if there is one)")
     options = parser.parse_args(arguments)
     try:
         _predict(options)
     except LandbridgeError as error:
         sys.exit(f"landbridge-predict: {error}")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has seen enough. Python would complain when it closes the output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -60,7 +70,7 @@ def _predict(options: argparse.Namespace) -> None:
         predictions.print(options.probabilities)
 
 
-def _positive(text: str) -> int:
+def _number(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError(text)

@@ -32,10 +32,15 @@ def load(run: Path | str, device: torch.device | str | None = None) -> "Predicto
         device: where the model runs; None: a GPU if there is one.
 
     Raises:
-        LandbridgeError: there is no such run, it is not finished, or its model cannot be built.
+        LandbridgeError: there is no such run or device, the run is not finished, or its model cannot be built.
     """
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return Predictor(open_run(run), torch.device(chosen))
+    try:
+        place = torch.empty(0, device=chosen).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise LandbridgeError(f"device={chosen} cannot be used ({reason}); cpu always can") from error
+    return Predictor(open_run(run), place)
 
 
 class Predictor:
