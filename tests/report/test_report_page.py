@@ -161,6 +161,7 @@ def test_the_options_out_metric_and_embedding_work(swept, tmp_path):
 def test_documented_report_commands_work(swept, tmp_path):
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     lines = re.findall(r"^landbridge-report (.+)$", "\n".join(page.read_text() for page in pages), re.MULTILINE)
+    lines = [line for line in lines if "--card" not in line]  # those belong to the walk of docs/using_a_model.md
     assert lines
     for line in lines:
         main([*line.replace("outputs/demo", str(swept)).split(), "--out", str(tmp_path)])

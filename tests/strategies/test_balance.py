@@ -146,7 +146,5 @@ def test_the_source_of_another_task_has_its_own_weights_or_refuses_balance(tiny)
     own = ["source._target_=imbalance.skewed", "source.shift=0.2"]
     plain, weighted = tiny(*overrides, *own, folder="plain"), tiny(*overrides, *own, *BOTH.values(), folder="balanced")
     assert plain.epochs[0]["losses"]["supervised"] != weighted.epochs[0]["losses"]["supervised"]
-    with pytest.raises(
-        LandbridgeError, match=r"^task.class_weights=balanced balances .* source's task is regression"
-    ):
+    with pytest.raises(LandbridgeError, match=r"^task.class_weights=balanced balances .* source's task is regression"):
         tiny("source=noon_regression", *overrides, *BOTH.values())

@@ -4,7 +4,7 @@ There is no separate schema: keys and values are compared with the signatures of
 """
 
 import inspect
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -28,7 +28,7 @@ HYDRA_KEYS: Mapping[str, Any] = {
 }
 
 
-def check(cfg: DictConfig) -> None:
+def check(cfg: DictConfig, parts: Collection[str] | None = None) -> None:
     """Compare a composed configuration with the code that it configures.
 
     The keys and values of every node are compared with the signature of its target. There is no list of allowed
@@ -39,11 +39,12 @@ def check(cfg: DictConfig) -> None:
 
     Args:
         cfg: the configuration, which is not modified.
+        parts: names of the groups to check, for code that builds nothing else; None checks everything.
 
     Raises:
         LandbridgeError: the configuration has mistakes. The message lists all of them, one a line.
     """
-    problems = _Walk().run(cfg)
+    problems = _Walk().run(cfg) if parts is None else _Walk().run_parts(cfg, parts)
     if problems:
         width = max(map(len, problems)) + 3
         # Messages of other libraries may have several lines.
@@ -71,6 +72,11 @@ class _Walk:
             self.setting(name, root[name], FACTS[name].hint)
         for name in SLOTS.keys() & root:
             self.slot(name, root[name])
+        return self.problems
+
+    def run_parts(self, cfg: DictConfig, parts: Collection[str]) -> dict[str, str]:
+        for name in parts:
+            self.slot(name, self.resolve(cfg).get(name))
         return self.problems
 
     def resolve(self, config: DictConfig | ListConfig, path: str = "") -> Any:

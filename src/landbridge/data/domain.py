@@ -87,6 +87,7 @@ class Domain:
             "fingerprint": self.fingerprint,
             "task": self.task.describe(),
             "classes": list(self.classes),
+            "inputs": self.splits["train"].inputs.describe(),
             "sizes": {name: len(split.inputs) for name, split in self.splits.items()},
         }
 

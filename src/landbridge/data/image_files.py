@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +63,14 @@ class FileInputs(Inputs):
             self._hashes = content_hashes(self.paths)
         return self._hashes
 
+    def ids(self) -> list[str]:
+        """Return the path of each file."""
+        return list(self.paths)
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the images: those in files are resized and cropped in another way than those in memory."""
+        return super().describe() | {"files": True}
+
 
 def decode(path: str, format: ImageFormat) -> Tensor:
     """Read an image in its upright orientation, resized and cropped for a backbone.
@@ -80,18 +89,33 @@ def decode(path: str, format: ImageFormat) -> Tensor:
     Raises:
         LandbridgeError: the file cannot be read as an image.
     """
-    height, width = format.size
-    mode = "L" if format.channels == 1 else "RGB"
     # A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size, at a fraction of the cost. Twice the needed size leaves
     # enough pixels for the filter that resizes.
-    enough = math.ceil(2 * max(height, width) / format.crop)
+    enough = math.ceil(2 * max(format.size) / format.crop)
     try:
         with Image.open(path) as file:
-            file.draft("L" if mode == "L" else None, (enough, enough))
-            ImageOps.exif_transpose(file, in_place=True)
-            image = _eight_bits(file).convert(mode)
+            file.draft("L" if format.channels == 1 else None, (enough, enough))
+            return raw_image(file, format)
     except Exception as error:  # Pillow's decoders raise errors of many classes for a broken file
         raise LandbridgeError(f"{path}: cannot be read as an image ({error})") from error
+
+
+def raw_image(image: Image.Image, format: ImageFormat) -> Tensor:
+    """Turn an image of Pillow upright, resize and crop it; see `decode`.
+
+    Args:
+        image: of any size and mode; it is turned in place.
+        format: size, channels, crop and interpolation.
+
+    Returns:
+        uint8 image (channels, height, width).
+
+    Raises:
+        ValueError: pixels have 32 bits.
+    """
+    height, width = format.size
+    ImageOps.exif_transpose(image, in_place=True)
+    image = _eight_bits(image).convert("L" if format.channels == 1 else "RGB")
     image = image.resize(
         (width, height), Image.Resampling[format.interpolation.upper()], box=_centre(image.size, format)
     )

@@ -3,7 +3,9 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,6 +50,14 @@ class Inputs(ABC):
     def hashes(self) -> Sequence[str]:
         """Return one hash of content per sample."""
 
+    def ids(self) -> list[str]:
+        """Return what a person finds each sample by: the path of its file, or its row. By default, its hash."""
+        return list(self.hashes())
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the samples for a record, so that a model of the run can tell which inputs it takes."""
+        return {"kind": self.kind, "shape": list(self.shape)}
+
 
 class TensorInputs(Inputs):
     """Samples in memory, as one tensor.
@@ -55,14 +65,24 @@ class TensorInputs(Inputs):
     Args:
         tensor: uint8 images (n, c, h, w) or float32 vectors (n, d).
         hashes: hashes of the samples' contents, if they are already known.
+        rows: the row of each sample in the data, as a person counts it (n,); None: from 0 on.
+        columns: names of the numbers of a vector (d,), if they have names.
     """
 
-    def __init__(self, tensor: Tensor, hashes: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        tensor: Tensor,
+        hashes: Sequence[str] | None = None,
+        rows: np.ndarray | None = None,
+        columns: Sequence[str] = (),
+    ) -> None:
         if tensor.dtype not in (torch.uint8, torch.float32):
             raise TypeError(f"samples must be uint8 images or float32 vectors, not {tensor.dtype}")
         self.tensor = tensor.contiguous()
         self.shape = tuple(tensor.shape[1:])
         self.kind = "image" if tensor.ndim == 4 else "vector"
+        self.rows = np.arange(len(tensor)) if rows is None else rows
+        self.columns = tuple(columns)
         self._hashes = None if hashes is None else list(hashes)
 
     def __len__(self) -> int:
@@ -75,7 +95,7 @@ class TensorInputs(Inputs):
     def select(self, indices: Tensor) -> "TensorInputs":
         """Return a copy of the samples at the given positions, with their hashes if these are known."""
         hashes = self._hashes and [self._hashes[index] for index in indices.tolist()]
-        return TensorInputs(self.tensor[indices], hashes)
+        return TensorInputs(self.tensor[indices], hashes, self.rows[indices.numpy()], self.columns)
 
     def hashes(self) -> list[str]:
         """Return a hash of each sample's bytes."""
@@ -83,3 +103,11 @@ class TensorInputs(Inputs):
             rows = self.tensor.numpy()
             self._hashes = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows]
         return self._hashes
+
+    def ids(self) -> list[str]:
+        """Return the row of each sample."""
+        return [str(row) for row in self.rows.tolist()]
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the samples, with the names of the numbers of a vector."""
+        return super().describe() | ({"columns": list(self.columns)} if self.columns else {})

@@ -1,5 +1,6 @@
 """The record of a run: one JSON file with its configuration, scores, results and cost."""
 
+from landbridge.record.finished import finished_record, selected_checkpoint
 from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
 from landbridge.record.record import (
@@ -22,9 +23,11 @@ __all__ = [
     "best_epoch",
     "environment",
     "fingerprint",
+    "finished_record",
     "only",
     "pack_scores",
     "peak_memory_bytes",
     "read_arrays",
+    "selected_checkpoint",
     "unpack_scores",
 ]

@@ -19,7 +19,8 @@ SCHEMA = 2
 #: Layouts of older versions that are still read.
 READABLE = (1, SCHEMA)
 RECORD = "record.json"
-#: File next to the record: logits and labels of every test sample, for confusion matrices, curves and paired tests.
+#: File next to the record: outputs, labels and ids of every test sample, for confusion matrices, curves, paired tests,
+#: and to find the sample of an error.
 OUTPUTS = "test_outputs.npz"
 #: File next to the record: embeddings of a few test samples before and after training, and pictures of mistakes.
 SAMPLES = "test_samples.npz"
@@ -40,7 +41,7 @@ class Record:
         choices: the chosen option of each config group, such as `strategy: linear_probe`.
         config: the resolved configuration.
         environment: library versions, git revision, hardware.
-        data: for each role, the domain's name, fingerprint, classes and split sizes.
+        data: for each role, the domain's name, fingerprint, task, classes, kind of inputs and split sizes.
         start: report of the weights that were loaded before training.
         selection: the rule, the epoch it chose, whether it is an oracle, and the checkpoint of the epoch.
         results: for each role, metrics on the test split; shares are fractions of 1. If the initial weights include a

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from landbridge.errors import LandbridgeError
@@ -34,10 +35,13 @@ def main(arguments: list[str] | None = None) -> None:
         default="pca",
         help="projection of test samples to the plane; t-SNE takes seconds per run",
     )
+    parser.add_argument(
+        "--card", action="store_true", help="write the model card of one run, model_card.md, in place of the report"
+    )
     parser.add_argument("--title", help="title of the page (default: the name of the first DIR)")
     options = parser.parse_args(arguments)
     try:
-        _write(options)
+        _write_card(options) if options.card else _write(options)
     except LandbridgeError as error:
         sys.exit(f"landbridge-report: {error}")
 
@@ -51,7 +55,23 @@ def _write(options: argparse.Namespace) -> None:
         print(f"skipped: {line}", file=sys.stderr)
     report = make(found, options.title or options.folders[0].resolve().name, options.embedding)
     out: Path = options.out or options.folders[0]
-    files = {"report.md": report.markdown(), **report.tables, "report.html": report.html()}
+    _save({"report.md": report.markdown(), **report.tables, "report.html": report.html()}, out)
+    print(report.answer.headline)
+    print(f"report     {(out / 'report.html').resolve()}")
+
+
+def _write_card(options: argparse.Namespace) -> None:
+    from landbridge.report.card import CARD, card
+
+    if len(options.folders) > 1:
+        raise LandbridgeError(f"--card takes the folder of one run, not {len(options.folders)}")
+    out: Path = options.out or options.folders[0]
+    _save({CARD: card(options.folders[0])}, out)
+    print(f"card       {(out / CARD).resolve()}")
+
+
+def _save(files: Mapping[str, str], out: Path) -> None:
+    """Write files into a folder, each of them completely or not at all."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -62,8 +82,6 @@ def _write(options: argparse.Namespace) -> None:
         raise LandbridgeError(
             f"cannot write the report to {out}: {error.strerror}; choose another folder with --out"
         ) from error
-    print(report.answer.headline)
-    print(f"report     {(out / 'report.html').resolve()}")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def test_domains(
             leading = domain.task.leading
             results[role][f"{leading}_at_start"] = domain.task.score(logits_before[arrival.argsort()], labels)
         kept |= {f"{role}_logits": logits.numpy(), f"{role}_labels": labels.numpy()}
+        kept |= {f"{role}_ids": np.array(split.inputs.ids(), dtype=np.str_)}
     draft = folder / f".{OUTPUTS}"
     with draft.open("wb") as file:
         np.savez_compressed(file, **kept)

@@ -1,6 +1,7 @@
 """The network with its initial weights."""
 
 import logging
+from collections.abc import Sequence
 
 from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
@@ -20,18 +21,24 @@ from landbridge.training.schedules import Constant
 log = logging.getLogger(__name__)
 
 
-def build_network(cfg: DictConfig, target: Domain, source_task: Task | None) -> Network:
-    """Build backbone and head. The `shape` of a raw sample is passed to backbones that take it.
+def build_network(cfg: DictConfig, task: Task, shape: Sequence[int] | None, source_task: Task | None) -> Network:
+    """Build backbone and head.
 
     Args:
         cfg: the checked configuration.
-        target: the target domain.
+        task: of the target.
+        shape: of a raw sample, for backbones that take it; None if it is not known.
         source_task: task of the source, if the source has a head of its own.
+
+    Raises:
+        LandbridgeError: the backbone needs a shape that is not known.
     """
     takes_shape = "shape" in read_signature(locate(cfg.backbone._target_)).hints
-    backbone = build(cfg.backbone, **({"shape": target.shape} if takes_shape else {}))
+    if takes_shape and shape is None:
+        raise LandbridgeError("the record of this run does not state the shape of its samples: run it again")
+    backbone = build(cfg.backbone, **({"shape": tuple(shape or ())} if takes_shape else {}))
     head = factory(cfg.head)
-    network = Network(backbone, target.task.outputs, head, target.task.has_units)
+    network = Network(backbone, task.outputs, head, task.has_units)
     if source_task is not None:
         network.add_source_head(source_task.outputs, head, source_task.has_units)
     return network
@@ -42,7 +49,7 @@ def initial_network(
 ) -> tuple[Network, LoadReport | None]:
     """Build the network with its initial weights and its tuning, and return what was loaded."""
     seed_everything(cfg.seed, workers=True, verbose=False)
-    network = build_network(cfg, target, source_task)
+    network = build_network(cfg, target.task, target.shape, source_task)
     if loaded := start.apply(network):
         partly = any(name.startswith("backbone.") for name in loaded.initialised)
         log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
@@ -60,7 +67,7 @@ def initial_network(
 
 def model_at_start(cfg: DictConfig, start: Start, target: Domain, source_task: Task | None) -> Strategy:
     """Build the initial network again, as a strategy that only predicts."""
-    network = build_network(cfg, target, source_task)
+    network = build_network(cfg, target.task, target.shape, source_task)
     start.apply(network)
     return AsIs(
         network=network,

@@ -1,6 +1,7 @@
 """Tasks: what is predicted, and how it is judged. The rest of landbridge asks the task."""
 
 from landbridge.tasks.classification import Classification
+from landbridge.tasks.described import task_of
 from landbridge.tasks.labels import HIDDEN, LabelBudget, hide, shown
 from landbridge.tasks.metrics import Metrics, Shown
 from landbridge.tasks.multi_label import MultiLabel
@@ -27,4 +28,5 @@ __all__ = [
     "classes_of",
     "hide",
     "shown",
+    "task_of",
 ]

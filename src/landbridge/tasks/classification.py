@@ -58,6 +58,15 @@ class Classification(Task):
         seen = y >= 0
         return float((outputs[seen].argmax(1) == y[seen]).float().mean())
 
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Softmax; the probabilities of a sample sum to 1."""
+        return outputs.softmax(1)
+
+    def answers(self, outputs: Tensor) -> dict[str, list[Any]]:
+        """Return the class of each sample and its probability."""
+        probability, predicted = self.probabilities(outputs).max(1)
+        return {"class": [self.classes[index] for index in predicted.tolist()], "probability": probability.tolist()}
+
     def condensed(self, outputs: Tensor) -> Tensor:
         """Return int16 classes (n,), -1 for samples with a logit that is not finite."""
         return outputs.argmax(1).where(outputs.isfinite().all(1), -1).to(torch.int16)

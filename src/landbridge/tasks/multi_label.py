@@ -52,6 +52,19 @@ class MultiLabel(Task):
         count = hits.sum(1)
         return torch.where(count > 0, (precision * hits).sum(1) / count.clamp(min=1), 1.0)
 
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Sigmoid of each class."""
+        return outputs.sigmoid()
+
+    def answers(self, outputs: Tensor) -> dict[str, list[Any]]:
+        """Return the classes of each sample, those with a probability of at least 0.5, and all probabilities."""
+        by_class = self.probabilities(outputs)
+        held = [
+            [name for name, has in zip(self.classes, row, strict=True) if has] for row in (by_class >= 0.5).tolist()
+        ]
+        each = {f"p({name})": column.tolist() for name, column in zip(self.classes, by_class.T, strict=True)}
+        return {"classes": held, **each}
+
     def metrics(self) -> "MultiLabelMetrics":
         """Return mean average precision and further metrics."""
         return MultiLabelMetrics(self.classes)

@@ -59,6 +59,19 @@ class Several(Task):
             of_outputs, of_labels = self.places[name]
             yield name, task, outputs[:, of_outputs], _own(task, y[:, of_labels])
 
+    def outputs_by_task(self, outputs: Tensor) -> Iterator[tuple[str, Task, Tensor]]:
+        """Yield each task with its name and its own outputs (n, k)."""
+        for name, task in self.tasks.items():
+            yield name, task, outputs[:, self.places[name][0]]
+
+    def answers(self, outputs: Tensor) -> dict[str, list[Any]]:
+        """Return the answers of each task; a column has the name of its task in front, unless they are equal."""
+        return {
+            column if column == name else f"{name}.{column}": values
+            for name, task, own in self.outputs_by_task(outputs)
+            for column, values in task.answers(own).items()
+        }
+
     def losses(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
         """Mean over the tasks for which a sample has a label."""
         total, count = outputs.new_zeros(len(outputs)), outputs.new_zeros(len(outputs))

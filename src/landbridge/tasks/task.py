@@ -135,6 +135,18 @@ class Task(ABC):
         """Return the leading metric over all samples, from `condensed` outputs; nan if it is undefined."""
         return self.score(condensed, y)
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """Return the probability of each output (n, `outputs`); None if outputs are no scores of classes."""
+        return None
+
+    def answers(self, outputs: Tensor) -> dict[str, list[Any]]:
+        """Return what is predicted for each sample, by column: what a person reads. By default, all numbers by name.
+
+        Args:
+            outputs: of the network (n, `outputs`).
+        """
+        return {name: column.tolist() for name, column in zip(self.names, outputs.T, strict=True)}
+
     @abstractmethod
     def to_labels(self, values: Tensor) -> Tensor:
         """Return labels in the dtype and shape of this task.

@@ -41,5 +41,7 @@ def altered(domain: Domain, how: How, seed: Annotated[int, Ge(0)] = 0) -> Domain
             images = images.flatten(2)[..., places].view_as(images)
         else:
             labels = labels[torch.randperm(len(labels), generator=generator)]
-        splits[split] = Split(TensorInputs(images), Labels(labels, domain.task, f"{name} {split}"))
+        splits[split] = Split(
+            TensorInputs(images, rows=part.inputs.rows), Labels(labels, domain.task, f"{name} {split}")
+        )
     return Domain(name, domain.task, splits, domain.image_kind)

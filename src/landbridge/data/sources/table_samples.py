@@ -30,7 +30,7 @@ def texts(table: Table, column: str) -> Inputs:
     series = _plain(table, column)
     parts = (series.slice(first, JOINED) for first in range(0, len(series), JOINED))
     content = b"".join([part.str.join("").item().encode() for part in parts])
-    return TextInputs(Texts.joined(content, series.str.len_bytes().cast(pl.Int64).to_numpy()))
+    return TextInputs(Texts.joined(content, series.str.len_bytes().cast(pl.Int64).to_numpy()), rows=table.rows)
 
 
 def images(table: Table, column: str) -> Inputs:
@@ -56,7 +56,8 @@ def vectors(table: Table, columns: Sequence[str]) -> Inputs:
         LandbridgeError: a cell is not a finite number.
     """
     numbers = pl.DataFrame([as_numbers(table, column).alias(column) for column in columns])
-    return TensorInputs(torch.from_numpy(numbers.to_numpy(order="c").copy()))
+    values = torch.from_numpy(numbers.to_numpy(order="c").copy())
+    return TensorInputs(values, rows=table.rows, columns=columns)
 
 
 def numeric(table: Table, without: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Several domains as one, with the attribute `domain`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,7 +47,10 @@ def union(domains: Mapping[str, Domain], name: str | None = None) -> Domain:
                 f"of shape {first.shape} and the other {other.modality}s of shape {other.shape}"
             )
     name = name or "+".join(domains)
-    inputs = {split: JoinedInputs([each.splits[split].inputs for each in domains.values()]) for split in SPLITS}
+    inputs = {
+        split: JoinedInputs([each.splits[split].inputs for each in domains.values()], names=list(domains))
+        for split in SPLITS
+    }
     kept = _without_copies(name, inputs)
     splits = {split: _joined(name, split, domains, inputs[split], kept[split]) for split in SPLITS}
     kinds = {domain.image_kind for domain in domains.values()}
@@ -92,10 +96,14 @@ class JoinedInputs(Inputs):
     Args:
         parts: inputs of one kind. Images may differ in size.
         places: for each sample, the number of its part and its position there (n, 2); None takes all in order.
+        names: of the parts; None: their numbers.
     """
 
-    def __init__(self, parts: Sequence[Inputs], places: Tensor | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[Inputs], places: Tensor | None = None, names: Sequence[str] | None = None
+    ) -> None:
         self.parts = list(parts)
+        self.names = [str(number) for number in range(len(parts))] if names is None else list(names)
         self.kind = parts[0].kind
         shapes = {part.shape for part in parts}
         # Images of several sizes are brought to the size of the format when they are read, as files are.
@@ -126,12 +134,21 @@ class JoinedInputs(Inputs):
 
     def select(self, indices: Tensor) -> "JoinedInputs":
         """Return the samples at the given positions as a new object."""
-        return JoinedInputs(self.parts, self.places[indices])
+        return JoinedInputs(self.parts, self.places[indices], self.names)
 
     def hashes(self) -> list[str]:
         """Return one hash of content per sample."""
         by_part = [part.hashes() for part in self.parts]
         return [by_part[number][row] for number, row in self.places.tolist()]
+
+    def ids(self) -> list[str]:
+        """Return the name of each sample's part, and what the sample is found by there."""
+        by_part = [part.ids() for part in self.parts]
+        return [f"{self.names[number]}:{by_part[number][row]}" for number, row in self.places.tolist()]
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the samples as the first part does."""
+        return self.parts[0].describe() | super().describe()
 
     def _fit(self, raw: tuple[Tensor, ...], format: Format | None) -> tuple[Tensor, ...]:
         if not self._fitted or not isinstance(format, ImageFormat):

@@ -49,7 +49,8 @@ class Timm(Backbone):
         super().__init__()
         self.name = name
         self.weights = weights
-        self.model = timm.create_model(name, pretrained=False, num_classes=0, **(options or {}))
+        self.options = options or {}
+        self.model = timm.create_model(name, pretrained=False, num_classes=0, **self.options)
         # Depthwise convolutions are twice as fast in this format, on CPUs and on GPUs. Other layers are not slower.
         self.model.to(memory_format=torch.channels_last).train()
         self.features = getattr(self.model, "head_hidden_size", None) or cast(int, self.model.num_features)

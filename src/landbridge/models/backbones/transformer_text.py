@@ -51,6 +51,7 @@ class TextEncoder(Backbone):
         bert, version = _bert(config, self.folder, longest)
         content = blake2b(json.dumps(config, sort_keys=True).encode(), digest_size=16).hexdigest()
         self.origin = f"transformers {version} {content}"
+        self.config: dict[str, Any] = config
         self.features = config["hidden_size"]
         self.embeddings = bert.embeddings
         self._layers = tuple(f"layer{number}" for number, _ in enumerate(bert.encoder.layer, start=1))

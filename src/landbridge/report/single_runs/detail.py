@@ -16,12 +16,14 @@ class Mistake:
         label: the truth.
         predicted: the prediction.
         how: how wrong it is: the confidence of a wrong class, or an error.
+        sample: path or row of the sample; empty if the run did not keep it.
     """
 
     png: str
     label: str
     predicted: str
     how: str
+    sample: str = ""
 
 
 @dataclass

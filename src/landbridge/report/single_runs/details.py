@@ -80,7 +80,10 @@ def _mistakes(samples: dict[str, np.ndarray], outputs: dict[str, np.ndarray], ta
         Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(file, "PNG")
         png = base64.b64encode(file.getvalue()).decode()
         own = outputs["target_logits"][position].astype(float), outputs["target_labels"][position]
-        mistakes.append(Mistake(png, *said(task["names"], *own)))
+        sample = str(outputs["target_ids"][position]) if "target_ids" in outputs else ""
+        # A file name may hold bytes that are no text, which a page cannot hold.
+        sample = sample.encode(errors="backslashreplace").decode()
+        mistakes.append(Mistake(png, *said(task["names"], *own), sample))
     return mistakes
 
 

@@ -47,7 +47,8 @@ class NeighbourHead(nn.Module):
         )
         # The similarity of the nearest neighbour is subtracted, so that no exponential overflows.
         weights = ((similarity - similarity[:, :1]) / self.temperature).exp()
-        shares = weights.new_zeros(len(weights), self.classes).scatter_add_(1, self.labels[index], weights)
+        # `len` would make the number of samples a constant of an exported model.
+        shares = weights.new_zeros(weights.shape[0], self.classes).scatter_add_(1, self.labels[index], weights)
         return (shares / shares.sum(1, keepdim=True).clamp(min=1e-12)).clamp(min=1e-12).log()
 
 
