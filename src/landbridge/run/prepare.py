@@ -4,9 +4,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from landbridge.config.build import build
@@ -22,8 +21,7 @@ from landbridge.models.start import LoadReport, Start
 from landbridge.record import Record, fingerprint
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
-from landbridge.run.initial_network import initial_network, keep_source_head
-from landbridge.strategies.base import Strategy
+from landbridge.run.initial_network import initial_network, keep_source_head, strategy_class
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
 
@@ -109,11 +107,6 @@ def prepare(
         source_task=own_task,
     )
     return Prepared(start, domains, network, loaded, streams, checkpoint)
-
-
-def strategy_class(cfg: DictConfig) -> type[Strategy]:
-    """Return the class of the configured strategy."""
-    return cast(type[Strategy], get_class(cfg.strategy._target_))
 
 
 def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> frozenset[str]:

@@ -192,6 +192,11 @@ class Strategy(Trainable):
                 raise LandbridgeError(f"terms: {name} takes the place of weight decay: set optimizer.weight_decay=0")
         return configured
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write the names of the outputs into the checkpoint, so that no other classes take over its head."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["classes"] = list(self.task.names)
+
     def count_step(self, terms: Mapping[str, Tensor]) -> None:
         """Add the loss terms of a finished step to the epoch's sums, and count one batch.
 

@@ -38,6 +38,29 @@ class LoadReport:
         return asdict(self) | {"loaded": len(self.loaded)}
 
 
+def require_backbone(report: LoadReport, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that leave a part of the backbone random, as those of another architecture do.
+
+    Args:
+        report: what was loaded.
+        network: with a `backbone`.
+        state: the weights that were given.
+
+    Raises:
+        LandbridgeError: names the first entry that is missing or has another shape.
+    """
+    # Files from before torch 0.4.1 lack the counters of BatchNorm, which nothing reads.
+    own = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    whole = [name for name in own if name.startswith("backbone.")]
+    if missing := [name for name in report.initialised if name in whole]:
+        first = missing[0]
+        theirs = f"the shape {tuple(state[first].shape)}" if first in state else "no such entry"
+        raise LandbridgeError(
+            f"start.path: {report.origin} holds another backbone: {len(missing)} of {len(whole)} tensors would stay "
+            f"random; for {first} of the shape {tuple(own[first].shape)} it has {theirs}"
+        )
+
+
 def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> LoadReport:
     """Load the entries that match a module by name and shape.
 

@@ -1,6 +1,6 @@
 """The start that first trains a source model, once for all runs that need the same one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -65,10 +65,10 @@ class Source(Start):
             record = train(source_model, folder)
         self._model = folder / record.selection["checkpoint"]
 
-    def apply(self, network: Network) -> LoadReport:
+    def apply(self, network: Network, classes: Sequence[str] | None = None) -> LoadReport:
         """Load the source model."""
         assert self._model is not None, "call prepare before apply"
         model = Checkpoint(str(self._model))
-        report = model.apply(network)
-        self.auxiliary_state = model.auxiliary_state
+        report = model.apply(network, classes)
+        self.auxiliary_state, self.why_new_head = model.auxiliary_state, model.why_new_head
         return report
