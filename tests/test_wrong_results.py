@@ -1,10 +1,13 @@
 """Settings with which a run would end well and its result would be wrong: each ends in a sentence, or is named."""
 
 import shutil
+from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from landbridge.config.source_model import source_model
@@ -177,3 +180,68 @@ def test_a_source_model_starts_from_random_weights_if_it_is_asked_to_or_no_weigh
     record = tiny("strategy=shot", f"start.cache={tmp_path}")
     assert record.start is not None
     assert record.start["before"] == "random weights"
+
+
+# ---- the same samples on both sides
+
+
+def test_test_samples_in_the_training_split_are_refused(tiny):
+    copies = ["source=uci_digits", "target=uci_digits", "backbone=digits_cnn"]
+    record = tiny(*copies, folder="the same splits")
+    assert record.status == "done"
+    for number, typed in enumerate((["strategy=source_only"], ["strategy=shot", "start=source"])):
+        with pytest.raises(
+            LandbridgeError, match=r"\d\d\d of 3\d\d test samples of the target uci_digits are also in "
+        ):
+            tiny(*copies, "target.split_seed=1", *typed, folder=f"other splits {number}")
+    # Nothing reads the source, or its training split.
+    assert tiny(*copies, "target.split_seed=1", "strategy=target_only", "target_labels=2", folder="alone").results
+
+
+def test_samples_that_two_splits_share_are_counted(tiny, caplog):
+    tiny("source=dusk", "target=dusk", "source.shift=0.5")
+    assert "samples of equal content: source train and target train 36, source val and target val 12" in caplog.text
+    caplog.clear()
+    tiny(folder="apart")
+    assert "equal content" not in caplog.text
+
+
+@pytest.mark.parametrize(("change", "refused"), [({"split_seed": 1}, True), ({}, False)])
+def test_rows_of_numbers_are_refused_only_if_most_are_copies(change, refused, tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    np.savez(tmp_path / "a.npz", x=rng.normal(size=(90, 4)) + y[:, None], y=y)
+    # Columns of two values: rows of different samples are equal.
+    for name in ("b", "c"):
+        np.savez(tmp_path / f"{name}.npz", x=rng.integers(0, 2, size=(90, 8)), y=y)
+    for name, other, raises in (("a", "a", refused), ("b", "c", False)):
+        files = [f"source.file={tmp_path / name}.npz", f"target.file={tmp_path / other}.npz"]
+        typed = ["source=vectors", "target=vectors", *files, "backbone=mlp"]
+        settings = [f"target.{key}={value}" for key, value in change.items()]
+        with pytest.raises(LandbridgeError, match="test samples of the target") if raises else nullcontext():
+            tiny(*typed, *settings, folder=name)
+
+
+def photographs(root, seed):
+    rng = np.random.default_rng(seed)
+    for label in ("ant", "bee"):
+        (root / label).mkdir(parents=True)
+        for number in range(12):
+            image = Image.fromarray(rng.integers(0, 255, (28, 28), dtype=np.uint8))
+            image.save(root / label / f"{number:02}.png")
+    return root
+
+
+def test_an_image_under_two_classes_is_named_once_its_labels_are_visible(tiny, tmp_path, caplog):
+    root = photographs(tmp_path / "photographs", 0)
+    for name in ("00", "01", "02"):
+        shutil.copy(root / "ant" / f"{name}.png", root / "bee" / f"copy-{name}.png")
+    folder = ["target=image_folder", f"target.root={root}", "source=null", "data.workers=0", "strategy=target_only"]
+    warned = []
+    for labels in ("all", "1"):
+        caplog.clear()
+        tiny(*folder, f"target_labels={labels}", folder=labels)
+        warned.append([each.getMessage() for each in caplog.records if "two classes" in each.getMessage()])
+    assert "images of the visible labels occur under two classes, such as ant and bee" in warned[0][0]
+    # One label of each class, and no copy among them: only the test, which reads all labels, may speak.
+    assert not any("visible labels" in each for each in warned[1])

@@ -18,6 +18,7 @@ from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
 from landbridge.record import OUTPUTS, best_epoch, pack_scores
 from landbridge.run.epochs import Epochs, epoch_checkpoint
+from landbridge.run.overlaps import warn_of_clashes
 from landbridge.run.samples import Samples
 from landbridge.run.subgroups import subgroups
 from landbridge.selection import Oracle
@@ -91,6 +92,7 @@ def test_domains(
                 f"training diverged: predictions for {domain.name} are not finite; try a lower optimizer.lr"
             )
         labels = split.labels.open("test")
+        warn_of_clashes(f"the {role} test split", domain.modality, split.inputs.hashes(), labels, domain.task)
         if len(logits) != len(labels):
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
         logits, features = logits[arrival.argsort()], features[arrival.argsort()]

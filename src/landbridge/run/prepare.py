@@ -1,7 +1,7 @@
 """Prepares a run before training: opens the domains, chooses the streams and builds the initial network."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from landbridge.record import Record, fingerprint
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import initial_network, keep_source_head, strategy_class
+from landbridge.run.overlaps import require_unseen, warn_of_visible_clashes
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
 
@@ -89,6 +90,7 @@ def prepare(
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
     if finished := place.finished():
         return finished
+    require_unseen(domains, _learned(cfg, names, start, domains))
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
     with clock("start"):
@@ -106,7 +108,17 @@ def prepare(
         seed=cfg.seed,
         source_task=own_task,
     )
+    warn_of_visible_clashes(streams)
     return Prepared(start, domains, network, loaded, streams, checkpoint)
+
+
+def _learned(cfg: DictConfig, names: Set[str], start: Start, domains: Mapping[str, Domain]) -> set[str]:
+    """Return the roles of the domains that training reads, or that the initial weights were trained on."""
+    roles = {name.removesuffix("_unlabelled") for name in names}
+    if "source" in domains:
+        node: Any = OmegaConf.to_container(cfg.source, resolve=True)
+        roles |= {"source"} if start.knows(node, domains["target"].classes) else set()
+    return roles
 
 
 def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> frozenset[str]:
