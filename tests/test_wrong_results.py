@@ -1,6 +1,8 @@
 """Settings with which a run would end well and its result would be wrong: each ends in a sentence, or is named."""
 
+import re
 import shutil
+import sys
 from contextlib import nullcontext
 
 import numpy as np
@@ -10,12 +12,15 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from landbridge.__main__ import main
+from landbridge.cli.options import require_single
 from landbridge.config.source_model import source_model
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.timm_models import Timm
 from landbridge.models.network import Network
 from landbridge.models.start import Pretrained
 from landbridge.run.final_table import print_record
+from landbridge.sweeps.grid import alike
 
 # ---- losses that cannot change what is tested
 
@@ -245,3 +250,93 @@ def test_an_image_under_two_classes_is_named_once_its_labels_are_visible(tiny, t
     assert "images of the visible labels occur under two classes, such as ant and bee" in warned[0][0]
     # One label of each class, and no copy among them: only the test, which reads all labels, may speak.
     assert not any("visible labels" in each for each in warned[1])
+
+
+# ---- settings without effect
+
+
+LABELS = ["strategy=target_only", "target_labels=2"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.gradient_clip_val=-1"], r"trainer\.gradient_clip_val +-1 clips nothing; set a number > 0"),
+        (["optimizer.lr=0"], r"optimizer\.lr +0 trains nothing"),
+        (["averaging=swa", "averaging.start=50"], r"averaging\.start +no epoch enters the mean: .*max_epochs=1"),
+        (["freeze=gradual", "freeze.at=[0,100]"], r"freeze\.at +no stage begins to train in epoch 100"),
+        (["freeze=gradual", "freeze.every=9"], r"freeze\.every +no stage begins to train after 9 epochs"),
+        ([*LABELS, "tuning=lora", "freeze.depth=all"], r"tuning +has no effect with freeze\.depth=all"),
+        ([*LABELS, "tuning=bitfit", "freeze.depth=2"], "tuning: has no effect, because it changes only stages"),
+        (["strategy=knn", "target_labels=2", "tuning=bitfit"], "tuning: strategy NearestNeighbours takes no gradient"),
+        ([*LABELS, "terms=[l2_sp]"], "terms: l2_sp keeps the network near its initial weights, which are random"),
+        (["strategy=l2_sp", "target_labels=2"], "terms: l2_sp keeps the network near its initial weights"),
+        (["strategy=delta", "target_labels=2"], "strategy DELTA keeps the network near its initial weights"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(overrides, message, tiny):
+    with pytest.raises(LandbridgeError, match=message):
+        tiny(*overrides)
+
+
+def test_a_setting_that_a_strategy_replaces_is_named(tiny, caplog):
+    tiny("strategy=linear_probe", "target_labels=2", "freeze.depth=1", folder="probe")
+    assert "strategy LinearProbe freezes all stages: the setting of freeze has no effect" in caplog.text
+    record = tiny("strategy=knn", "target_labels=2", folder="knn")
+    assert "strategy.k=20: there are 6 labelled samples, and all are used" in caplog.text
+    assert record.epochs[0]["k"] == 6
+    caplog.clear()
+    tiny("strategy=linear_probe", "target_labels=2", folder="all")
+    tiny("strategy=knn", "strategy.k=6", "target_labels=2", folder="six")
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["strategy=dann", "strategy=mcc"], r"strategy is set 2 times: strategy=dann and strategy=mcc; keep one"),
+        (["++seed=1", "strategy=dann", "+seed=2"], r"seed is set 2 times: seed=1 and seed=2; keep one"),
+        (["experiment=demo", "experiment=seeds"], r"several files: experiment=\[demo,seeds\]"),
+    ],
+)
+def test_a_setting_that_is_set_twice_is_refused(typed, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["landbridge", *typed])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_repetitions_without_a_conflict_are_allowed():
+    # Lightning adds settings of Hydra when it starts further processes.
+    require_single(["seed=1", "seed=1", "hydra.run.dir=a", "hydra.run.dir=b", "source.name=a", "target.name=b", "-m"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["seed=range(0)"], r"seed=range\(0\): this axis has no value, so there is no job"),
+        (["source=noon,dusk", "hydra.sweeper.distinct=[sorce,target]"], "no job has 'sorce'; nearest: source"),
+        (["source=noon,dusk", "hydra.sweeper.distinct=[source]"], "set two names or more"),
+        (["source=dusk", "hydra.sweeper.distinct=[source,target]"], "no job is left, because source and target"),
+    ],
+)
+def test_a_sweep_without_jobs_or_with_unknown_names_is_refused(typed, message, sweep):
+    code, printed = sweep(*typed)
+    assert code == 1
+    assert re.search(message, printed)
+
+
+def test_two_folders_or_files_are_distinct_unless_they_are_the_same(sweep, tmp_path):
+    for place in ("siteA", "siteB"):
+        photographs(tmp_path / place / "images", len(place))
+    (tmp_path / "link").symlink_to(tmp_path / "siteA" / "images")
+    roots = [str(tmp_path / "siteA" / "images"), str(tmp_path / "siteB" / "images"), "siteA/images", "link"]
+    axes = ["source=image_folder", "target=image_folder", f"source.root={roots[0]}", f"target.root={','.join(roots)}"]
+    code, printed = sweep(*axes, "hydra.sweeper.distinct=[source,target]", "hydra.launcher.dry_run=true")
+    assert code == 0
+    assert "left out 3 of 4 jobs, where source and target are equal" in printed
+    vectors = {"_target_": "landbridge.data.sources.vectors.vectors", "file": "a.npz"}
+    assert alike({"source": vectors, "target": vectors | {"name": "b"}}, ["source", "target"])
+    assert not alike({"source": vectors, "target": vectors | {"file": "b.npz"}}, ["source", "target"])
+    assert not alike({"target": vectors}, ["source", "target"])  # source=null

@@ -160,6 +160,8 @@ def test_terms_work_with_every_strategy_that_trains_and_are_refused_otherwise(st
 @pytest.mark.parametrize("settings", ["[swd, l2_sp]", MANY])
 def test_a_run_with_terms_can_be_resumed_and_reads_no_hidden_label(settings, tiny, tmp_path):
     typed = ["strategy=source_only", "target_labels=2", f"terms={settings}", "trainer.max_epochs=3"]
+    if "l2_sp" in settings:
+        typed += ["start=source", f"start.cache={tmp_path}", "start.max_epochs=1"]
     straight = tiny(*typed, folder="straight")
     assert {name for name in straight.epochs[0]["losses"] if name.startswith("+")} == {
         f"+{name}" for name in settings[1:-1].split(", ")

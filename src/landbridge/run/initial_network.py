@@ -63,7 +63,13 @@ def initial_network(
         )
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
-        build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
+        stages, backbone = freeze.ever(network.backbone.stages), network.backbone
+        build(cfg.tuning).apply(backbone, stages)
+        frozen = strategy_class(cfg).requirements.frozen_backbone
+        if frozen or not any(
+            stage in stages and name not in backbone.held for name, stage in backbone.stage_of.items()
+        ):
+            raise LandbridgeError("tuning: has no effect, because it changes only stages that are frozen in all epochs")
     return network, loaded
 
 

@@ -75,12 +75,13 @@ def warn_of_visible_clashes(streams: TransferStreams) -> None:
         return
     hashes: list[str] = []
     labels: list[Tensor] = []
-    for stream in streams.training.values():
-        if stream.labels is not None:
+    roles = streams.validation.keys() - ({"source"} if streams.source_task else set())  # it has classes of its own
+    for name, stream in streams.training.items():
+        if stream.labels is not None and name in roles:
             hashes += stream.inputs.hashes()
             labels.append(stream.labels)
-    for role, stream in streams.validation.items():
-        hashes += stream.inputs.hashes()
+    for role in sorted(roles):
+        hashes += streams.validation[role].inputs.hashes()
         labels.append(streams.validation_labels[role])
     warn_of_clashes("the visible labels", streams.format.kind, hashes, torch.cat(labels), streams.task)
 

@@ -148,6 +148,13 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
     for term_name, term in terms.items():
         if cfg.label_sets == "different" and not term.separate_heads:
             raise LandbridgeError(_one_head(f"terms: {term_name}"))
+    back = [f"terms: {each}" for each, term in terms.items() if term.looks_back]
+    back += [f"strategy {name}"] if requirements.looks_back and not requirements.source_classifier else []
+    if back and not start.brings_weights:
+        raise LandbridgeError(
+            f"{back[0]} keeps the network near its initial weights, which are random with start=scratch: set "
+            "start=pretrained, start=source or start=checkpoint"
+        )
     added = [*(cfg.get("terms") or ())]
     name += f" with terms {', '.join(added)}" if added else ""
     wanted = frozenset(requirements.streams).union(*(term.streams for term in terms.values()))

@@ -18,7 +18,8 @@ from landbridge.record import Record
 class Start(ABC):
     """Sets the initial weights of a network before the strategy runs."""
 
-    #: Whether the start loads a trained head, and whether it needs the source domain.
+    #: Whether the start loads weights, whether it loads a trained head, and whether it needs the source domain.
+    brings_weights: ClassVar[bool] = True
     brings_head: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
     #: Set by `apply`: the state that the earlier strategy kept in addition to its network, by name, and the classifier
@@ -63,6 +64,8 @@ class Start(ABC):
 
 class Scratch(Start):
     """Keep the random initialisation."""
+
+    brings_weights: ClassVar = False
 
     def apply(self, network: Network, classes: Sequence[str] | None = None) -> None:
         """Do nothing."""
