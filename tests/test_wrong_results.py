@@ -4,6 +4,7 @@ import re
 import shutil
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.timm_models import Timm
 from landbridge.models.network import Network
 from landbridge.models.start import Pretrained
+from landbridge.report.names import name_apart
+from landbridge.report.runs import Run
 from landbridge.run.final_table import print_record
 from landbridge.sweeps.grid import alike
 
@@ -340,3 +343,20 @@ def test_two_folders_or_files_are_distinct_unless_they_are_the_same(sweep, tmp_p
     assert alike({"source": vectors, "target": vectors | {"name": "b"}}, ["source", "target"])
     assert not alike({"source": vectors, "target": vectors | {"file": "b.npz"}}, ["source", "target"])
     assert not alike({"target": vectors}, ["source", "target"])  # source=null
+
+
+ROLES = (("source", "siteA", 0), ("target", "siteB", 1))
+
+
+def test_domains_of_one_name_are_told_apart_in_tables(tiny, tmp_path, capsys):
+    roots = {role: photographs(tmp_path / place / "images", seed) for role, place, seed in ROLES}
+    typed = [f"{role}=image_folder" for role in roots] + [f"{role}.root={root}" for role, root in roots.items()]
+    record = tiny(*typed, "data.workers=0")
+    assert record.data["source"]["name"] == record.data["target"]["name"] == "images"
+    print_record(record, tmp_path / "run")
+    printed = capsys.readouterr().out
+    assert re.search(r"siteB/images +│ target", printed)
+    assert re.search(r"siteA/images +│ source", printed)
+    run = Run(Path("run"), record)
+    name_apart([run])
+    assert run.pair == ("siteA/images", "siteB/images")

@@ -2,6 +2,7 @@
 
 from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
+from landbridge.record.paths import domain_path, told_apart
 from landbridge.record.record import (
     OUTPUTS,
     RECORD,
@@ -20,11 +21,13 @@ __all__ = [
     "SAMPLES",
     "Record",
     "best_epoch",
+    "domain_path",
     "environment",
     "fingerprint",
     "only",
     "pack_scores",
     "peak_memory_bytes",
     "read_arrays",
+    "told_apart",
     "unpack_scores",
 ]
