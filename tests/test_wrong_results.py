@@ -274,6 +274,7 @@ LABELS = ["strategy=target_only", "target_labels=2"]
         (["strategy=knn", "target_labels=2", "tuning=bitfit"], "tuning: strategy NearestNeighbours takes no gradient"),
         ([*LABELS, "terms=[l2_sp]"], "terms: l2_sp keeps the network near its initial weights, which are random"),
         (["strategy=l2_sp", "target_labels=2"], "terms: l2_sp keeps the network near its initial weights"),
+        (["strategy=stoch_norm", "target_labels=2", "freeze.depth=all"], "every BatchNorm layer is frozen"),
         (["strategy=delta", "target_labels=2"], "strategy DELTA keeps the network near its initial weights"),
     ],
 )
