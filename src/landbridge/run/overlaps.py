@@ -6,9 +6,8 @@ Samples are compared by the hashes of their contents, which the fingerprint of a
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from itertools import product
+from itertools import compress, product
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,17 +97,16 @@ def warn_of_clashes(where: str, kind: str, hashes: Sequence[str], labels: Tensor
         labels: of the same samples (n, ...); hidden ones are left out.
         task: what they mean.
     """
-    seen = shown(labels).numpy()
-    if not _has_clashes(task, kind) or not seen.any():
+    seen = shown(labels)
+    if not _has_clashes(task, kind) or not bool(seen.any()):
         return
-    classes = labels.numpy()[seen]
-    contents, number = np.unique(np.array(hashes)[seen], return_inverse=True)
-    lowest, highest = np.full(len(contents), classes.max()), np.full(len(contents), classes.min())
-    np.minimum.at(lowest, number, classes)
-    np.maximum.at(highest, number, classes)
-    clashing = np.flatnonzero(lowest != highest)
-    if len(clashing):
-        names = [task.names[index] for index in (lowest[clashing[0]], highest[clashing[0]]) if index < task.outputs]
+    pairs = dict.fromkeys(compress(zip(hashes, labels.tolist(), strict=True), seen.tolist()))
+    classes: dict[str, list[int]] = {}
+    if len(pairs) > len({content for content, _ in pairs}):
+        for content, label in pairs:
+            classes.setdefault(content, []).append(label)
+    if clashing := [each for each in classes.values() if len(each) > 1]:
+        names = [task.names[index] for index in clashing[0] if index < task.outputs]
         log.warning("%d %ss of %s occur under two classes, such as %s", len(clashing), kind, where, " and ".join(names))
 
 
