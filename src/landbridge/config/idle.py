@@ -27,4 +27,7 @@ def idle_settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if freeze.get("every", 0) >= epochs > 0:
             yield "freeze.every", f"no stage begins to train after {freeze['every']} epochs: {ends}"
     if nodes.get("tuning") and freeze.get("depth") == "all":
-        yield "tuning", "has no effect with freeze.depth=all, which freezes all stages; set a smaller depth"
+        yield (
+            "tuning",
+            "has no effect with freeze.depth=all, which freezes all stages; set a smaller depth, or tuning=full",
+        )

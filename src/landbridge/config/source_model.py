@@ -13,7 +13,8 @@ def initial_weights(cfg: DictConfig) -> str:
 
     If `start.before` is not set, it is `pretrained` for a backbone whose configuration names weights.
     """
-    return cfg.start.get("before") or ("pretrained" if cfg.backbone.get("weights") else "scratch")
+    named = cfg.backbone.get("weights") or cfg.backbone.get("folder")
+    return cfg.start.get("before") or ("pretrained" if named else "scratch")
 
 
 def source_model(cfg: DictConfig) -> DictConfig:

@@ -32,7 +32,7 @@ class Source(Start):
 
     Args:
         before: start of the source model itself: `scratch` or `pretrained`. None: `pretrained` if the backbone names
-            weights (`backbone.weights`), else `scratch`.
+            weights (`backbone.weights` or `backbone.folder`), else `scratch`.
         max_epochs: passes over the source's training split; None trains as long as the run itself.
         cache: folder in which source models are stored.
     """
