@@ -42,8 +42,11 @@ def state(tmp_path):
 # The cache ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["source_only", "dann"])
-@pytest.mark.parametrize("depth", [0, 1, 2, "all"])
+# With "all", DANN would align frozen features, which is refused.
+@pytest.mark.parametrize(
+    ("depth", "strategy"),
+    [*((depth, name) for depth in (0, 1, 2) for name in ("source_only", "dann")), ("all", "source_only")],
+)
 def test_a_cached_run_equals_one_without_a_cache(learn, state, strategy, depth):
     overrides = [f"strategy={strategy}", f"freeze.depth={depth}", *ALL, "trainer.max_epochs=2"]
     without, cached = learn(*overrides), learn(*overrides, cached=True)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from landbridge.cli.config_sources import conf_folder, register_groups
 from landbridge.cli.exit import mistakes_in_short, told_in_short
+from landbridge.cli.options import require_single
 from landbridge.cli.overrides import as_additions, as_typed
 
 
@@ -38,6 +39,7 @@ def task(cfg: DictConfig) -> float | None:
 def main() -> None:
     """Run the command line: the entry point of `landbridge` and of `python -m landbridge`."""
     with told_in_short():
+        require_single(sys.argv[1:])
         register_groups(sys.argv[1:])
         sys.argv[1:] = as_additions(sys.argv[1:])
         task()

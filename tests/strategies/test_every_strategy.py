@@ -52,7 +52,7 @@ def setting(compose, tiny, tmp_path):
         # The smallest possible number of labels: 0 if the strategy does not need the labelled target stream.
         labels = int("target" in needs.streams) if budget == "fewest" else budget
         rule = "target_val" if labels else "source_val" if "source" in needs.streams else "last"
-        from_source = needs.source_model or needs.source_classifier
+        from_source = needs.source_model or needs.source_classifier or needs.looks_back or strategy == "l2_sp"
         start = ["start=source", "start.max_epochs=1", f"start.cache={cache}"] if from_source else []
         if strategy == "wise_ft":
             start.append("strategy.points=2")

@@ -12,7 +12,8 @@ from test_every_strategy import EVERY, content, differences, logged, setting, wi
 from dusk_tasks import TASKS
 from landbridge.errors import LandbridgeError
 from landbridge.run.checkpoints import LAST, SELECTED
-from landbridge.run.prepare import require_task, strategy_class
+from landbridge.run.initial_network import strategy_class
+from landbridge.run.prepare import require_task
 from landbridge.strategies.terms import TERMS, join_terms
 from landbridge.tasks import NUMBERS, ONE_CLASS
 

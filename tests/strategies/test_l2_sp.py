@@ -34,6 +34,7 @@ def test_the_stored_initial_weights_do_not_change_in_training(tiny, tmp_path):
         assert not kept[name].equal(loaded[name])
 
 
-def test_weight_decay_together_with_l2_sp_is_refused(tiny):
+def test_weight_decay_together_with_l2_sp_is_refused(tiny, tmp_path):
+    source = ["start=source", f"start.cache={tmp_path}", "start.max_epochs=1"]
     with pytest.raises(LandbridgeError, match=r"takes the place of weight decay: set optimizer\.weight_decay=0"):
-        tiny("strategy=l2_sp", "target_labels=2", "optimizer=adamw", "optimizer.weight_decay=0.01")
+        tiny("strategy=l2_sp", "target_labels=2", *source, "optimizer=adamw", "optimizer.weight_decay=0.01")

@@ -25,7 +25,7 @@ TEXTS = ("source=murmur", "target=chatter", "backbone=tiny_bert", "backbone.drop
 
 # Some strategies of each family. Losses that compare samples read the global batch only if outputs are gathered.
 EQUAL = {
-    "l2_sp": ("target_labels=all", "optimizer.weight_decay=0"),
+    "l2_sp": ("target_labels=all", "start=checkpoint", "optimizer.weight_decay=0"),
     "coral": (GATHER,),
     "dann": ("target_labels=10",),
     "cdan_e": (GATHER,),

@@ -131,8 +131,7 @@ def test_terms_work_with_every_strategy_that_trains_and_are_refused_otherwise(st
     method = get_class(compose(f"strategy={strategy}").strategy._target_)
     needs = method.requirements
     setting = [f"strategy={strategy}", f"target_labels={int('target' in needs.streams)}"]
-    if needs.source_model or needs.source_classifier:
-        setting += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
+    setting += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]  # l2_sp needs trained weights
     if strategy == "soup":
         setting.append(f"strategy.folder={tmp_path}")
     # A term that is part of the strategy is set in the strategy. Only the other terms are added.
@@ -145,6 +144,10 @@ def test_terms_work_with_every_strategy_that_trains_and_are_refused_otherwise(st
         losses = tiny(*setting).epochs[0]["losses"]
     except LandbridgeError as error:
         losses, refusal = {}, str(error)
+    if strategy == "linear_probe":
+        assert refusal is not None
+        assert "terms: coral and terms: l2_sp cannot change any weight that the test uses" in refusal
+        return
     assert bool(refusal) == bool(needs.no_terms_because)
     if refusal:
         assert "terms: mcc, coral, l2_sp cannot act" in refusal
@@ -157,6 +160,8 @@ def test_terms_work_with_every_strategy_that_trains_and_are_refused_otherwise(st
 @pytest.mark.parametrize("settings", ["[swd, l2_sp]", MANY])
 def test_a_run_with_terms_can_be_resumed_and_reads_no_hidden_label(settings, tiny, tmp_path):
     typed = ["strategy=source_only", "target_labels=2", f"terms={settings}", "trainer.max_epochs=3"]
+    if "l2_sp" in settings:
+        typed += ["start=source", f"start.cache={tmp_path}", "start.max_epochs=1"]
     straight = tiny(*typed, folder="straight")
     assert {name for name in straight.epochs[0]["losses"] if name.startswith("+")} == {
         f"+{name}" for name in settings[1:-1].split(", ")

@@ -100,6 +100,7 @@ class LandbridgeSweeper(Sweeper):
         from hydra.core.plugins import Plugins
 
         self.loader = hydra_context.config_loader
+        self.master = config
         self.jobs = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -108,7 +109,7 @@ class LandbridgeSweeper(Sweeper):
         """Launch every job of the grid."""
         from landbridge.sweeps.grid import sweep
 
-        return sweep(self.loader, self.jobs, self.params, arguments, self.distinct)
+        return sweep(self.loader, self.master, self.jobs, self.params, arguments, self.distinct)
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="landbridge", node=LauncherConf, provider="landbridge")

@@ -7,6 +7,7 @@ from pathlib import Path
 from landbridge.errors import LandbridgeError, nearest
 
 CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
+SETTING = re.compile(r"^\+{0,2}(?!hydra[./=])([A-Za-z_][\w.@/]*)=")
 #: Hydra's own syntax in values: interpolation, functions such as `glob(*)`, quotes. Such values are not checked.
 GRAMMAR = re.compile(r"[${(*'\"]")
 #: Arguments that add options from other places, which only Hydra can find. With them, nothing is checked.
@@ -40,6 +41,30 @@ def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str
         width = max(map(len, problems)) + 3
         title = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} on the command line"
         raise LandbridgeError("\n".join([title, *(f"  {what:{width}}{why}" for what, why in problems.items())]))
+
+
+def require_single(arguments: Sequence[str]) -> None:
+    """Refuse settings that are set twice with different values, because Hydra would drop the first one silently.
+
+    Settings of Hydra itself are left out: Lightning adds them again when it starts further processes.
+
+    Args:
+        arguments: arguments of the command line.
+
+    Raises:
+        LandbridgeError: names the settings.
+    """
+    typed: dict[str, list[str]] = {}
+    for argument in arguments:
+        if match := SETTING.match(argument):
+            typed.setdefault(match[1], []).append(argument.lstrip("+"))
+    for name, each in typed.items():
+        if len(set(each)) > 1:
+            both = f"; several files: experiment=[{','.join(one.partition('=')[2] for one in each)}]"
+            raise LandbridgeError(
+                f"{name} is set {len(each)} times: {' and '.join(each)}; keep one"
+                + (both if name in SEVERAL else f", or sweep over the values with -m {name}=A,B")
+            )
 
 
 def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:

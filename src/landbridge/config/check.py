@@ -13,6 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from torch.optim import Optimizer
 
 from landbridge.config.build import build
+from landbridge.config.idle import idle_settings
 from landbridge.config.signatures import locate, product, read_signature
 from landbridge.config.slots import FACTS, SLOTS
 from landbridge.config.values import UNKNOWN, StandIn, describe, faults, show
@@ -72,6 +73,8 @@ class _Walk:
             self.setting(name, root[name], FACTS[name].hint)
         for name in SLOTS.keys() & root:
             self.slot(name, root[name])
+        for path, message in idle_settings({} if self.problems else root):
+            self.report(path, message)
         return self.problems
 
     def run_parts(self, cfg: DictConfig, parts: Collection[str]) -> dict[str, str]:

@@ -8,6 +8,15 @@ from omegaconf import DictConfig, OmegaConf
 from landbridge.config.slots import FACTS, SAME, SLOTS
 
 
+def initial_weights(cfg: DictConfig) -> str:
+    """Return what the source model itself starts from, `scratch` or `pretrained`.
+
+    If `start.before` is not set, it is `pretrained` for a backbone whose configuration names weights.
+    """
+    named = cfg.backbone.get("weights") or cfg.backbone.get("folder")
+    return cfg.start.get("before") or ("pretrained" if named else "scratch")
+
+
 def source_model(cfg: DictConfig) -> DictConfig:
     """Return the configuration of a supervised run on all labels of the source.
 
@@ -23,11 +32,12 @@ def source_model(cfg: DictConfig) -> DictConfig:
     }
     strategy = cast(Any, get_class(cfg.strategy._target_))
     start = config["start"]
+    before = initial_weights(cfg)
     config |= {
         "target": config["source"],
         "source": None,
         "strategy": {"_target_": strategy.requirements.source_strategy},
-        "start": {"_target_": f"landbridge.models.start.{start.get('before', 'scratch').capitalize()}"},
+        "start": {"_target_": f"landbridge.models.start.{before.capitalize()}"},
     }
     config["cache"].pop("views", None)
     # "auto" makes no process group. A group of one process would remain, and the run itself might need a larger one.

@@ -34,6 +34,14 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     Raises:
         LandbridgeError: the file does not exist, or it holds no state dict.
     """
+    return read_checkpoint(path)[0]
+
+
+def read_checkpoint(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...] | None]:
+    """Read a state dict, and the names of the classes that a checkpoint of a run holds beside it, else None.
+
+    See `read_weights`.
+    """
     path = weights_in(path)
     if not path.is_file():
         raise LandbridgeError(f"start.path: no such file: {path}")
@@ -41,16 +49,31 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return load_file(path), None
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise LandbridgeError(f"start.path: {path} is not a file of weights ({type(error).__name__})") from error
+    names = content.get("classes") if isinstance(content, dict) else None
     for key in ("state_dict", "model", "model_state"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise LandbridgeError(f"start.path: {path} holds no state dict")
-    return content
+    return content, tuple(names) if isinstance(names, list) else None
+
+
+def require_finite(state: Mapping[str, Tensor], origin: object) -> None:
+    """Refuse weights that are not finite, which a diverged training leaves behind.
+
+    Raises:
+        LandbridgeError: names the first such entry.
+    """
+    broken = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if broken:
+        raise LandbridgeError(
+            f"start: {origin} holds values that are not finite in {len(broken)} of {len(state)} tensors, first in "
+            f"{broken[0]}; choose weights whose training has not diverged"
+        )
 
 
 def content_of(path: Path) -> str:

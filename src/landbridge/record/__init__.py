@@ -3,6 +3,7 @@
 from landbridge.record.finished import finished_record, selected_checkpoint
 from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
+from landbridge.record.paths import domain_path, told_apart
 from landbridge.record.record import (
     OUTPUTS,
     RECORD,
@@ -21,6 +22,7 @@ __all__ = [
     "SAMPLES",
     "Record",
     "best_epoch",
+    "domain_path",
     "environment",
     "fingerprint",
     "finished_record",
@@ -29,5 +31,6 @@ __all__ = [
     "peak_memory_bytes",
     "read_arrays",
     "selected_checkpoint",
+    "told_apart",
     "unpack_scores",
 ]

@@ -1,7 +1,9 @@
 """Names of pairs and methods that are unique in a report, by the settings that differ."""
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
+from landbridge.record import told_apart
 from landbridge.report.runs import DOMAINS, Method, Run
 
 
@@ -12,26 +14,47 @@ def name_apart(runs: Iterable[Run]) -> None:
         Runs of `fine_tune` with depths 0 and 2 become `fine_tune freeze.depth=0` and `fine_tune freeze.depth=2`.
     """
     runs = list(runs)
-    for role in DOMAINS:
-        alike: dict[str | None, set[str | None]] = {}
-        for run in runs:
-            alike.setdefault(getattr(run.pair, role), set()).add(run.domain_fingerprint(role))
-        doubtful = {name for name, prints in alike.items() if name and len(prints - {None}) > 1}
-        for name in doubtful:
-            same = [run for run in runs if getattr(run.pair, role) == name]
-            keys = varying(run.domain_settings(role) for run in same)
-            several_kinds = len({run.task(role)["kind"] for run in same}) > 1
-            for run in same:
-                own = run.domain_settings(role)
-                kind = [run.task(role)["kind"].replace("_", "-")] if several_kinds else []
-                detail = ", ".join([*kind, *(f"{key}={own.get(key, 'default')}" for key in keys)])
-                label = f"{name} ({detail or str(run.domain_fingerprint(role))[:6]})"
-                run.pair = run.pair._replace(**{role: label})
+    alike: dict[str, list[tuple[Run, str]]] = {}
+    for run, role in product(runs, DOMAINS):
+        alike.setdefault(getattr(run.pair, role) or "", []).append((run, role))
+    for name, same in alike.items():
+        prints = {run.domain_fingerprint(role) for run, role in same} - {None}
+        if name and len(prints) > 1:
+            _name_domains_apart(name, same)
     for strategy in {run.strategy for run in runs}:
         same = [run for run in runs if run.strategy == strategy]
         keys = _telling(varying(run.settings for run in same), [run.settings for run in same])
         for run in same:
             run.method = Method(strategy, tuple((key, run.settings.get(key, "default")) for key in keys))
+
+
+def _name_domains_apart(name: str, same: list[tuple[Run, str]]) -> None:
+    """Make the names of domains unique: by the settings that differ, else by their paths, else by a hash.
+
+    Args:
+        name: that all of them have.
+        same: the runs, each with the role of the domain.
+    """
+    keys = varying(run.domain_settings(role) for run, role in same)
+    several_kinds = len({run.task(role)["kind"] for run, role in same}) > 1
+    by_path = {} if keys or several_kinds else _by_path(same)
+    for run, role in same:
+        own = run.domain_settings(role)
+        kind = [run.task(role)["kind"].replace("_", "-")] if several_kinds else []
+        detail = ", ".join([*kind, *(f"{key}={own.get(key, 'default')}" for key in keys)])
+        label = by_path.get(run.domain_path(role) or "")
+        label = label or f"{name} ({detail or str(run.domain_fingerprint(role))[:6]})"
+        run.pair = run.pair._replace(**{role: label})
+
+
+def _by_path(same: list[tuple[Run, str]]) -> dict[str, str]:
+    """Return names by the paths of the data, if each path holds one content; else nothing."""
+    prints: dict[str, set[str]] = {}
+    for run, role in same:
+        if content := run.domain_fingerprint(role):
+            prints.setdefault(run.domain_path(role) or "", set()).add(content)
+    unclear = "" in prints or any(len(each) > 1 for each in prints.values())
+    return {} if unclear else told_apart(prints)
 
 
 def varying(settings: Iterable[Mapping[str, str]]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from landbridge.record import INCIDENTAL, Record
+from landbridge.record import INCIDENTAL, Record, domain_path
 from landbridge.report.metrics import Metric, metric_of
 
 #: Parts of the configuration that define a method. All other settings except the length of training must be equal for a
@@ -173,6 +173,10 @@ class Run:
     def domain_fingerprint(self, role: str) -> str | None:
         """Return the fingerprint of a domain's content; None if the run stopped before it read the domain."""
         return self.record.data.get(role, {}).get("fingerprint")
+
+    def domain_path(self, role: str) -> str | None:
+        """Return the path of a domain's data; None if it is not read from a path of its own."""
+        return domain_path(self.record.config, role)
 
     @property
     def transductive(self) -> bool:

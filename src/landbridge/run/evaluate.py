@@ -19,6 +19,7 @@ from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
 from landbridge.record import OUTPUTS, best_epoch, pack_scores
 from landbridge.run.epochs import Epochs, epoch_checkpoint
+from landbridge.run.overlaps import warn_of_clashes
 from landbridge.run.samples import Samples
 from landbridge.run.subgroups import subgroups
 from landbridge.selection import Oracle
@@ -96,6 +97,7 @@ def test_domains(
         labels = split.labels.open("test")
         if not bool(shown(labels).any()):
             log.warning("%s: no sample of the test split has a label, so nothing is measured there", domain.name)
+        warn_of_clashes(f"the {role} test split", domain.modality, split.inputs.hashes(), labels, domain.task)
         if len(logits) != len(labels):
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
         logits, features = logits[arrival.argsort()], features[arrival.argsort()]

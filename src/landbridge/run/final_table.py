@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from landbridge.record import Record
+from landbridge.record import Record, domain_path, told_apart
 
 #: Entries that every epoch's row has. All other entries are notes of the strategy.
 ROW = frozenset({"epoch", "losses", "scores", "seconds"})
@@ -28,12 +28,13 @@ def print_record(record: Record, folder: Path) -> None:
     columns = {**({at_start: "at start"} if kept else {}), **shown}
     for title in ("domain", "role", "n", *columns.values()):
         table.add_column(title, justify="left" if title in ("domain", "role") else "right")
+    names = _domain_names(record)
     for role, result in sorted(record.results.items(), reverse=True):
         values = [f"{result[key]:.3f}" if key in result else "" for key in columns]
         own = record.leading_of(role)
         if own not in columns:
             values = [f"{own} {result[own]:.3f}"]
-        table.add_row(escape(result["domain"]), role, str(result["n"]), *values)
+        table.add_row(escape(names[role]), role, str(result["n"]), *values)
         for name, own in result.get("by_task", {}).items():
             task = record.data[role]["task"]["tasks"][name]
             table.add_row(f"  {escape(name)}", "", str(own["n"]), f"{task['leading']} {own[task['leading']]:.3f}")
@@ -48,6 +49,7 @@ def print_record(record: Record, folder: Path) -> None:
         console.print(f"epoch      {chosen}{stamp}{escape(said)}")
     if retained := _retention(record, shown):
         console.print(f"retention  {retained}")
+    console.print(f"start      {escape(_start(record))}", soft_wrap=True)
     console.print(f"parameters {cost['trainable_parameters']:,} of {cost['parameters']:,} trained")
     console.print(f"seconds    {cost['seconds']:.1f}, of which training {cost['phases']['train']:.1f}")
     console.print(f"files      {escape(str(folder))}", soft_wrap=True)
@@ -71,6 +73,25 @@ def _setting(record: Record) -> str:
     strategy = record.choices.get("strategy") or config["strategy"]["_target_"].rpartition(".")[2]
     transductive = ", transductive" if config["transductive"] else ""
     return f"{strategy}, target_labels={config['target_labels']}{transductive}, seed={config['seed']}, n=1"
+
+
+def _domain_names(record: Record) -> dict[str, str]:
+    """Return the names of the domains by role; two folders or files of one name have the names of their paths."""
+    names = {role: result["domain"] for role, result in record.results.items()}
+    paths = {role: domain_path(record.config, role) for role in names}
+    known = [path for path in paths.values() if path]
+    if len(set(names.values())) == len(names) or len(set(known)) < len(names):
+        return names
+    labels = told_apart(known)
+    return {role: labels[path] for role, path in paths.items() if path}
+
+
+def _start(record: Record) -> str:
+    """Return what the run started from."""
+    if not record.start:
+        return "random weights"
+    before = record.start.get("before")
+    return f"a source model, trained from {before}" if before else record.start["origin"]
 
 
 def _shown_metrics(record: Record) -> dict[str, str]:

@@ -136,6 +136,9 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: T
         terms=join_terms(cfg.strategy.get("terms"), cfg.get("terms")),
     )
     name, requirements = type(strategy).__name__, strategy.requirements
+    depth = cfg.freeze.get("depth")
+    if requirements.frozen_backbone and (depth not in (None, "all") or not cfg.freeze._target_.endswith(".Depth")):
+        log.warning("strategy %s freezes all stages: the setting of freeze has no effect", name)
     if cfg.get("averaging") and not (requirements.trains and requirements.can_be_averaged):
         raise LandbridgeError(f"averaging: {name} sets its weights itself; use averaging=none")
     for setting, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):

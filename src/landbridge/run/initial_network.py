@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from typing import cast
 
+from hydra.utils import get_class
 from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
 
@@ -19,6 +21,11 @@ from landbridge.training.freezing import Depth, Freezing
 from landbridge.training.schedules import Constant
 
 log = logging.getLogger(__name__)
+
+
+def strategy_class(cfg: DictConfig) -> type[Strategy]:
+    """Return the class of the configured strategy."""
+    return cast(type[Strategy], get_class(cfg.strategy._target_))
 
 
 def build_network(cfg: DictConfig, task: Task, shape: Sequence[int] | None, source_task: Task | None) -> Network:
@@ -50,7 +57,9 @@ def initial_network(
     """Build the network with its initial weights and its tuning, and return what was loaded."""
     seed_everything(cfg.seed, workers=True, verbose=False)
     network = build_network(cfg, target.task, target.shape, source_task)
-    if loaded := start.apply(network):
+    loaded = start.apply(network, (source_task or target.task).names)
+    _require_head(cfg, start, loaded)
+    if loaded:
         partly = any(name.startswith("backbone.") for name in loaded.initialised)
         log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
     elif network.backbone.weights:
@@ -61,14 +70,40 @@ def initial_network(
         )
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
-        build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
+        stages, backbone = freeze.ever(network.backbone.stages), network.backbone
+        build(cfg.tuning).apply(backbone, stages)
+        frozen = strategy_class(cfg).requirements.frozen_backbone
+        if frozen or not any(
+            stage in stages and name not in backbone.held for name, stage in backbone.stage_of.items()
+        ):
+            raise LandbridgeError("tuning: has no effect, because it changes only stages that are frozen in all epochs")
     return network, loaded
+
+
+def _require_head(cfg: DictConfig, start: Start, loaded: LoadReport | None) -> None:
+    """Refuse a run whose head would stay random, or that continues a source model and would get a new head.
+
+    Raises:
+        LandbridgeError: says why the head is new.
+    """
+    requirements, name = strategy_class(cfg).requirements, strategy_class(cfg).__name__
+    if loaded and not any(entry.startswith("head.") for entry in loaded.initialised):
+        return
+    if requirements.source_model:
+        raise LandbridgeError(
+            f"strategy {name} continues a source model with its head, but {start.why_new_head}: start from a model of "
+            "the same classes, or choose a strategy that trains a new head, such as fine_tune"
+        )
+    freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
+    if not freeze.head or not requirements.trains_head:
+        frozen = f"strategy {name} freezes the head" if freeze.head else "freeze.head=false"
+        raise LandbridgeError(f"{frozen}, but the head is random, because {start.why_new_head}: set freeze.head=true")
 
 
 def model_at_start(cfg: DictConfig, start: Start, target: Domain, source_task: Task | None) -> Strategy:
     """Build the initial network again, as a strategy that only predicts."""
     network = build_network(cfg, target.task, target.shape, source_task)
-    start.apply(network)
+    start.apply(network, (source_task or target.task).names)
     return AsIs(
         network=network,
         task=target.task,

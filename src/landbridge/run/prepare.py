@@ -1,12 +1,11 @@
 """Prepares a run before training: opens the domains, chooses the streams and builds the initial network."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from landbridge.config.build import build
@@ -23,8 +22,8 @@ from landbridge.record import Record, fingerprint
 from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
-from landbridge.run.initial_network import initial_network, keep_source_head
-from landbridge.strategies.base import Strategy
+from landbridge.run.initial_network import initial_network, keep_source_head, strategy_class
+from landbridge.run.overlaps import require_unseen, warn_of_visible_clashes
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
 
@@ -94,6 +93,7 @@ def prepare(
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
     if finished := place.finished():
         return finished
+    require_unseen(domains, _learned(cfg, names, start, domains))
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
     with clock("start"):
@@ -112,12 +112,17 @@ def prepare(
         source_task=own_task,
         settings=build(cfg.task),
     )
+    warn_of_visible_clashes(streams)
     return Prepared(start, domains, network, loaded, streams, checkpoint)
 
 
-def strategy_class(cfg: DictConfig) -> type[Strategy]:
-    """Return the class of the configured strategy."""
-    return cast(type[Strategy], get_class(cfg.strategy._target_))
+def _learned(cfg: DictConfig, names: Set[str], start: Start, domains: Mapping[str, Domain]) -> set[str]:
+    """Return the roles of the domains that training reads, or that the initial weights were trained on."""
+    roles = {name.removesuffix("_unlabelled") for name in names}
+    if "source" in domains:
+        node: Any = OmegaConf.to_container(cfg.source, resolve=True)
+        roles |= {"source"} if start.knows(node, domains["target"].classes) else set()
+    return roles
 
 
 def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> frozenset[str]:
@@ -147,6 +152,13 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
     for term_name, term in terms.items():
         if cfg.label_sets == "different" and not term.separate_heads:
             raise LandbridgeError(_one_head(f"terms: {term_name}"))
+    back = [f"terms: {each}" for each, term in terms.items() if term.looks_back]
+    back += [f"strategy {name}"] if requirements.looks_back and not requirements.source_classifier else []
+    if back and not start.brings_weights:
+        raise LandbridgeError(
+            f"{back[0]} keeps the network near its initial weights, which are random with start=scratch: set "
+            "start=pretrained, start=source or start=checkpoint"
+        )
     added = [*(cfg.get("terms") or ())]
     name += f" with terms {', '.join(added)}" if added else ""
     wanted = frozenset(requirements.streams).union(*(term.streams for term in terms.values()))

@@ -7,12 +7,14 @@ from functools import reduce
 from typing import Any, ClassVar
 
 import torch
+from pytorch_lightning.strategies import FSDPStrategy
 from torch import Tensor
 
 from landbridge.data.streams import Batch
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network, Units
 from landbridge.strategies.initial_model import InitialModel
+from landbridge.strategies.reach import require_reach
 from landbridge.strategies.requirements import Requirements
 from landbridge.strategies.terms import Term, TermSettings, Training
 from landbridge.tasks import Classification, Task
@@ -23,6 +25,10 @@ from landbridge.training.trainable import Trainable
 
 # Reading the value of a loss makes the CPU wait for the GPU, so values are checked only once in this many steps.
 STEPS_BETWEEN_CHECKS = 50
+
+
+def _with_plus(added: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"+{name}": value for parts in added.values() for name, value in parts.items()}
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:
@@ -55,6 +61,9 @@ class Strategy(Trainable):
     #: Seed of the random order of the test samples, for such a strategy. None means the order of the split.
     test_order_seed: int | None = None
 
+    #: Prefixes of the names of the parameters that the test uses, directly or through a moving average.
+    tested: ClassVar[tuple[str, ...]] = ("network.",)
+
     #: Number of epochs after the planned ones. In these epochs no training batch is read and no step is taken.
     further_epochs: int = 0
 
@@ -80,6 +89,8 @@ class Strategy(Trainable):
             self.initial = InitialModel(network)
         self._totals: dict[str, Tensor] = {}
         self._batches_in_totals = 0
+        #: Whether the next step measures which losses can change what is tested.
+        self._measures_reach = False
         self.epoch_losses: dict[str, float] = {}
         #: Additional entries for the epoch in the record.
         self.note: dict[str, Any] = {}
@@ -120,8 +131,13 @@ class Strategy(Trainable):
         return task.loss(labelled.logits, labelled.y, units.scale if units else None, labelled.weights)
 
     def on_train_start(self) -> None:
-        """Give the network the units of the labels that training may see, unless its weights came with units."""
+        """Give the network the units of the labels that training may see, unless its weights came with units.
+
+        The first step in which all stages train that ever train also measures which losses can change what is tested.
+        Weights that FSDP keeps in parts cannot be told apart, so nothing is measured with FSDP.
+        """
         super().on_train_start()
+        self._measures_reach = not isinstance(self.trainer.strategy, FSDPStrategy)
         seen = {name: each.labels for name, each in self.data.streams.training.items() if each.labels is not None}
         if self.network.source is not None and "source" in seen:
             _set_units(self.network.source.units, self.source_task, [seen.pop("source")])
@@ -148,14 +164,23 @@ class Strategy(Trainable):
         with torch.autocast(self.device.type, enabled=False):
             streams_of_terms = {stream for term in self.terms.values() for stream in term.streams}
             only_for_terms = streams_of_terms - self.requirements.all_streams
-            own = {name: output for name, output in outputs.items() if name not in only_for_terms}
-            return self.loss(**own) | self.added_terms(outputs)
+            own = self.loss(**{name: output for name, output in outputs.items() if name not in only_for_terms})
+            added = self._losses_of_terms(outputs)
+        if self._measures_reach and self.stages_now == self.trainable.ever:
+            self._measures_reach = False
+            trained = [
+                each for name, each in self.named_parameters() if each.requires_grad and name.startswith(self.tested)
+            ]
+            require_reach(type(self).__name__, own, added, trained, all_frozen=not self.trainable.ever)
+        return own | _with_plus(added)
 
     def added_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """Return the weighted auxiliary losses by name. Their names begin with a plus sign."""
+        return _with_plus(self._losses_of_terms(outputs))
+
+    def _losses_of_terms(self, outputs: Mapping[str, Output]) -> dict[str, dict[str, Tensor]]:
         training = Training(self.network, self.progress, getattr(self, "initial", None))
-        losses = [term.losses(outputs, training) for term in self.terms.values()]
-        return {f"+{name}": value for each in losses for name, value in each.items()}
+        return {name: term.losses(outputs, training) for name, term in self.terms.items()}
 
     def configure_optimizers(self) -> Any:
         """Build the optimizers; see `Trainable`.
@@ -170,6 +195,11 @@ class Strategy(Trainable):
             if decays and term.replaces_weight_decay:
                 raise LandbridgeError(f"terms: {name} takes the place of weight decay: set optimizer.weight_decay=0")
         return configured
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write the names of the outputs into the checkpoint, so that no other classes take over its head."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["classes"] = list(self.task.names)
 
     def count_step(self, terms: Mapping[str, Tensor]) -> None:
         """Add the loss terms of a finished step to the epoch's sums, and count one batch.

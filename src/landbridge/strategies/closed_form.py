@@ -20,7 +20,7 @@ class ClosedForm(Strategy):
         **base: see `Strategy`.
 
     Raises:
-        LandbridgeError: auxiliary losses are configured. They need gradient steps.
+        LandbridgeError: auxiliary losses or a tuning are configured. They need gradient steps.
     """
 
     requirements: ClassVar = Requirements(
@@ -33,6 +33,8 @@ class ClosedForm(Strategy):
 
     def __init__(self, **base: Any) -> None:
         super().__init__(**base)
+        if self.network.backbone.held:
+            raise LandbridgeError(f"tuning: strategy {type(self).__name__} takes no gradient steps; use tuning=full")
         self.automatic_optimization = False
 
     @abstractmethod

@@ -11,7 +11,8 @@ from landbridge.config.check import check
 from landbridge.errors import LandbridgeError
 from landbridge.models.start import Start
 from landbridge.record import INCIDENTAL, fingerprint, only
-from landbridge.run.prepare import strategy_class, streams_of
+from landbridge.run.initial_network import strategy_class
+from landbridge.run.prepare import streams_of
 
 
 def identity(config: dict[str, Any]) -> str:

@@ -9,12 +9,13 @@ import torch
 from pydantic import AfterValidator
 from timm.data.config import resolve_model_data_config
 from timm.models import group_parameters
-from torch import Tensor
+from torch import Tensor, nn
 
 from landbridge.data.formats import ImageFormat
 from landbridge.errors import LandbridgeError, nearest
 from landbridge.models.backbones.backbone import Backbone
 from landbridge.models.backbones.stage_graph import Cut, Part, Segment
+from landbridge.models.backbones.timm_weights import fitted
 from landbridge.models.weight_files import read_hub, read_package, read_weights
 
 
@@ -91,11 +92,22 @@ class Timm(Backbone):
         return {f"model.{name}": stage for name, stage in stages.items()}
 
     def pretrained_state(self, path: Path | None) -> tuple[Mapping[str, Tensor], str]:
-        """Return weights from a file, from the package `weights` or from timm's hub, and their origin."""
+        """Return weights from a file, from the package `weights` or from timm's hub, and their origin.
+
+        If `options` change the shapes of weights, such as those of position embeddings, timm adapts them.
+        """
         if path is not None:
             state, origin = read_weights(path), str(path)
         elif self.weights is not None:
-            state, origin = read_package(self.weights, self.model.state_dict()), self.weights
+            state, origin = read_package(self.weights, self._without_options().state_dict()), self.weights
         else:
             state, origin = read_hub(self.name), f"timm's hub weights of {self.name}"
+        state = fitted(state, self.model, self.options.get("in_chans", 3))
         return {f"model.{name}": value for name, value in state.items()}, origin
+
+    def _without_options(self) -> nn.Module:
+        """Return the model for which the weights were made; with options it has no values, only names and shapes."""
+        if not self.options:
+            return self.model
+        with torch.device("meta"):
+            return timm.create_model(self.name, pretrained=False, num_classes=0)

@@ -18,12 +18,14 @@ class LoadReport:
         loaded: entries of the network that were filled.
         skipped: entries of the file that the network does not have, or has with another shape.
         initialised: entries of the network that keep their fresh initialisation.
+        before: what a source model was trained from; None for other weights.
     """
 
     origin: str
     loaded: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     initialised: list[str] = field(default_factory=list)
+    before: str | None = None
 
     def summary(self) -> str:
         """Return one line with the numbers of loaded, skipped and new tensors."""
@@ -35,7 +37,31 @@ class LoadReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for the record: counts, and the names of what was not loaded."""
-        return asdict(self) | {"loaded": len(self.loaded)}
+        kept = {name: value for name, value in asdict(self).items() if value is not None}
+        return kept | {"loaded": len(self.loaded)}
+
+
+def require_backbone(report: LoadReport, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that leave a part of the backbone random, as those of another architecture do.
+
+    Args:
+        report: what was loaded.
+        network: with a `backbone`.
+        state: the weights that were given.
+
+    Raises:
+        LandbridgeError: names the first entry that is missing or has another shape.
+    """
+    # Files from before torch 0.4.1 lack the counters of BatchNorm, which nothing reads.
+    own = {name: value for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    whole = [name for name in own if name.startswith("backbone.")]
+    if missing := [name for name in report.initialised if name in whole]:
+        first = missing[0]
+        theirs = f"the shape {tuple(state[first].shape)}" if first in state else "no such entry"
+        raise LandbridgeError(
+            f"start.path: {report.origin} holds another backbone: {len(missing)} of {len(whole)} tensors would stay "
+            f"random; for {first} of the shape {tuple(own[first].shape)} it has {theirs}"
+        )
 
 
 def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> LoadReport:

@@ -1,6 +1,8 @@
 """The start that first trains a source model, once for all runs that need the same one."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,6 +20,8 @@ from landbridge.models.start.start import Start
 from landbridge.models.start.weights import Checkpoint
 from landbridge.record import Record, fingerprint
 
+log = logging.getLogger(__name__)
+
 
 class Source(Start):
     """Train a model on the source domain first, then continue from this source model, including its head.
@@ -27,7 +31,8 @@ class Source(Start):
     source model wait for each other.
 
     Args:
-        before: start of the source model itself: `scratch` or `pretrained`.
+        before: start of the source model itself: `scratch` or `pretrained`. None: `pretrained` if the backbone names
+            weights (`backbone.weights` or `backbone.folder`), else `scratch`.
         max_epochs: passes over the source's training split; None trains as long as the run itself.
         cache: folder in which source models are stored.
     """
@@ -37,7 +42,7 @@ class Source(Start):
 
     def __init__(
         self,
-        before: Literal["scratch", "pretrained"] = "scratch",
+        before: Literal["scratch", "pretrained"] | None = None,
         max_epochs: Annotated[int, Gt(0)] | None = None,
         cache: str = "~/.cache/landbridge/sources",
     ) -> None:
@@ -45,6 +50,7 @@ class Source(Start):
         self.max_epochs = max_epochs
         self.cache = Path(cache).expanduser()
         self._model: Path | None = None
+        self._began = ""
 
     def prepare(
         self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
@@ -63,12 +69,14 @@ class Source(Start):
             raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
         with lock:
             record = train(source_model, folder)
+        self._began = record.start["origin"] if record.start else "random weights"
+        log.info("start: the source model was trained from %s (start.before)", self._began)
         self._model = folder / record.selection["checkpoint"]
 
-    def apply(self, network: Network) -> LoadReport:
+    def apply(self, network: Network, classes: Sequence[str] | None = None) -> LoadReport:
         """Load the source model."""
         assert self._model is not None, "call prepare before apply"
         model = Checkpoint(str(self._model))
-        report = model.apply(network)
-        self.auxiliary_state = model.auxiliary_state
-        return report
+        report = model.apply(network, classes)
+        self.auxiliary_state, self.why_new_head = model.auxiliary_state, model.why_new_head
+        return replace(report, before=self._began)

@@ -18,12 +18,15 @@ from landbridge.record import Record
 class Start(ABC):
     """Sets the initial weights of a network before the strategy runs."""
 
-    #: Whether the start loads a trained head, and whether it needs the source domain.
+    #: Whether the start loads weights, whether it loads a trained head, and whether it needs the source domain.
+    brings_weights: ClassVar[bool] = True
     brings_head: ClassVar[bool] = False
     needs_source: ClassVar[bool] = False
     #: Set by `apply`: the state that the earlier strategy kept in addition to its network, by name, and the classifier
     #: that the weights were trained with (under `SOURCE_HEAD`), if there is one.
     auxiliary_state: Mapping[str, Tensor] = MappingProxyType({})
+    #: Set by `apply`: why the head was newly initialised.
+    why_new_head: str = "the start brings no head"
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
         self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
@@ -50,12 +53,20 @@ class Start(ABC):
         return self.needs_source
 
     @abstractmethod
-    def apply(self, network: Network) -> LoadReport | None:
-        """Set the weights. Return a report, or None if the start loads nothing."""
+    def apply(self, network: Network, classes: Sequence[str] | None = None) -> LoadReport | None:
+        """Set the weights. Return a report, or None if the start loads nothing.
+
+        Args:
+            network: the network to change.
+            classes: names of its outputs. A head of other names is not loaded. None: only the shape counts.
+        """
 
 
 class Scratch(Start):
     """Keep the random initialisation."""
 
-    def apply(self, network: Network) -> None:
+    brings_weights: ClassVar = False
+
+    def apply(self, network: Network, classes: Sequence[str] | None = None) -> None:
         """Do nothing."""
+        self.why_new_head = "start=scratch brings no head"

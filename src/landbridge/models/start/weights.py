@@ -1,19 +1,22 @@
 """Starts that read a file: pretrained weights of a backbone, or a checkpoint of an earlier run."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from landbridge.errors import LandbridgeError
 from landbridge.models.checkpoint import CheckpointWeights
 from landbridge.models.network import SOURCE_HEAD, Network
-from landbridge.models.start.loading import LoadReport, load_matching
+from landbridge.models.start.loading import LoadReport, load_matching, require_backbone
 from landbridge.models.start.start import Start
 from landbridge.models.tuning import restore_adapters
-from landbridge.models.weight_files import content_of
+from landbridge.models.weight_files import content_of, require_finite
 from landbridge.record import RECORD, Record
+
+#: Prefixes of the entries that belong to the classes, or numbers, that a network predicts.
+OF_CLASSES = ("head.", "units.")
 
 
 class Pretrained(Start):
@@ -31,17 +34,29 @@ class Pretrained(Start):
         """Return the fingerprint of the file, if there is one."""
         return {"start": content_of(self.path)} if self.path else {}
 
-    def apply(self, network: Network) -> LoadReport:
-        """Load the backbone's weights."""
+    def apply(self, network: Network, classes: Sequence[str] | None = None) -> LoadReport:
+        """Load the backbone's weights.
+
+        Raises:
+            LandbridgeError: they are those of another backbone, or not finite.
+        """
         state, origin = network.backbone.pretrained_state(self.path)
+        require_finite(state, origin)
         own = network.backbone.state_dict()
         beyond = {name: value for name, value in state.items() if name not in own}
         self.auxiliary_state = _classifier(beyond, network.backbone.features)
-        return load_matching(network, {f"backbone.{name}": value for name, value in state.items()}, origin)
+        self.why_new_head = "start=pretrained brings no head"
+        named = {f"backbone.{name}": value for name, value in state.items()}
+        report = load_matching(network, named, origin)
+        require_backbone(report, network, named)
+        return report
 
 
 class Checkpoint(Start):
-    """Load a checkpoint of a landbridge run: the backbone, and the head if its number of classes is the same.
+    """Load a checkpoint of a landbridge run: the backbone, and the head if its classes are the same.
+
+    The names of the classes are in the checkpoint, or in the record beside it. If neither has them, only the number of
+    classes is compared.
 
     With `label_sets=different`, the head of the checkpoint becomes the head of the source, and the target's stays new.
 
@@ -66,21 +81,37 @@ class Checkpoint(Start):
         learned = [role for role, data in record.data.items() if classes is None or data["classes"] == list(classes)]
         return any(record.config[role] == domain for role in learned)
 
-    def apply(self, network: Network) -> LoadReport:
-        """Load the network's weights from the checkpoint."""
+    def apply(self, network: Network, classes: Sequence[str] | None = None) -> LoadReport:
+        """Load the network's weights from the checkpoint.
+
+        Raises:
+            LandbridgeError: it holds another backbone, or values that are not finite.
+        """
         weights = CheckpointWeights.read(self.path)
         own = weights.network
         restore_adapters(network, own)
         head = {name: value for name, value in own.items() if name in ("head.weight", "head.bias")}
         classifier = {f"{SOURCE_HEAD}{name.removeprefix('head.')}": value for name, value in head.items()}
         self.auxiliary_state = weights.auxiliary | classifier
+        self.why_new_head = f"the head in {self.path} has another shape"
+        of_others: dict[str, Tensor] = {}
+        if classes is not None and weights.classes not in (None, tuple(classes)):
+            of_others = {name: value for name, value in own.items() if name.startswith(OF_CLASSES)}
+            self.why_new_head = f"{self.path} was trained on {_listed(weights.classes)}, not on {_listed(classes)}"
+        fitting = {name: value for name, value in own.items() if name not in of_others}
         if network.source is not None:
             # The head of the checkpoint is the source's. The head of the target, whose task is another one, stays new.
-            own = {name if name.startswith("backbone.") else f"source.{name}": value for name, value in own.items()}
-        report = load_matching(network, own, str(self.path))
-        if missing := [name for name in report.initialised if name.startswith("backbone.")]:
-            raise LandbridgeError(f"start.path: {self.path} holds another backbone: no entry fits {missing[0]}")
-        return report
+            fitting = {
+                name if name.startswith("backbone.") else f"source.{name}": value for name, value in fitting.items()
+            }
+        report = load_matching(network, fitting, str(self.path))
+        require_backbone(report, network, fitting)
+        return replace(report, skipped=[*report.skipped, *of_others])
+
+
+def _listed(names: Sequence[str] | None) -> str:
+    names = names or ()
+    return f"the {len(names)} classes {', '.join(names[:5])}{', ...' * (len(names) > 5)}"
 
 
 def _classifier(beyond: Mapping[str, Tensor], features: int) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ class StochNorm(TargetOnly):
         **base: see `Strategy`.
 
     Raises:
-        LandbridgeError: the network has no BatchNorm layer with running statistics.
+        LandbridgeError: the network has no BatchNorm layer with running statistics, or all of them are frozen.
     """
 
     def __init__(self, p: Annotated[float, Ge(0), Le(1)] = 0.5, **base: Any) -> None:
@@ -36,6 +36,11 @@ class StochNorm(TargetOnly):
             backbone = type(self.network.backbone).__name__
             raise LandbridgeError(
                 f"strategy StochNorm: {backbone} has no BatchNorm layers with running statistics; choose another one"
+            )
+        if not self.trainable.ever or self.network.backbone.held:
+            raise LandbridgeError(
+                "strategy StochNorm: every BatchNorm layer is frozen, so it would be fine-tuning; lower freeze.depth "
+                "or set tuning=full"
             )
         for layer in layers:
             layer.register_forward_hook(partial(_mix, p))

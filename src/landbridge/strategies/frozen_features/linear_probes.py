@@ -47,6 +47,9 @@ class LinearProbes(FurtherEpochs, LinearProbe):
         no_terms_because="each of its heads has a separate output: use linear_probe for each learning rate",
     )
 
+    # Further epochs put the other heads into the network.
+    tested: ClassVar = ("network.", "others.")
+
     def __init__(
         self,
         factors: Annotated[Sequence[Annotated[float, Gt(0)]], MinLen(1)] = (0.1, 0.3, 3.0, 10.0, 30.0, 100.0, 300.0),

@@ -1,5 +1,6 @@
 """Weighted nearest neighbours on frozen features."""
 
+import logging
 from typing import Annotated, Any, ClassVar, cast
 
 import torch
@@ -9,6 +10,8 @@ from torch.nn.functional import normalize
 
 from landbridge.strategies.frozen_features.closed_form_head import ClosedFormHead
 from landbridge.tasks import ONE_CLASS
+
+log = logging.getLogger(__name__)
 
 
 class NeighbourHead(nn.Module):
@@ -59,7 +62,7 @@ class NearestNeighbours(ClosedFormHead):
     samples, and is part of the checkpoint. The backbone does not change.
 
     Args:
-        k: number of neighbours. If fewer labels are visible, all labelled samples are used.
+        k: number of neighbours. If fewer labels are visible, all labelled samples are used, and the log says so.
         temperature: a lower value gives the nearest neighbours more weight.
         **base: see `Strategy`.
     """
@@ -68,12 +71,16 @@ class NearestNeighbours(ClosedFormHead):
 
     def __init__(self, k: Annotated[int, Gt(0)] = 20, temperature: Annotated[float, Gt(0)] = 0.07, **base: Any) -> None:
         super().__init__(**base)
+        self.k = k
         classes, width = self.network.outputs, self.network.backbone.features
         self.network.add_module("head", NeighbourHead(classes, width, k, temperature))
 
     def solve(self) -> None:
         """Store the features and labels of the target in the bank."""
         seen = self.collect("target")
+        if self.k > len(seen.y):
+            log.warning("strategy.k=%d: there are %d labelled samples, and all are used", self.k, len(seen.y))
+            self.note = {"k": len(seen.y)}
         cast(Any, self.network.head).remember(seen.features, seen.y)
 
 
