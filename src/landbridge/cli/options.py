@@ -1,45 +1,66 @@
 """A check that the options chosen on the command line exist. It runs before Hydra composes the configuration."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
-from landbridge.errors import LandbridgeError, nearest
+from landbridge.errors import nearest
 
 CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
 #: Hydra's own syntax in values: interpolation, functions such as `glob(*)`, quotes. Such values are not checked.
 GRAMMAR = re.compile(r"[${(*'\"]")
+#: The first part of the name of a group or a setting.
+ROOT = re.compile(r"^[+~]*([A-Za-z_]\w*)[\w./@-]*=")
 #: Arguments that add options from other places, which only Hydra can find. With them, nothing is checked.
 ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
 #: Groups in which several options may be chosen at once, as `[one,other]`.
 SEVERAL = frozenset({"experiment"})
+#: Groups of which a run may have none, as `source=null`.
+OPTIONAL = frozenset({"source", "tuning", "averaging", "logger"})
 #: Groups whose options may be joined to a union, as `one+other`.
 JOINED = frozenset({"source", "target"})
 
 
-def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str]]) -> None:
-    """Refuse options that do not exist. The message lists all of them, each with the nearest option that exists.
+def option_problems(
+    arguments: Sequence[str], options: Mapping[str, Sequence[str]], sweep: bool, endless: Collection[str] = ()
+) -> dict[str, str]:
+    """Find options that do not exist, and several options where only one is possible.
 
     Args:
-        arguments: arguments of the command line.
+        arguments: overrides of the command line.
         options: the existing options of each config group.
+        sweep: whether several options of a group are several jobs.
+        endless: groups that also have options without a file.
 
-    Raises:
-        LandbridgeError: an option does not exist, or several options are chosen where only one is possible.
+    Returns:
+        For each problem, what was typed, and a message with the nearest option that exists.
     """
-    if any(argument.startswith(ELSEWHERE) for argument in arguments):
-        return
-    sweep = bool({"-m", "--multirun"} & {*arguments})
     problems: dict[str, str] = {}
     for argument in arguments:
         match = CHOICE.match(argument)
         if match and match[1] in options and not GRAMMAR.search(match[2]):
-            for value, problem in _problems(match[1], match[2], options[match[1]], sweep):
+            for value, problem in _problems(match[1], match[2], options[match[1]], sweep, match[1] in endless):
                 problems.setdefault(f"{match[1]}={value}", problem)
-    if problems:
-        width = max(map(len, problems)) + 3
-        title = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} on the command line"
-        raise LandbridgeError("\n".join([title, *(f"  {what:{width}}{why}" for what, why in problems.items())]))
+    return problems
+
+
+def name_problems(arguments: Sequence[str], names: Set[str]) -> dict[str, str]:
+    """Find overrides of groups and settings that do not exist.
+
+    Args:
+        arguments: overrides of the command line.
+        names: the existing names at the root.
+
+    Returns:
+        For each problem, what was typed, and a message with the nearest name that exists.
+    """
+    problems = {}
+    for argument in arguments:
+        match = ROOT.match(argument)
+        if match and match[1] not in names:
+            best = nearest(match[1], names)
+            problems[argument] = "landbridge has no such setting" + (f"; nearest: {best}" if best else "")
+    return problems
 
 
 def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
@@ -57,7 +78,7 @@ def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
     return {group: sorted(names) for group, names in options.items()}
 
 
-def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> Iterator[tuple[str, str]]:
+def _problems(group: str, value: str, options: Sequence[str], sweep: bool, endless: bool) -> Iterator[tuple[str, str]]:
     listed = f"; options: {', '.join(options)}"
     if value.startswith("[") and group not in SEVERAL and not sweep:
         yield value, f"takes one option; `-m {group}={value.strip('[]')}` runs one after the other"
@@ -69,7 +90,7 @@ def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> It
     if group in JOINED:
         names = [part for name in names for part in name.split("+")]
     for name in names:
-        if name in options or (name == "null" and group in SEVERAL):
+        if name in options or (endless and name) or (name == "null" and group in SEVERAL | OPTIONAL):
             continue
         best = nearest(name, options)
         yield name, "there is no such option" + (f"; nearest: {best}" if best else listed)

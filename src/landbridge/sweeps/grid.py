@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from landbridge.cli.overrides import as_additions
+from landbridge.cli.overrides import NOTHING, as_additions
 from landbridge.errors import LandbridgeError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
         if not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            axes[key] = [NOTHING.get(value, value) for value in values]
         else:
             raise LandbridgeError(
                 f"{override.input_line}: an interval has infinitely many values; list the values, or use range(...)"
