@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from landbridge.cli.grammar import typed_as
+from landbridge.data.domain import Domain
+from landbridge.models.backbones.timm_models import Timm
 
 W = "source=null target=uci_digits strategy=target_only target_labels=5 trainer.max_epochs=1"
 
@@ -86,6 +88,66 @@ FLAGS = [
     ("--config-path /tmp", r"holds no train\.yaml: type --config-dir /tmp, which adds a folder$"),
     ("--config-name foo", r"^Cannot find primary config 'foo'"),
 ]
+
+
+BUILDING = [
+    (
+        "backbone=resnet18 backbone.options={in_chans:4}",
+        r"^backbone\.options\.in_chans=4: images have 1 channel",
+    ),
+    ("backbone=resnet18 backbone.options={num_classes:5}", r"^backbone\.options\.num_classes=5: landbridge sets this"),
+    ("backbone=resnet18 backbone.options={drop_rate:abc}", r"^backbone\.options\.drop_rate=abc: could not convert"),
+    ("backbone=resnet18 backbone.options={nonsense:1}", r"^backbone\.options\.nonsense=1: ResNet.* got an unexpected"),
+    ("backbone=resnet18 backbone.options={img_size:wide}", r"options\.img_size=wide is neither a number of pixels nor"),
+    (
+        "backbone=resnet18 \"backbone.options={global_pool:''}\"",
+        r"^backbone: the features of two samples have",
+    ),
+    ("backbone=resnet18.nosuchtag", r"backbone\.name +timm has no weights 'nosuchtag' of resnet18; it has a1_in1k, "),
+    ("backbone=mlp backbone.widths=[]", r"backbone\.widths +\[\] is not a list of length >= 1$"),
+    (
+        "backbone=mlp backbone.widths=[1000000000000]",
+        r"^backbone\.widths=\[1000000000000\]: this needs 3,136,000\.0 GB",
+    ),
+    ("head=mlp head.widths=[1000000000000]", r"^head\.widths=\[1000000000000\]: this needs .* this machine has .* GB$"),
+    ("tuning=lora tuning.rank=100000000000", r"^tuning\.rank=100000000000: this needs .* GB$"),
+    ("logger=wandb logger.project=a/b", r"^logger\.project=a/b: Invalid project name 'a/b'"),
+    ("logger=wandb logger.nonsense=1", r"^logger\.nonsense=1: init\(\) got an unexpected keyword argument"),
+    ("logger=csv logger.flush_logs_every_n_steps=0", r"logger\.flush_logs_every_n_steps +0 is not an integer >= 1$"),
+    ("trainer.accumulate_grad_batches=0", r"trainer\.accumulate_grad_batches +0 is not an integer >= 1$"),
+    ("trainer.gradient_clip_val=-1", r"trainer\.gradient_clip_val +-1 is not a number > 0$"),
+    ("trainer.max_epochs=100000000000", r"trainer\.max_epochs +100000000000 is not an integer <= 1000000$"),
+    (
+        "trainer.precision=transformer-engine",
+        r"^trainer\.precision=transformer-engine: Requirement",
+    ),
+    ("trainer.strategy=ddp_spawn", r"^trainer\.strategy=ddp_spawn copies the run into new processes.*; nearest: ddp$"),
+    ("trainer.strategy=deepspeed", r"^trainer\.strategy=deepspeed: To use the `DeepSpeedStrategy`"),
+    ("trainer.devices=[0,0] trainer.accelerator=cpu", r"^trainer\.devices=\[0, 0\]: `devices` selected with `CPUAcc"),
+    ("trainer.accelerator=tpu", r"^trainer\.accelerator=tpu, .*Requirement 'torch_xla"),
+]
+
+
+@pytest.mark.parametrize(("more", "says"), BUILDING, ids=lambda text: text if "=" in text else None)
+def test_what_a_library_refuses_is_one_sentence_with_setting_value_and_reason(more, says, refused):
+    said = refused(f"{W} {more}")
+    assert re.search(says, said, re.MULTILINE), said
+    assert len(said.splitlines()) <= 3
+
+
+def test_an_error_of_landbridge_itself_keeps_its_traceback(main_here, monkeypatch):
+    def broken(self: Domain) -> None:
+        raise ValueError("a bug")
+
+    broken.__globals__["__name__"] = "landbridge.data.domain"
+    monkeypatch.setattr(Domain, "__post_init__", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main_here(*W.split())
+
+
+def test_images_of_an_option_may_be_higher_than_wide():
+    backbone = Timm("vit_tiny_patch16_224", options={"img_size": [96, 64]})
+    assert backbone.format.size == (96, 64)
 
 
 @pytest.mark.parametrize(("line", "says"), GRAMMAR + FLAGS, ids=lambda text: text if "=" in text else None)

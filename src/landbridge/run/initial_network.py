@@ -3,10 +3,13 @@
 import logging
 from collections.abc import Sequence
 
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
 
+from landbridge.config.allocations import Allocations
 from landbridge.config.build import build, factory
+from landbridge.config.reasons import explained
 from landbridge.config.signatures import locate, read_signature
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
@@ -50,6 +53,7 @@ def initial_network(
     """Build the network with its initial weights and its tuning, and return what was loaded."""
     seed_everything(cfg.seed, workers=True, verbose=False)
     network = build_network(cfg, target.task, target.shape, source_task)
+    require_encoding(cfg, network)
     if loaded := start.apply(network):
         partly = any(name.startswith("backbone.") for name in loaded.initialised)
         log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
@@ -61,8 +65,29 @@ def initial_network(
         )
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
-        build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
+        tuning = build(cfg.tuning)
+        with explained(cfg.tuning), Allocations():
+            tuning.apply(network.backbone, freeze.ever(network.backbone.stages))
     return network, loaded
+
+
+def require_encoding(cfg: DictConfig, network: Network) -> None:
+    """Encode two random samples, since libraries find some wrong settings of a backbone only then.
+
+    Raises:
+        LandbridgeError: the backbone cannot encode, or its features are no vectors of the announced width.
+    """
+    backbone = network.backbone
+    inputs = backbone.format.example(2, torch.Generator().manual_seed(0))
+    network.eval()
+    with explained(cfg.backbone), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        features = backbone(*inputs)
+    network.train()
+    if tuple(features.shape) != (2, backbone.features):
+        raise LandbridgeError(
+            f"backbone: the features of two samples have the shape {tuple(features.shape)}, and a head needs "
+            f"{(2, backbone.features)}"
+        )
 
 
 def model_at_start(cfg: DictConfig, start: Start, target: Domain, source_task: Task | None) -> Strategy:
