@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from landbridge.cli.grammar import typed_as
+from landbridge.cli.overrides import as_additions
 from landbridge.data.domain import Domain
 from landbridge.models.backbones.timm_models import Timm
+from landbridge.sweeps.grid import grid
 
 W = "source=null target=uci_digits strategy=target_only target_labels=5 trainer.max_epochs=1"
 
@@ -126,6 +128,99 @@ BUILDING = [
     ("trainer.devices=[0,0] trainer.accelerator=cpu", r"^trainer\.devices=\[0, 0\]: `devices` selected with `CPUAcc"),
     ("trainer.accelerator=tpu", r"^trainer\.accelerator=tpu, .*Requirement 'torch_xla"),
 ]
+
+
+#: Further mistakes, each with words of its message. `W` stands for a small run.
+FURTHER = [
+    ("strategy=DANN", "there is no such option; nearest: dann"),
+    ("strategy=dann.yaml", "there is no such option; nearest: dann"),
+    ("strategy=strategy/dann", "there is no such option; nearest: dann"),
+    ("source=MNIST", "there is no such option; nearest: mnist"),
+    ("target=./photos", "this is a path; type target=image_folder target.root=./photos"),
+    ("target=reviews.csv", "this is a path; type target=table target.file=reviews.csv"),
+    ("target=features.npz", "this is a path; type target=vectors target.file=features.npz"),
+    ("batch_size=32", "landbridge has no such setting; nearest: data.batch_size"),
+    ("lr=0.1", "nearest: optimizer.lr"),
+    ("epochs=5", "nearest: trainer.max_epochs"),
+    ("device=cuda", "nearest: trainer.accelerator"),
+    ("gpus=2", "nearest: trainer.devices"),
+    ("model=resnet50", "nearest: backbone"),
+    ("pretrained=true", "nearest: start=pretrained"),
+    ("data_dir=photos", "nearest: target=image_folder target.root=..."),
+    ("output_dir=x", "nearest: hydra.run.dir"),
+    ("optimizer.lr=0,001", "decimals have a point; type optimizer.lr=0.001, or add -m"),
+    ("optimizer=SGD", "there is no such option; nearest: sgd"),
+    ("freeze=true", "there is no such option; options: depth, gradual"),
+    ("start=pretrain", "there is no such option; nearest: pretrained"),
+    ("selection=best", "there is no such option; options: bnm"),
+    ("logger=wb", "there is no such option; options: csv, none"),
+    ("logger=[csv,wandb]", "takes one option; `-m logger=csv,wandb`"),
+    ("cache=on", "there is no such option; options: activations, off"),
+    ("backbone=torchvision/resnet50", "and the names of timm's models"),
+    ("--config-dir=", "--config-dir (empty): there is no such folder"),
+    ("--multirun=true", "--multirun/-m: ignored explicit argument 'true'"),
+    ("--verbose", "there is no such flag; type hydra.verbose=true"),
+    ("--dry-run", "type -m ... hydra.launcher.dry_run=true"),
+    ("-n 4", "there is no such flag; type hydra.launcher.n_jobs=..."),
+    ("-q", "there is no such flag; landbridge --hydra-help lists them"),
+    ("help", "this is a flag; type --help"),
+    ("version", "this is a flag; type --version"),
+    ("train strategy=dann", "this is not a setting; type NAME=VALUE"),
+    ("optimizer/adam", "an option is chosen with an equals sign; type optimizer=adam"),
+    ("conf/experiment/demo.yaml", "an option is chosen with an equals sign; type experiment=demo"),
+    ("-m 'seed=range(5'", "the brackets do not match; each ( needs a )"),
+    ("-m 'seed=1;2;3'", "several values have commas between them; type seed=1,2,3"),
+    ("-m 'seed=interval(0,1)'", "seed=interval(0,1): an interval has infinitely many values"),
+    ("-m hydra.launcher.njobs=2", "hydra.launcher.njobs: there is no such setting or group"),
+    ("-m hydra.sweeper.distinct=source", "hydra.sweeper.distinct=source: Invalid value assigned"),
+    ("--config-dir own strategy=tabs", "tabs.yaml, line 2, column 1: found character"),
+    ("--config-dir own strategy=other", "there is no package 'my'"),
+    ("--config-dir own experiment=headless", "an experiment file's first line must be `# @package _global_`"),
+    ("--config-dir own experiment=typo", "Trainer has no such setting; nearest: max_epochs"),
+    ("--config-dir own experiment=wrong", "experiment/wrong: stratgy: there is no such setting or group"),
+    ("W seed=1e3", "1000.0 is not an integer"),
+    ("W seed=4294967296", "is not an integer >= 0 and < 4294967296"),
+    ("W target_labels=50%", "'50%' is not an integer >= 0 or 'all'"),
+    ("W data.batchsize=32", "TransferData has no such setting; nearest: batch_size"),
+    ("W optimizer.lr=1e-3x", "'1e-3x' is not a number"),
+    ("W trainer.devices=cuda:0 trainer.accelerator=cpu", "trainer.devices=cuda:0: `devices` selected with"),
+    ("W backbone=ResNet50", "timm has no model 'ResNet50'; nearest: resnet50"),
+    ("W head.dropout=0.5", "Linear has no such setting; it has none"),
+    ("W start.path=x.ckpt", "Scratch has no such setting; it has none"),
+    ("W start=checkpoint", "needs a value in place of '???'"),
+    ("W start=checkpoint start.path=none.ckpt", "start.path: cannot read none.ckpt: No such file or directory"),
+    ("W name=a/b", "is not a valid folder name"),
+    ("W transductive=yes", "'yes' is not true or false"),
+    ("W terms=mcc", "'mcc' is not a list or a mapping of terms"),
+    ("W terms={mcc:-1}", "-1 is not a number >= 0"),
+    ("W hydra.run.dir=/dev/null", "/dev/null: File exists"),
+    ("W 'optimizer.lr=${nothing}'", "Interpolation key 'nothing' not found"),
+    ("W optimizer._target_=torch.optim.Adamm", "torch.optim has no 'Adamm'; nearest: Adam"),
+]
+
+FILES = {
+    "strategy/tabs.yaml": "_target_: landbridge.strategies.DANN\n\tweight: 1\n",
+    "strategy/other.yaml": "_target_: my.package.Strategy\n",
+    "experiment/headless.yaml": "seed: 7\n",
+    "experiment/typo.yaml": "# @package _global_\ntrainer: {max_epoch: 7}\n",
+    "experiment/wrong.yaml": "# @package _global_\ndefaults:\n  - override /stratgy: dann\n",
+}
+
+
+@pytest.mark.parametrize(("line", "says"), FURTHER, ids=[line for line, _ in FURTHER])
+def test_further_mistakes_are_answered(line, says, refused, tmp_path):
+    for file, content in FILES.items():
+        path = tmp_path / "own" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    said = refused(line.replace("W ", f"{W} "))
+    assert says in said, said
+    assert "++" not in said
+
+
+def test_a_sweep_may_have_runs_without_an_option(main_here):
+    parsed = OverridesParser.create().parse_overrides(as_additions(["source=null,mnist", "seed=1", "-m"])[1:])
+    assert grid(parsed) == [["~source", "++seed=1"], ["source=mnist", "++seed=1"]]
 
 
 @pytest.mark.parametrize(("more", "says"), BUILDING, ids=lambda text: text if "=" in text else None)

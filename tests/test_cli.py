@@ -219,7 +219,7 @@ def test_a_signal_ends_a_run_with_its_exit_code_and_prints_how_to_continue(sent,
     ("arguments", "said"),
     [
         (["hydra.run.dir={}/file/run"], "file/run: Not a directory"),
-        (["--config-dir", "{}/broken", "strategy=broken"], 'broken.yaml", line 2'),
+        (["--config-dir", "{}/broken", "strategy=broken"], "broken.yaml, line 2"),
         (["hydra.run.dri=x"], r"hydra\.run\.dri: there is no such setting or group; nearest: hydra\.run\.dir"),
     ],
 )

@@ -70,9 +70,11 @@ def nothing_left(folder: Path, log: str) -> Iterator[None]:
         if ours and not _has_trained(folder):
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
-            with suppress(OSError):  # a folder with content, which stays
-                for parent in folder.parents:
-                    parent.rmdir()
+            # Folders above it that are empty now, but only those below the working folder.
+            for parent in folder.resolve().parents:
+                if Path.cwd() in parent.parents:
+                    with suppress(OSError):
+                        parent.rmdir()
         raise
 
 
@@ -103,8 +105,13 @@ def mistakes_in_short() -> Iterator[None]:
 def in_short(error: BaseException) -> str:
     """Return the message of a user's mistake, with overrides as the user typed them."""
     message = str(error)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        message = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
+    if isinstance(error, OmegaConfBaseException) and error.full_key and error.full_key not in message:
+        message = f"{error.full_key}: {message}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         message += f"\n{error.__cause__}"
     return message if isinstance(error, LandbridgeError) else in_one_sentence(message)

@@ -14,6 +14,14 @@ from landbridge import __version__
 from landbridge.errors import LandbridgeError, nearest
 
 COMMANDS = ("run", "multirun", "cfg", "info", "shell_completion")
+#: Flags of other programs that are settings here.
+SETTINGS = {
+    "--dry-run": "-m ... hydra.launcher.dry_run=true, which shows the jobs of a sweep",
+    "--verbose": "hydra.verbose=true",
+    "-v": "hydra.verbose=true",
+    "-n": "hydra.launcher.n_jobs=...",
+    "-j": "hydra.launcher.n_jobs=...",
+}
 #: Words that say what the flag for tab completion does.
 COMPLETION = ("install=", "uninstall=", "query=")
 
@@ -71,8 +79,8 @@ def require_flags(values: argparse.Namespace, overrides: Sequence[str]) -> None:
         )
     if values.shell_completion and not any(each.startswith(COMPLETION) for each in overrides):
         raise LandbridgeError("--shell-completion needs install=SHELL, uninstall=SHELL or query=SHELL, such as bash")
-    if values.config_dir and not Path(values.config_dir).is_dir():
-        raise LandbridgeError(f"--config-dir {values.config_dir}: there is no such folder")
+    if values.config_dir is not None and not (values.config_dir and Path(values.config_dir).is_dir()):
+        raise LandbridgeError(f"--config-dir {values.config_dir or '(empty)'}: there is no such folder")
     if values.config_path and not (Path(values.config_path) / f"{values.config_name or 'train'}.yaml").is_file():
         raise LandbridgeError(
             f"--config-path {values.config_path} would replace landbridge's own configuration and holds no "
@@ -99,5 +107,7 @@ def _no_such_flag(flag: str, arguments: list[str], names: set[str], flags: Itera
         if not equals and after and "=" not in after[0]:
             value = after[0]
         return f"{flag}: settings have no dashes; type {name}={shlex.quote(value) if value else '...'}"
-    best = nearest(flag, flags)
+    if instead := SETTINGS.get(flag):
+        return f"{flag}: there is no such flag; type {instead}"
+    best = nearest(flag, flags) if flag.startswith("--") else None
     return f"{flag}: there is no such flag" + (f"; nearest: {best}" if best else "; landbridge --hydra-help lists them")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from landbridge.cli.overrides import as_typed
 
@@ -20,5 +20,7 @@ def name_as_typed(config: DictConfig) -> None:
     """Rewrite `hydra.job.override_dirname` of a composed configuration."""
     job = config.hydra.job
     separator = job.config.override_dirname.item_sep
+    # Values may contain interpolations, which are left as they are.
+    name: str = OmegaConf.to_container(job)["override_dirname"]  # pyright: ignore -- a job is a mapping
     with read_write(job):
-        job.override_dirname = separator.join(as_typed(job.override_dirname.split(separator)))
+        job.override_dirname = separator.join(as_typed(name.split(separator)))

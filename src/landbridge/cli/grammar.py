@@ -13,6 +13,8 @@ from landbridge.errors import nearest
 
 NAME = re.compile(r"\s*([+~]*)\s*([A-Za-z_][\w./@-]*)\s*")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
+#: Functions of Hydra's grammar.
+FUNCTION = re.compile(r"(range|choice|glob|interval|sort|shuffle|tag|int|float|str|bool|json_str)\(")
 BRACKETS = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -123,6 +125,8 @@ def _several(word: str, parser: OverridesParser, options: Mapping[str, Sequence[
     # `options.option_problems` describes several options of a group.
     if name in options or not parser.parse_override(word).is_sweep_override():
         return None
+    if re.fullmatch(r"-?0,\d+", value):
+        return f"decimals have a point; type {name}={value.replace(',', '.')}, or add -m for a sweep over two values"
     many = "several values are a sweep; add -m"
     if "(" in value:  # a function of Hydra, such as `range(0,3)`
         return many
@@ -133,6 +137,10 @@ def _unreadable(name: str, value: str, error: HydraException, parser: OverridesP
     opening = value[:1]
     if opening in ("[", "{") and value.count(opening) != value.count(BRACKETS[opening]):
         return f"the brackets do not match; each {opening} needs a {BRACKETS[opening]}"
+    if FUNCTION.match(value) and value.count("(") != value.count(")"):
+        return "the brackets do not match; each ( needs a )"
+    if re.fullmatch(r"[\w.]+(;[\w.]+)+", value):
+        return f"several values have commas between them; type {name}={value.replace(';', ',')}"
     if opening in ("'", '"') and not (len(value) > 1 and value.endswith(opening)):
         plain = f"{name}={value.strip(opening)}"
         quoted = typed_as(name, value.strip(opening))
@@ -154,6 +162,11 @@ def _no_equals(
     names = options.keys() | facts
     if word == "landbridge":
         return "this is the command itself; leave the word out", 0
+    if word in ("help", "version"):
+        return f"this is a flag; type --{word}", 0
+    place, _, file = word.removeprefix("conf/").removesuffix(".yaml").partition("/")
+    if file in options.get(place, ()):
+        return f"an option is chosen with an equals sign; type {place}={file}", 0
     if colon and name.partition(".")[0] in names:
         return f"settings have an equals sign; type {name}={shlex.quote(value)}", 0
     if word.partition(".")[0] in names:

@@ -11,6 +11,8 @@ from landbridge.errors import nearest
 
 NO_MATCH = re.compile(r"Could not override '([^']*)'")
 NO_OPTION = re.compile(r"Could not find '([^']*)/([^'/]*)'")
+FILE = re.compile(r"In '([^']*)'")
+KEY = re.compile(r"^\s+full_key: (\S+)", re.MULTILINE)
 OPTION = re.compile(r"^\t(\S+)$", re.MULTILINE)
 #: Lines with advice, with places that Hydra has searched, or with names of Hydra's own classes.
 ASIDE = re.compile(
@@ -24,7 +26,11 @@ def in_one_sentence(message: str) -> str:
     message = message.replace("'++", "'").replace(" ++", " ").replace("\n++", "\n")
     if match := NO_MATCH.search(message):
         best = nearest(match[1], hydra_names()) if match[1].startswith("hydra") else None
-        return f"{match[1]}: there is no such setting or group" + (f"; nearest: {best}" if best else "")
+        place = FILE.match(message)
+        return (
+            f"{place[1] + ': ' if place else ''}{match[1]}: there is no such setting or group"
+            f"{'; nearest: ' + best if best else ''}"
+        )
     if match := NO_OPTION.search(message):
         options = OPTION.findall(message.partition("Config search path")[0])
         best = nearest(match[2], options)
@@ -32,7 +38,8 @@ def in_one_sentence(message: str) -> str:
         return f"{match[1]}={match[2]}: there is no such option{hint}"
     first, *rest = message.strip().splitlines() or [""]
     if not first.startswith(("Error ", "Cannot find primary config", "In '")):
-        return message.rstrip()
+        key = KEY.search(message)
+        return f"{key[1]}: {first}" if key else message.rstrip()
     kept = [first.strip(), *(line.strip() for line in rest if line.strip() and not ASIDE.match(line))]
     return ": ".join(line.rstrip(".:") for line in kept).removeprefix("Error merging override ")
 

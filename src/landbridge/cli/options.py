@@ -17,6 +17,21 @@ ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
 SEVERAL = frozenset({"experiment"})
 #: Groups of which a run may have none, as `source=null`.
 OPTIONAL = frozenset({"source", "tuning", "averaging", "logger"})
+#: Names that other programs have for a setting, and its place here.
+USUAL = {
+    **dict.fromkeys(("batch_size", "bs", "batchsize"), "data.batch_size"),
+    **dict.fromkeys(("lr", "learning_rate"), "optimizer.lr"),
+    **dict.fromkeys(("epochs", "epoch", "max_epochs", "num_epochs"), "trainer.max_epochs"),
+    **dict.fromkeys(("device", "accelerator", "cuda"), "trainer.accelerator"),
+    **dict.fromkeys(("gpus", "gpu", "devices"), "trainer.devices"),
+    **dict.fromkeys(("workers", "num_workers"), "data.workers"),
+    **dict.fromkeys(("model", "arch", "network"), "backbone"),
+    **dict.fromkeys(("dataset", "data_dir", "root", "path"), "target=image_folder target.root=..."),
+    **dict.fromkeys(("pretrained", "weights"), "start=pretrained"),
+    **dict.fromkeys(("checkpoint", "resume", "ckpt"), "start=checkpoint start.path=..."),
+    **dict.fromkeys(("method", "algorithm", "loss"), "strategy"),
+    **dict.fromkeys(("output", "output_dir", "out", "save_dir"), "hydra.run.dir"),
+}
 #: Groups whose options may be joined to a union, as `one+other`.
 JOINED = frozenset({"source", "target"})
 
@@ -58,7 +73,7 @@ def name_problems(arguments: Sequence[str], names: Set[str]) -> dict[str, str]:
     for argument in arguments:
         match = ROOT.match(argument)
         if match and match[1] not in names:
-            best = nearest(match[1], names)
+            best = USUAL.get(match[1]) or nearest(match[1], names)
             problems[argument] = "landbridge has no such setting" + (f"; nearest: {best}" if best else "")
     return problems
 
@@ -79,7 +94,7 @@ def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def _problems(group: str, value: str, options: Sequence[str], sweep: bool, endless: bool) -> Iterator[tuple[str, str]]:
-    listed = f"; options: {', '.join(options)}"
+    listed = f"; options: {', '.join(options)}" + ", and the names of timm's models" * endless
     if value.startswith("[") and group not in SEVERAL and not sweep:
         yield value, f"takes one option; `-m {group}={value.strip('[]')}` runs one after the other"
         return
@@ -90,7 +105,19 @@ def _problems(group: str, value: str, options: Sequence[str], sweep: bool, endle
     if group in JOINED:
         names = [part for name in names for part in name.split("+")]
     for name in names:
-        if name in options or (endless and name) or (name == "null" and group in SEVERAL | OPTIONAL):
+        none = name == "null" and group in SEVERAL | OPTIONAL
+        if name in options or none or (endless and name and "/" not in name):
             continue
-        best = nearest(name, options)
+        if group in JOINED and (kind := _kind_of_path(name, options)):
+            key = "root" if kind == "image_folder" else "file"
+            yield name, f"this is a path; type {group}={kind} {group}.{key}={name}"
+            continue
+        best = nearest(name.rpartition("/")[2], options)
         yield name, "there is no such option" + (f"; nearest: {best}" if best else listed)
+
+
+def _kind_of_path(name: str, options: Sequence[str]) -> str | None:
+    """Return the domain that reads a file or folder, if a name looks like the path of one."""
+    kinds = {".csv": "table", ".tsv": "table", ".parquet": "table", ".jsonl": "table", ".npz": "vectors"}
+    kind = kinds.get(Path(name).suffix, "image_folder" if "/" in name or Path(name).is_dir() else "")
+    return kind if kind in options else None

@@ -254,4 +254,6 @@ def _join(path: str, key: Any) -> str:
 
 def _listed(known: Set[str]) -> str:
     own = sorted(name for name in known if name not in HYDRA_KEYS)
+    if not own:
+        return "; it has none"
     return f"; valid: {', '.join(own)}" if len(own) <= 8 else ""

@@ -61,8 +61,9 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
             values = [f"{key}={value}" for value in override.sweep_string_iterator()]
             axes[key] = [NOTHING.get(value, value) for value in values]
         else:
+            typed = (override.input_line or key).removeprefix("++")
             raise LandbridgeError(
-                f"{override.input_line}: an interval has infinitely many values; list the values, or use range(...)"
+                f"{typed}: an interval has infinitely many values; list the values, or use range(...)"
             )
     return [list(job) for job in itertools.product(*axes.values())]
 
