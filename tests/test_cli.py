@@ -88,14 +88,22 @@ def test_a_run_leaves_a_record_and_a_table(command, tmp_path):
 
 @pytest.mark.slow
 def test_typos_are_reported_in_a_few_lines(command, tmp_path):
-    answer = command(*TINY, "strategy.backbone_lr_scael=2", "sede=1")
+    answer = command(*TINY, "strategy.backbone_lr_scael=2", "trainer.max_epoch=1")
     assert answer.returncode == 1
     assert "2 problems in the configuration" in answer.stderr
-    assert re.search(r"sede +landbridge has no such setting; nearest: seed", answer.stderr)
+    assert re.search(r"trainer\.max_epoch +Trainer has no such setting; nearest: max_epochs", answer.stderr)
     assert re.search(r"strategy\.backbone_lr_scael .*nearest: backbone_lr_scale", answer.stderr)
     assert "Traceback" not in answer.stderr + answer.stdout
     assert len(answer.stderr.splitlines()) < 12
-    assert not list(tmp_path.rglob("record.json"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_typo_in_a_name_is_reported_before_torch_is_imported(command, tmp_path):
+    answer = command("stratgy=dann", "lr=1", python=("-X", "importtime"))
+    assert answer.returncode == 1
+    assert re.search(r"stratgy=dann +landbridge has no such setting; nearest: strategy", answer.stderr)
+    assert not imported(answer.stderr) & {"torch", "pytorch_lightning", "timm", "sklearn", "numpy"}
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_full_error_is_shown_on_request(main_here, monkeypatch, capsys):
