@@ -104,3 +104,23 @@ def sweep(helper, tmp_path, monkeypatch, capsys):
     root.setLevel(level)
     HydraConfig.instance().cfg = None
     GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def main_here(tmp_path, monkeypatch):
+    """Return a function that runs the command in this process, which saves the start-up time of a new one."""
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def typed(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["landbridge", *arguments])
+        main()
+
+    yield typed
+    for handler in {*root.handlers} - {*handlers}:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    HydraConfig.instance().cfg = None
+    GlobalHydra.instance().clear()

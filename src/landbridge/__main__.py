@@ -9,8 +9,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from landbridge.cli.config_sources import conf_folder, register_groups
-from landbridge.cli.exit import mistakes_in_short, told_in_short
+from landbridge.cli.config_sources import conf_folder, register_groups, replaced_files
+from landbridge.cli.exit import mistakes_in_short, nothing_left, told_in_short
+from landbridge.cli.flags import show_version
 from landbridge.cli.options import require_single
 from landbridge.cli.overrides import as_additions, as_typed
 
@@ -20,17 +21,18 @@ def task(cfg: DictConfig) -> float | None:
     """Run one transfer, and return the score that a sweeper maximises or minimises."""
     from hydra.core.hydra_config import HydraConfig
 
-    from landbridge.run.allocator import keep_memory
-    from landbridge.run.final_table import print_record
-    from landbridge.run.run import run
-
-    keep_memory()
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     choices = {group: choice for group, choice in hydra_config.runtime.choices.items() if choice and "/" not in group}
     # Without this, Hydra would add a line with the overrides in its own form, not as they were typed.
-    with mistakes_in_short():
+    with mistakes_in_short(), nothing_left(folder, hydra_config.job.name):
+        from landbridge.run.allocator import keep_memory
+        from landbridge.run.run import run
+
+        keep_memory()
         record = run(cfg, folder, as_typed(hydra_config.overrides.task), choices)
+    from landbridge.run.final_table import print_record
+
     if record.results:
         print_record(record, folder)
     return record.score()
@@ -39,9 +41,12 @@ def task(cfg: DictConfig) -> float | None:
 def main() -> None:
     """Run the command line: the entry point of `landbridge` and of `python -m landbridge`."""
     with told_in_short():
+        show_version(sys.argv[1:])
         require_single(sys.argv[1:])
-        register_groups(sys.argv[1:])
         sys.argv[1:] = as_additions(sys.argv[1:])
+        register_groups(sys.argv[1:])
+        for file in replaced_files(sys.argv[1:]):
+            print(f"{file} is read in place of landbridge's own file of this name", file=sys.stderr)
         task()
 
 

@@ -415,7 +415,7 @@ def test_hydras_own_keys_are_checked(key: str, value: Any):
         ("method.flag", 1, "", "1 is not true or false"),
         ("optimizer.betas", [0.9], "", "[0.9] is not a list of 2"),
         ("optimizer.betas", [0.9, "x"], "[1]", "'x' is not a number or a Tensor"),
-        ("trainer.max_epochs", 1.5, "", "1.5 is not an integer"),
+        ("trainer.max_epochs", 1.5, "", "1.5 is not an integer <= 1000000"),
         ("logger.log_model", "al", "", "'al' is not true or false or 'all'; nearest: 'all'"),
         ("logger.offline", "no", "", "'no' is not true or false"),
     ],

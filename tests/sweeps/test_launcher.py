@@ -68,9 +68,26 @@ def test_jobs_with_the_same_result_run_once(sweep):
     assert len(contents()) == 1
 
 
-def test_data_in_different_places_give_different_jobs(sweep):
+def test_data_in_different_places_give_different_jobs(sweep, tmp_path):
     _, told = sweep("target=image_folder", "target.root=a,b", "hydra.launcher.dry_run=true")
     assert told.count("to run") == 2
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_a_sweep_may_have_jobs_with_and_without_a_source(sweep):
+    _, told = sweep("source=null,noon", "strategy=fine_tune", "target_labels=2", "hydra.launcher.dry_run=true")
+    # The strategy reads no source, so both are the same job.
+    assert re.findall(r"source=\w+|to run|the same as job 0", told) == [
+        *("source=null", "to run", "source=noon", "the same as job 0")
+    ]
+    assert "~" not in told
+
+
+def test_a_refused_sweep_leaves_nothing_behind(sweep, tmp_path):
+    code, told = sweep("seed=abc,1")
+    assert code == 1
+    assert "'abc' is not an integer" in told
+    assert not (tmp_path / "sweep").exists()
 
 
 def test_groups_that_a_strategy_ignores_make_no_new_jobs(sweep):
@@ -172,6 +189,7 @@ def test_a_job_fails_if_a_file_has_the_name_of_its_folder(sweep):
     sweep("seed=1", "hydra.launcher.dry_run=true")
     _, told = sweep("seed=1,2", "hydra.launcher.dry_run=true")
     taken = re.findall(r"\b[0-9a-f]{12}\b", told)[0]
+    Path("sweep").mkdir()
     Path("sweep", taken).write_text("in the way")
     code, told = sweep("seed=1,2")
     assert code == 1

@@ -1,6 +1,5 @@
 """Config groups whose options have no file of their own: domains as sources and targets, and timm models."""
 
-import argparse
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import Container, OmegaConf
+
+from landbridge.cli.flags import split_flags
 
 ROLES = ("source", "target")
 DOMAIN = "domain"
@@ -30,10 +31,15 @@ def conf_folder() -> Path:
 
 def config_folders(arguments: Sequence[str] = ()) -> list[Path]:
     """Return the folders with configuration files: landbridge's own, and the user's `--config-dir`."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd")
-    own = parser.parse_known_args(list(arguments))[0].config_dir
+    own = split_flags(arguments)[0].config_dir
     return [conf_folder(), *([Path(own).absolute()] if own else [])]
+
+
+def replaced_files(arguments: Sequence[str]) -> list[str]:
+    """Return the files of the user's `--config-dir` that Hydra reads in place of landbridge's own of the same name."""
+    own, *added = config_folders(arguments)
+    files = (path for folder in added for path in folder.glob("**/*.yaml"))
+    return sorted(str(path) for path in files if (own / path.relative_to(added[0])).is_file())
 
 
 def register_groups(arguments: Sequence[str] = ()) -> None:
@@ -113,10 +119,15 @@ class Domains(_Derived):
 
 
 class DomainsInSearchPath(SearchPathPlugin):
-    """Adds the domains to Hydra's search path, early enough that `--help` and tab completion list them."""
+    """Adds the domains to Hydra's search path, early enough that `--help` and tab completion list them.
+
+    Hydra searches the folder of `--config-dir` after landbridge's own. It should win, so it is added in front, too.
+    """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the domains to the search path."""
+        """Append the domains to the search path, and put the user's folders before landbridge's own."""
+        for folder in Domains.folders[1:]:
+            search_path.prepend("landbridge", f"file://{folder}", anchor="main")
         search_path.append("landbridge", f"{Domains.scheme()}://")
 
 

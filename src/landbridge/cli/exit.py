@@ -1,15 +1,22 @@
 """The exit of the command: a short message after a user's mistake, the shell's exit code after an interruption."""
 
+import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
+
+from landbridge.cli.hydra_messages import in_one_sentence
+from landbridge.errors import LandbridgeError
+from landbridge.record import Record
 
 #: Makes Hydra pass errors on unchanged. Users set this variable to see tracebacks.
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -45,6 +52,42 @@ def told_in_short() -> Iterator[None]:
 
 
 @contextmanager
+def nothing_left(folder: Path, log: str) -> Iterator[None]:
+    """Remove the folder of a run that is refused before it trains, if this process has made the folder.
+
+    Hydra makes the folder before the configuration is checked. Only a single run needs this: a sweep shows the records
+    of refused jobs.
+
+    Args:
+        folder: the run's folder.
+        log: name of the log, without its suffix.
+    """
+    # Hydra has just opened the log. Anything else was there before, such as the log of a sweep.
+    ours = [(path.name, path.stat().st_size) for path in folder.iterdir()] == [(f"{log}.log", 0)]
+    try:
+        yield
+    except MISTAKES:
+        if ours and not _has_trained(folder):
+            logging.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+            # Folders above it that are empty now, but only those below the working folder.
+            for parent in folder.resolve().parents:
+                if Path.cwd() in parent.parents:
+                    with suppress(OSError):
+                        parent.rmdir()
+        raise
+
+
+def _has_trained(folder: Path) -> bool:
+    try:
+        record = Record.read(folder)
+    except LandbridgeError:
+        return False
+    # `fit` counts the parameters when everything is built.
+    return bool(record.epochs or "parameters" in record.cost)
+
+
+@contextmanager
 def mistakes_in_short() -> Iterator[None]:
     """Print the message of a user's mistake and exit. If `IN_SHORT` is not set, raise the error unchanged.
 
@@ -62,12 +105,16 @@ def mistakes_in_short() -> Iterator[None]:
 def in_short(error: BaseException) -> str:
     """Return the message of a user's mistake, with overrides as the user typed them."""
     message = str(error)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        message = f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
+    if isinstance(error, OmegaConfBaseException) and error.full_key and error.full_key not in message:
+        message = f"{error.full_key}: {message}"
     if isinstance(error.__cause__, OmegaConfBaseException):
         message += f"\n{error.__cause__}"
-    # `overrides.as_additions` has added these prefixes.
-    return message.replace("'++", "'").replace(" ++", " ").rstrip()
+    return message if isinstance(error, LandbridgeError) else in_one_sentence(message)
 
 
 def _terminate(*_: Any) -> NoReturn:

@@ -1,7 +1,7 @@
 """A check that the options chosen on the command line exist. It runs before Hydra composes the configuration."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from landbridge.errors import LandbridgeError, nearest
@@ -10,37 +10,73 @@ CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
 SETTING = re.compile(r"^\+{0,2}(?!hydra[./=])([A-Za-z_][\w.@/]*)=")
 #: Hydra's own syntax in values: interpolation, functions such as `glob(*)`, quotes. Such values are not checked.
 GRAMMAR = re.compile(r"[${(*'\"]")
+#: The first part of the name of a group or a setting.
+ROOT = re.compile(r"^[+~]*([A-Za-z_]\w*)[\w./@-]*=")
 #: Arguments that add options from other places, which only Hydra can find. With them, nothing is checked.
 ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
 #: Groups in which several options may be chosen at once, as `[one,other]`.
 SEVERAL = frozenset({"experiment"})
+#: Groups of which a run may have none, as `source=null`.
+OPTIONAL = frozenset({"source", "tuning", "averaging", "logger"})
+#: Names that other programs have for a setting, and its place here.
+USUAL = {
+    **dict.fromkeys(("batch_size", "bs", "batchsize"), "data.batch_size"),
+    **dict.fromkeys(("lr", "learning_rate"), "optimizer.lr"),
+    **dict.fromkeys(("epochs", "epoch", "max_epochs", "num_epochs"), "trainer.max_epochs"),
+    **dict.fromkeys(("device", "accelerator", "cuda"), "trainer.accelerator"),
+    **dict.fromkeys(("gpus", "gpu", "devices"), "trainer.devices"),
+    **dict.fromkeys(("workers", "num_workers"), "data.workers"),
+    **dict.fromkeys(("model", "arch", "network"), "backbone"),
+    **dict.fromkeys(("dataset", "data_dir", "root", "path"), "target=image_folder target.root=..."),
+    **dict.fromkeys(("pretrained", "weights"), "start=pretrained"),
+    **dict.fromkeys(("checkpoint", "resume", "ckpt"), "start=checkpoint start.path=..."),
+    **dict.fromkeys(("method", "algorithm", "loss"), "strategy"),
+    **dict.fromkeys(("output", "output_dir", "out", "save_dir"), "hydra.run.dir"),
+}
 #: Groups whose options may be joined to a union, as `one+other`.
 JOINED = frozenset({"source", "target"})
 
 
-def require_options(arguments: Sequence[str], options: Mapping[str, Sequence[str]]) -> None:
-    """Refuse options that do not exist. The message lists all of them, each with the nearest option that exists.
+def option_problems(
+    arguments: Sequence[str], options: Mapping[str, Sequence[str]], sweep: bool, endless: Collection[str] = ()
+) -> dict[str, str]:
+    """Find options that do not exist, and several options where only one is possible.
 
     Args:
-        arguments: arguments of the command line.
+        arguments: overrides of the command line.
         options: the existing options of each config group.
+        sweep: whether several options of a group are several jobs.
+        endless: groups that also have options without a file.
 
-    Raises:
-        LandbridgeError: an option does not exist, or several options are chosen where only one is possible.
+    Returns:
+        For each problem, what was typed, and a message with the nearest option that exists.
     """
-    if any(argument.startswith(ELSEWHERE) for argument in arguments):
-        return
-    sweep = bool({"-m", "--multirun"} & {*arguments})
     problems: dict[str, str] = {}
     for argument in arguments:
         match = CHOICE.match(argument)
         if match and match[1] in options and not GRAMMAR.search(match[2]):
-            for value, problem in _problems(match[1], match[2], options[match[1]], sweep):
+            for value, problem in _problems(match[1], match[2], options[match[1]], sweep, match[1] in endless):
                 problems.setdefault(f"{match[1]}={value}", problem)
-    if problems:
-        width = max(map(len, problems)) + 3
-        title = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} on the command line"
-        raise LandbridgeError("\n".join([title, *(f"  {what:{width}}{why}" for what, why in problems.items())]))
+    return problems
+
+
+def name_problems(arguments: Sequence[str], names: Set[str]) -> dict[str, str]:
+    """Find overrides of groups and settings that do not exist.
+
+    Args:
+        arguments: overrides of the command line.
+        names: the existing names at the root.
+
+    Returns:
+        For each problem, what was typed, and a message with the nearest name that exists.
+    """
+    problems = {}
+    for argument in arguments:
+        match = ROOT.match(argument)
+        if match and match[1] not in names:
+            best = USUAL.get(match[1]) or nearest(match[1], names)
+            problems[argument] = "landbridge has no such setting" + (f"; nearest: {best}" if best else "")
+    return problems
 
 
 def require_single(arguments: Sequence[str]) -> None:
@@ -82,8 +118,8 @@ def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
     return {group: sorted(names) for group, names in options.items()}
 
 
-def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> Iterator[tuple[str, str]]:
-    listed = f"; options: {', '.join(options)}"
+def _problems(group: str, value: str, options: Sequence[str], sweep: bool, endless: bool) -> Iterator[tuple[str, str]]:
+    listed = f"; options: {', '.join(options)}" + ", and the names of timm's models" * endless
     if value.startswith("[") and group not in SEVERAL and not sweep:
         yield value, f"takes one option; `-m {group}={value.strip('[]')}` runs one after the other"
         return
@@ -94,7 +130,19 @@ def _problems(group: str, value: str, options: Sequence[str], sweep: bool) -> It
     if group in JOINED:
         names = [part for name in names for part in name.split("+")]
     for name in names:
-        if name in options or (name == "null" and group in SEVERAL):
+        none = name == "null" and group in SEVERAL | OPTIONAL
+        if name in options or none or (endless and name and "/" not in name):
             continue
-        best = nearest(name, options)
+        if group in JOINED and (kind := _kind_of_path(name, options)):
+            key = "root" if kind == "image_folder" else "file"
+            yield name, f"this is a path; type {group}={kind} {group}.{key}={name}"
+            continue
+        best = nearest(name.rpartition("/")[2], options)
         yield name, "there is no such option" + (f"; nearest: {best}" if best else listed)
+
+
+def _kind_of_path(name: str, options: Sequence[str]) -> str | None:
+    """Return the domain that reads a file or folder, if a name looks like the path of one."""
+    kinds = {".csv": "table", ".tsv": "table", ".parquet": "table", ".jsonl": "table", ".npz": "vectors"}
+    kind = kinds.get(Path(name).suffix, "image_folder" if "/" in name or Path(name).is_dir() else "")
+    return kind if kind in options else None

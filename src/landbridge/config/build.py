@@ -6,14 +6,24 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from landbridge.config.allocations import Allocations
+from landbridge.config.reasons import explained
+
 
 def factory(node: DictConfig | Mapping[str, Any]) -> Callable[..., Any]:
     """Return a callable that has the settings of a checked node and takes the other arguments.
 
+    If a library refuses a setting, the callable raises a `LandbridgeError`; see `explained`.
+
     Args:
         node: a mapping with `_target_`. Its settings are passed as plain Python values, not as OmegaConf objects.
     """
-    return instantiate(node, _convert_="all", _partial_=True)
+
+    def made(*arguments: Any, **supplied: Any) -> Any:
+        with explained(node), Allocations():
+            return instantiate(node, _convert_="all", _partial_=True)(*arguments, **supplied)
+
+    return made
 
 
 def build(node: DictConfig | Mapping[str, Any], **supplied: Any) -> Any:

@@ -5,6 +5,7 @@ There is no separate schema: keys and values are compared with the signatures of
 
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Set
+from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -102,7 +103,8 @@ class _Walk:
     def slot(self, name: str, value: Any) -> None:
         """Check the node of a configuration group."""
         if isinstance(value, dict) and "_target_" in value:
-            self.node(name, value, SLOTS[name].supplied, expects=locate(SLOTS[name].expects))
+            slot = SLOTS[name]
+            self.node(name, value, slot.supplied, expects=locate(slot.expects), ranges=slot.ranges)
         elif value is not UNKNOWN and not (value is None and SLOTS[name].optional) and not self.misspelt(name, value):
             self.report(
                 name,
@@ -148,7 +150,12 @@ class _Walk:
         return {key: self.stand_ins(_join(path, key), item) for key, item in value.items()}
 
     def node(
-        self, path: str, config: dict[Any, Any], supplied: Set[str] = frozenset(), expects: type | None = None
+        self,
+        path: str,
+        config: dict[Any, Any],
+        supplied: Set[str] = frozenset(),
+        expects: type | None = None,
+        ranges: Mapping[str, Any] = MappingProxyType({}),
     ) -> Any:
         """Check a node, and return a `StandIn` for its object.
 
@@ -157,6 +164,7 @@ class _Walk:
             config: its keys and values.
             supplied: arguments that `run` provides.
             expects: class that the target must make; with None, the caller checks this.
+            ranges: types of settings that are narrower than the target's annotations.
         """
         target, made = self.target(f"{path}._target_", config["_target_"], expects)
         if made is None:
@@ -169,7 +177,7 @@ class _Walk:
         for key, value in config.items():
             if key in supplied:
                 self.report(_join(path, key), "is set by landbridge")
-            self.setting(_join(path, key), value, hints.get(key, Any))
+            self.setting(_join(path, key), value, ranges.get(key, hints.get(key, Any)))
         if issubclass(made, Optimizer) and not any(place.startswith(f"{path}.") for place in self.problems):
             self.try_optimizer(path, config)
         return StandIn(made, config["_target_"], partial)
@@ -240,7 +248,7 @@ class _Walk:
         try:
             build(config, params=[torch.nn.Parameter(torch.zeros(1, 1))])
         except Exception as error:
-            self.report(path, str(error))
+            self.report(path, str(error.__cause__ or error))
 
 
 def _join(path: str, key: Any) -> str:
@@ -249,4 +257,6 @@ def _join(path: str, key: Any) -> str:
 
 def _listed(known: Set[str]) -> str:
     own = sorted(name for name in known if name not in HYDRA_KEYS)
+    if not own:
+        return "; it has none"
     return f"; valid: {', '.join(own)}" if len(own) <= 8 else ""

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator
 
 from landbridge.data.label_space import LabelSets
 from landbridge.strategies.terms import TermSettings
 
+Positive = Annotated[float, Gt(0)]
+#: More epochs than this are a slip of the keyboard. Their plan alone would take hours.
+Epochs = Annotated[int, Le(10**6)]
 #: The run that trains a source model has the same value as the run that needs this source model.
 SAME = object()
 
@@ -25,12 +28,14 @@ class Slot:
             raw sample is passed only to backbones that take it.
         optional: whether the group may be null or absent.
         in_source_model: its value in the run that trains a source model for `start=source`.
+        ranges: settings of libraries whose annotations allow values that fail later, with narrower types.
     """
 
     expects: str
     supplied: frozenset[str] = frozenset()
     optional: bool = False
     in_source_model: Any = SAME
+    ranges: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,21 @@ SLOTS: Mapping[str, Slot] = {
                 *("check_val_every_n_epoch", "val_check_interval", "reload_dataloaders_every_n_epochs"),
             }
         ),
+        ranges={
+            "accumulate_grad_batches": Annotated[int, Ge(1)],
+            "gradient_clip_val": Positive | None,
+            "num_nodes": Annotated[int, Ge(1)],
+            "max_epochs": Epochs | None,
+        },
     ),
     "cache": Slot("landbridge.activation_cache.Cache"),
-    "logger": Slot("pytorch_lightning.loggers.Logger", frozenset({"save_dir"}), optional=True, in_source_model=None),
+    "logger": Slot(
+        "pytorch_lightning.loggers.Logger",
+        frozenset({"save_dir"}),
+        optional=True,
+        in_source_model=None,
+        ranges={"flush_logs_every_n_steps": Annotated[int, Ge(1)]},
+    ),
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from landbridge.errors import LandbridgeError
 from landbridge.models.tuning import merge_lora
 from landbridge.models.weight_files import read_checkpoint, require_finite
 from landbridge.record import RECORD, Record
@@ -37,6 +38,11 @@ class CheckpointWeights:
             LandbridgeError: the file does not exist, or it holds no weights or weights that are not finite.
         """
         state, classes = read_checkpoint(path)
+        if not any(name.startswith(NETWORK) for name in state):
+            raise LandbridgeError(
+                f"start.path: {path} is no checkpoint of a landbridge run (it begins with '{next(iter(state))}'); for "
+                f"the weights of a backbone, type start=pretrained start.path={path}"
+            )
         network = {name.removeprefix(NETWORK): value for name, value in state.items() if name.startswith(NETWORK)}
         auxiliary = {name: value for name, value in state.items() if not name.startswith(NETWORK)}
         # Heads that diverged beside the tested one, as `linear_probes` keeps them, do no harm.

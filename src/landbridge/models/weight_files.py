@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import cast
 
 import timm
-import torch
 from torch import Tensor
 
 from landbridge.errors import LandbridgeError
+from landbridge.models.foreign_files import load_foreign, state_dict_in, without_wrappers
+from landbridge.models.hub import hub_or_cache
 
 #: Names of the file of weights in a folder, as transformers saves it.
 FOLDER_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -26,7 +27,7 @@ def weights_in(path: Path) -> Path:
 def read_weights(path: Path) -> Mapping[str, Tensor]:
     """Read a state dict from a torch or safetensors file, without executing any code in the file.
 
-    If the file holds the weights under `state_dict`, `model` or `model_state`, that entry is returned.
+    Files of other programs are read too; see `foreign_files`.
 
     Args:
         path: the file, or a folder that holds it under one of the names in `FOLDER_WEIGHTS`.
@@ -45,21 +46,16 @@ def read_checkpoint(path: Path) -> tuple[Mapping[str, Tensor], tuple[str, ...] |
     path = weights_in(path)
     if not path.is_file():
         raise LandbridgeError(f"start.path: no such file: {path}")
+    if path.suffix != ".safetensors":
+        content = load_foreign(path)
+        names = content.get("classes") if isinstance(content, dict) else None
+        return state_dict_in(content, path), tuple(names) if isinstance(names, list) else None
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
+        from safetensors.torch import load_file
 
-            return load_file(path), None
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return without_wrappers(load_file(path)), None
     except Exception as error:
         raise LandbridgeError(f"start.path: {path} is not a file of weights ({type(error).__name__})") from error
-    names = content.get("classes") if isinstance(content, dict) else None
-    for key in ("state_dict", "model", "model_state"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise LandbridgeError(f"start.path: {path} holds no state dict")
-    return content, tuple(names) if isinstance(names, list) else None
 
 
 def require_finite(state: Mapping[str, Tensor], origin: object) -> None:
@@ -145,10 +141,12 @@ def read_hub(name: str) -> Mapping[str, Tensor]:
     Raises:
         LandbridgeError: there are no such weights, or there is neither a network nor a cached copy.
     """
-    try:
-        return cast(Mapping[str, Tensor], timm.create_model(name, pretrained=True).state_dict())
-    except Exception as error:
-        raise LandbridgeError(
-            f"start=pretrained: no weights of {name} from the hub ({type(error).__name__}); connect to a network once "
-            "so that they are cached, or give a local file with start.path=FILE (.safetensors or .pth)"
-        ) from error
+    with hub_or_cache() as asked:
+        try:
+            return cast(Mapping[str, Tensor], timm.create_model(name, pretrained=True).state_dict())
+        except Exception as error:
+            reason = f"it answers: {' '.join(str(error).split())[:300]}" if asked else "it cannot be reached"
+            raise LandbridgeError(
+                f"start=pretrained: no weights of {name} from the hub ({reason}); connect to a network once so "
+                "that they are cached, or give a local file with start.path=FILE (.safetensors or .pth)"
+            ) from error

@@ -4,11 +4,14 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
+import torch
 from hydra.utils import get_class
 from omegaconf import DictConfig
 from pytorch_lightning import seed_everything
 
+from landbridge.config.allocations import Allocations
 from landbridge.config.build import build, factory
+from landbridge.config.reasons import explained
 from landbridge.config.signatures import locate, read_signature
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
@@ -57,6 +60,7 @@ def initial_network(
     """Build the network with its initial weights and its tuning, and return what was loaded."""
     seed_everything(cfg.seed, workers=True, verbose=False)
     network = build_network(cfg, target.task, target.shape, source_task)
+    require_encoding(cfg, network)
     loaded = start.apply(network, (source_task or target.task).names)
     _require_head(cfg, start, loaded)
     if loaded:
@@ -70,14 +74,34 @@ def initial_network(
         )
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
-        stages, backbone = freeze.ever(network.backbone.stages), network.backbone
-        build(cfg.tuning).apply(backbone, stages)
+        tuning, stages, backbone = build(cfg.tuning), freeze.ever(network.backbone.stages), network.backbone
+        with explained(cfg.tuning), Allocations():
+            tuning.apply(backbone, stages)
         frozen = strategy_class(cfg).requirements.frozen_backbone
         if frozen or not any(
             stage in stages and name not in backbone.held for name, stage in backbone.stage_of.items()
         ):
             raise LandbridgeError("tuning: has no effect, because it changes only stages that are frozen in all epochs")
     return network, loaded
+
+
+def require_encoding(cfg: DictConfig, network: Network) -> None:
+    """Encode two random samples, since libraries find some wrong settings of a backbone only then.
+
+    Raises:
+        LandbridgeError: the backbone cannot encode, or its features are no vectors of the announced width.
+    """
+    backbone = network.backbone
+    inputs = backbone.format.example(2, torch.Generator().manual_seed(0))
+    network.eval()
+    with explained(cfg.backbone), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        features = backbone(*inputs)
+    network.train()
+    if tuple(features.shape) != (2, backbone.features):
+        raise LandbridgeError(
+            f"backbone: the features of two samples have the shape {tuple(features.shape)}, and a head needs "
+            f"{(2, backbone.features)}"
+        )
 
 
 def _require_head(cfg: DictConfig, start: Start, loaded: LoadReport | None) -> None:

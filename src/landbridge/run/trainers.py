@@ -4,19 +4,20 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy
+from pytorch_lightning.strategies.launchers.multiprocessing import _MultiProcessingLauncher
 
 from landbridge.config.build import build
+from landbridge.config.reasons import explained, raised_in
 from landbridge.errors import LandbridgeError
 from landbridge.selection import Rule
 from landbridge.strategies.base import Strategy
@@ -45,22 +46,26 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
         )
     skip_driver_check()
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
-    try:
-        return build(
-            cfg.trainer,
-            logger=logger or False,
-            callbacks=[*callbacks, RichProgressBar()] if terminal else callbacks,
-            enable_progress_bar=terminal,
-            **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
-            default_root_dir=str(folder),
-            # Landbridge distributes the samples over processes itself, in the same way for all streams.
-            use_distributed_sampler=False,
-            # Losses are logged only once in each epoch, and no such step may be skipped.
-            log_every_n_steps=1,
-            num_sanity_val_steps=0,
+    trainer: Trainer = build(
+        cfg.trainer,
+        logger=logger or False,
+        callbacks=[*callbacks, RichProgressBar()] if terminal else callbacks,
+        enable_progress_bar=terminal,
+        **({} if cfg.trainer.get("profiler") else {"profiler": NoProfiler()}),
+        default_root_dir=str(folder),
+        # Landbridge distributes the samples over processes itself, in the same way for all streams.
+        use_distributed_sampler=False,
+        # Losses are logged only once in each epoch, and no such step may be skipped.
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+    )
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        name = cfg.trainer.get("strategy", "auto")
+        raise LandbridgeError(
+            f"trainer.strategy={name} copies the run into new processes, which landbridge's data do not allow; "
+            "nearest: ddp"
         )
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise LandbridgeError(f"trainer: {error}") from error
+    return trainer
 
 
 def rebuilds(cfg: DictConfig, trainer: Trainer, strategy: Strategy, rule: Rule) -> bool:
@@ -132,12 +137,19 @@ def logging_to(
     logger: Logger = build(node, save_dir=str(folder), **({"tags": tags} if "Wandb" in node._target_ else {}))
     failed = True
     try:
-        logger.log_hyperparams(config)
-        yield logger
+        with explained(node):
+            logger.log_hyperparams(config)
+        try:
+            yield logger
+        except Exception as error:
+            with explained(node if raised_in(error, "pytorch_lightning.loggers", "tensorboard", "wandb") else None):
+                raise
         failed = False
     finally:
-        logger.finalize("failed" if failed else "success")
-        if isinstance(logger, WandbLogger):
+        # Some loggers cannot finish what they could not begin. Then their first error is the message.
+        with suppress(Exception) if failed else nullcontext():
+            logger.finalize("failed" if failed else "success")
+        if isinstance(logger, WandbLogger) and logger._experiment is not None:
             # Each run of landbridge is one run of wandb, even if several runs share a process.
             logger.experiment.finish(exit_code=int(failed))
 

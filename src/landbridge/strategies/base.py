@@ -138,9 +138,12 @@ class Strategy(Trainable):
         """
         super().on_train_start()
         self._measures_reach = not isinstance(self.trainer.strategy, FSDPStrategy)
+        source = self.network.source
+        if not (self.task.has_units or self.source_task.has_units):
+            return
         seen = {name: each.labels for name, each in self.data.streams.training.items() if each.labels is not None}
-        if self.network.source is not None and "source" in seen:
-            _set_units(self.network.source.units, self.source_task, [seen.pop("source")])
+        if source is not None and "source" in seen:
+            _set_units(source.units, self.source_task, [seen.pop("source")])
         _set_units(self.network.units, self.task, list(seen.values()))
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:

@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from landbridge.cli.overrides import as_additions
+from landbridge.cli.overrides import NOTHING, as_additions
 from landbridge.errors import LandbridgeError, nearest
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,15 @@ def grid(overrides: Sequence[Override]) -> list[list[str]]:
         if not override.is_sweep_override():
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
         elif override.is_discrete_sweep():
-            axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-            if not axes[key]:
-                raise LandbridgeError(f"{override.input_line}: this axis has no value, so there is no job; list values")
+            values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            axes[key] = [NOTHING.get(value, value) for value in values]
+            if not values:
+                typed = (override.input_line or key).removeprefix("++")
+                raise LandbridgeError(f"{typed}: this axis has no value, so there is no job; list values")
         else:
+            typed = (override.input_line or key).removeprefix("++")
             raise LandbridgeError(
-                f"{override.input_line}: an interval has infinitely many values; list the values, or use range(...)"
+                f"{typed}: an interval has infinitely many values; list the values, or use range(...)"
             )
     return [list(job) for job in itertools.product(*axes.values())]
 

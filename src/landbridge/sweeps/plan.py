@@ -10,6 +10,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from landbridge.cli.folder_names import name_as_typed
+from landbridge.cli.hydra_messages import in_one_sentence
 from landbridge.errors import LandbridgeError
 from landbridge.sweeps.job import Job, varying
 from landbridge.sweeps.pool import Pool
@@ -58,11 +60,12 @@ def _compose(loader: ConfigLoader, master: DictConfig, overrides: list[str], num
         job.composed = loader.load_sweep_config(master, overrides)
         with read_write(job.composed.hydra), open_dict(job.composed.hydra):
             job.composed.hydra.job.num = number
+        name_as_typed(job.composed)
         HydraConfig.instance().set_config(job.composed)  # interpolations may refer to Hydra's values
         config: Any = OmegaConf.to_container(task_config(job.composed), resolve=True)
         job.config = config
     except (HydraException, OmegaConfBaseException) as error:
-        job.faults = str(error).strip()
+        job.faults = in_one_sentence(str(error)).strip()
     finally:
         HydraConfig.instance().cfg = before
     return job

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from landbridge.errors import LandbridgeError
 from landbridge.sweeps.job import Job, varying
+from landbridge.sweeps.lock import forget
 from landbridge.sweeps.options import Options
 from landbridge.sweeps.plan import once, plan, task_config
 from landbridge.sweeps.pool import Pool
@@ -68,10 +69,15 @@ class Sweep:
         with self._stoppable():
             self.pool = self.pool or self.make_pool(self.folder, self.options)
             log.info("checking %d jobs", len(overrides))
-            jobs = plan(self.loader, self.master, overrides, first, self.pool)
+            try:
+                jobs = plan(self.loader, self.master, overrides, first, self.pool)
+            except LandbridgeError:
+                forget(self.folder)
+                raise
             stands_for = once(jobs)
             if self.options.dry_run:
                 print_jobs(jobs, stands_for)
+                forget(self.folder)
                 sys.exit(0)
             unique = [job for job in jobs if stands_for[job.number] is job]
             names = varying(jobs)

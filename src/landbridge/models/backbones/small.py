@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
 from torch import nn
 
 from landbridge.data.formats import Format, ImageFormat, VectorFormat
@@ -52,7 +52,9 @@ class MLP(SequentialBackbone):
     """
 
     def __init__(
-        self, shape: Sequence[Annotated[int, Ge(0)]] = (1, 28, 28), widths: Sequence[Annotated[int, Gt(0)]] = (256, 64)
+        self,
+        shape: Sequence[Annotated[int, Ge(0)]] = (1, 28, 28),
+        widths: Annotated[Sequence[Annotated[int, Gt(0)]], MinLen(1)] = (256, 64),
     ) -> None:
         format: Format = VectorFormat(shape[0]) if len(shape) == 1 else GREY_28
         parts: dict[str, nn.Module] = {}

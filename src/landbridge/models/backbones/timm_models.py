@@ -8,7 +8,7 @@ import timm
 import torch
 from pydantic import AfterValidator
 from timm.data.config import resolve_model_data_config
-from timm.models import group_parameters
+from timm.models import get_arch_pretrained_cfgs, group_parameters
 from torch import Tensor, nn
 
 from landbridge.data.formats import ImageFormat
@@ -18,11 +18,18 @@ from landbridge.models.backbones.stage_graph import Cut, Part, Segment
 from landbridge.models.backbones.timm_weights import fitted
 from landbridge.models.weight_files import read_hub, read_package, read_weights
 
+#: Arguments of timm's constructor that landbridge sets itself.
+SUPPLIED = ("num_classes", "pretrained", "features_only", "checkpoint_path", "pretrained_cfg", "scriptable")
+
 
 def _known(name: str) -> str:
     if not timm.is_model(name):
         hint = nearest(name, timm.list_models())
         raise ValueError(f"timm has no model '{name}'" + (f"; nearest: {hint}" if hint else ""))
+    model, _, tag = name.partition(".")
+    tags = [each.partition(".")[2] for each in get_arch_pretrained_cfgs(model)]
+    if tag and tag not in tags:
+        raise ValueError(f"timm has no weights '{tag}' of {model}; it has {', '.join(filter(None, tags)) or 'none'}")
     return name
 
 
@@ -51,13 +58,13 @@ class Timm(Backbone):
         self.name = name
         self.weights = weights
         self.options = options or {}
+        channels, size = _sizes(self.options)
         self.model = timm.create_model(name, pretrained=False, num_classes=0, **self.options)
         # Depthwise convolutions are twice as fast in this format, on CPUs and on GPUs. Other layers are not slower.
         self.model.to(memory_format=torch.channels_last).train()
         self.features = getattr(self.model, "head_hidden_size", None) or cast(int, self.model.num_features)
-        data = resolve_model_data_config(self.model, {"img_size": (options or {}).get("img_size")})
+        data = resolve_model_data_config(self.model, {"input_size": (channels, *size)} if size else {})
         _, height, width = data["input_size"]
-        channels = (options or {}).get("in_chans", 3)
         self.format = ImageFormat(
             channels=channels,
             size=(height, width),
@@ -111,3 +118,21 @@ class Timm(Backbone):
             return self.model
         with torch.device("meta"):
             return timm.create_model(self.name, pretrained=False, num_classes=0)
+
+
+def _sizes(options: Mapping[str, Any]) -> tuple[int, tuple[int, int] | None]:
+    """Return the number of channels and the size (height, width) that options of timm state; None if they do not.
+
+    Raises:
+        LandbridgeError: images cannot have these, or landbridge sets the option.
+    """
+    for name in SUPPLIED:
+        if name in options:
+            raise LandbridgeError(f"backbone.options.{name}={options[name]}: landbridge sets this itself; remove it")
+    channels, size = options.get("in_chans", 3), options.get("img_size")
+    if channels not in (1, 3):
+        raise LandbridgeError(f"backbone.options.in_chans={channels}: images have 1 channel (grey) or 3 (RGB)")
+    sides = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    if size is not None and not (len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides)):
+        raise LandbridgeError(f"backbone.options.img_size={size} is neither a number of pixels nor [height, width]")
+    return channels, None if size is None else cast(tuple[int, int], sides)

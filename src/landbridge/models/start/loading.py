@@ -73,7 +73,9 @@ def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -
     own = module.state_dict()
     matching = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if not any(name in dict(module.named_parameters()) for name in matching):
-        theirs, ours = next(iter(state), "nothing"), next(iter(own), "nothing")
+        theirs, ours = (_in_file(next(iter(names), "nothing")) for names in (state, own))
+        if theirs.startswith("network."):
+            raise LandbridgeError(f"start: {origin} is a checkpoint of a landbridge run; type start=checkpoint")
         raise LandbridgeError(
             f"start: no entry of {origin} matches this network by name and shape "
             f"(the file begins with '{theirs}', the network with '{ours}')"
@@ -85,3 +87,8 @@ def load_matching(module: nn.Module, state: Mapping[str, Tensor], origin: str) -
         skipped=[name for name in state if name not in matching],
         initialised=[name for name in own if name not in matching],
     )
+
+
+def _in_file(name: str) -> str:
+    """Return the name of an entry of the network as files of the backbone's library have it."""
+    return name.removeprefix("backbone.").removeprefix("model.")
