@@ -29,6 +29,7 @@ class Source(Start):
     Args:
         before: start of the source model itself: `scratch` or `pretrained`.
         max_epochs: passes over the source's training split; None trains as long as the run itself.
+        augment: whether the source model is trained with the `augment` of the run.
         cache: folder in which source models are stored.
     """
 
@@ -39,10 +40,12 @@ class Source(Start):
         self,
         before: Literal["scratch", "pretrained"] = "scratch",
         max_epochs: Annotated[int, Gt(0)] | None = None,
+        augment: bool = True,
         cache: str = "~/.cache/landbridge/sources",
     ) -> None:
         self.before = before
         self.max_epochs = max_epochs
+        self.augment = augment
         self.cache = Path(cache).expanduser()
         self._model: Path | None = None
 
