@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from landbridge.errors import LandbridgeError
-from landbridge.record.old_names import with_new_losses, with_new_names
+from landbridge.record.old_names import with_new_entries, with_new_losses, with_new_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -126,7 +126,7 @@ class Record:
         if content["schema"] == 1:
             _add_tasks(content.get("data", {}))
         changed = {
-            "config": with_new_names(content.get("config", {})),
+            "config": with_new_entries(with_new_names(content.get("config", {}))),
             "epochs": with_new_losses(content.get("epochs", [])),
             "schema": SCHEMA,
         }

@@ -141,7 +141,7 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: T
         cfg.strategy,
         network=network,
         task=task.smoothed(smoothing),
-        source_task=source_task and source_task.smoothed(smoothing if source_task.has_classes else 0.0),
+        source_task=source_task and source_task.smoothed(smoothing if source_task.can_be_smoothed else 0.0),
         freeze=build(cfg.freeze, epochs=cfg.trainer.max_epochs),
         optimizer=factory(cfg.optimizer),
         schedule=build(cfg.scheduler),

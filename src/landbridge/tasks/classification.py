@@ -54,7 +54,7 @@ class Classification(Task):
         return cross_entropy(outputs, y, label_smoothing=self.smoothing)
 
     @property
-    def has_classes(self) -> bool:
+    def can_be_smoothed(self) -> bool:
         """Labels are classes."""
         return True
 

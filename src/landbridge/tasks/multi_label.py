@@ -50,7 +50,7 @@ class MultiLabel(Task):
         return torch.where(seen, each, 0.0).sum(1) / seen.sum(1).clamp(min=1)
 
     @property
-    def has_classes(self) -> bool:
+    def can_be_smoothed(self) -> bool:
         """Labels are classes."""
         return True
 

@@ -85,15 +85,17 @@ class Several(Task):
         return total / count.clamp(min=1)
 
     @property
-    def has_classes(self) -> bool:
-        """Whether some task has."""
-        return any(task.has_classes for task in self.tasks.values())
+    def can_be_smoothed(self) -> bool:
+        """Whether some task can."""
+        return any(task.can_be_smoothed for task in self.tasks.values())
 
     def smoothed(self, share: float) -> "Task":
         """Return the same tasks with label smoothing in the losses of those whose labels are classes."""
-        if not self.has_classes:
+        if not self.can_be_smoothed:
             return super().smoothed(share)
-        return Several({name: task.smoothed(share if task.has_classes else 0.0) for name, task in self.tasks.items()})
+        return Several(
+            {name: task.smoothed(share if task.can_be_smoothed else 0.0) for name, task in self.tasks.items()}
+        )
 
     @property
     def has_units(self) -> bool:

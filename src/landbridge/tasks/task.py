@@ -79,8 +79,8 @@ class Task(ABC):
         return (losses if weights is None else weights * losses).mean()
 
     @property
-    def has_classes(self) -> bool:
-        """Whether some labels are classes, which can be smoothed."""
+    def can_be_smoothed(self) -> bool:
+        """Whether some labels are classes, which label smoothing needs."""
         return False
 
     def smoothed(self, share: float) -> "Task":
