@@ -1,7 +1,6 @@
 """The end of every epoch: the selection rules score the epoch, and its checkpoint is kept."""
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
 from landbridge.record import best_epoch
 from landbridge.run.checkpoints import LAST, SELECTED, Checkpoints
+from landbridge.run.random_states import random_state, restore_random_state
 from landbridge.selection import RULES, Last, Rule, ValidationOutputs
 from landbridge.tasks import shown
 from landbridge.training.output import Output
@@ -200,7 +200,7 @@ class Epochs(Checkpoint):
             "predictions": torch.stack(self.predictions) if self.predictions else torch.empty(0),
             "selected": self.selected,
             "stopped_early": self.stopped_early,
-            "random": _random_state(),
+            "random": random_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -227,38 +227,10 @@ class Epochs(Checkpoint):
             mixed = np.random.SeedSequence([self.streams.seed, trainer.global_rank, trainer.current_epoch])
             seed_everything(int(mixed.generate_state(1)[0]), workers=True, verbose=False)
         elif self._random is not None:
-            _restore_random_state(self._random)
+            restore_random_state(self._random)
         self._random = None
 
 
 def epoch_checkpoint(epoch: int) -> str:
     """Return the file name of the checkpoint of an epoch that an oracle may choose."""
     return f"ORACLE-epoch-{epoch:04d}.ckpt"
-
-
-def _random_state() -> dict[str, Any]:
-    # Thousands of numbers: a tensor is saved and loaded at once, a list would be saved number by number.
-    version, python, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
-    return {
-        "python": [version, torch.tensor(python), gauss],
-        "numpy": [
-            str(kind),
-            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
-            int(position),
-            int(has_gauss),
-            float(cached),
-        ],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all(),
-    }
-
-
-def _restore_random_state(state: dict[str, Any]) -> None:
-    version, python, gauss = state["python"]
-    random.setstate((version, tuple(python.tolist()), gauss))
-    kind, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
