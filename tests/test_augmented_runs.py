@@ -1,5 +1,6 @@
 """Training with augmented labelled images, for every strategy that trains on images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from landbridge.cli.config_sources import conf_folder
-from landbridge.data.augment_policies import FlipCrop
+from landbridge.data.activations import Activation
+from landbridge.data.augment_policies import FlipCrop, Unchanged
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.small import MLP
 from landbridge.models.network import Network
@@ -17,6 +19,7 @@ from landbridge.run.epochs import Epochs
 from landbridge.strategies import TargetOnly
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.closed_form import ClosedForm
+from landbridge.training.augmented import augmented
 from landbridge.training.freezing import Depth
 from landbridge.training.output import Output
 from landbridge.training.schedules import Constant
@@ -182,17 +185,34 @@ def test_views_of_labelled_images_are_drawn_before_training(tiny, tmp_path):
 # ---- mixing in the loss
 
 
+def test_partners_and_their_class_weights_are_mixed_with_the_images():
+    images = torch.randint(256, (4, 1, 8, 8), dtype=torch.uint8)
+    y, weights = torch.tensor([0, 1, 2, 0]), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    batch = {"x": Activation(0, (images,)), "y": y, "weights": weights}
+    changed = augmented("source", batch, None, Unchanged(mixup=0.5), 0, 0, 0)
+    (mixed,) = changed["x"].tensors
+    share = changed["weights"] / weights
+    weight = share.view(-1, 1, 1, 1)
+    torch.testing.assert_close(mixed, weight * images + (1 - weight) * images.roll(1, 0))
+    assert changed["other"].tolist() == y.roll(1).tolist()
+    torch.testing.assert_close(changed["other_weights"], (1 - share) * weights.roll(1))
+    other = augmented("source", batch, None, Unchanged(mixup=0.5), 0, 1, 0)
+    assert not torch.equal(other["weights"], changed["weights"])
+
+
 def test_the_loss_of_mixed_images_is_the_mix_of_both_losses():
     network = Network(MLP(shape=(5,), widths=(6,)), 3)
     strategy = TargetOnly(network, freeze=Depth(), optimizer=torch.optim.SGD, schedule=Constant(), steps=1)
     logits, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     other, share = y.roll(1), torch.full((4,), 0.3)
-    output = Output("target", torch.randn(4, 5), logits, torch.arange(4), y, other, share)
+    output = Output("target", torch.randn(4, 5), logits, torch.arange(4), y, share, other, 1 - share)
     soft = 0.3 * torch.eye(3)[y] + 0.7 * torch.eye(3)[other]
     expected = torch.nn.functional.cross_entropy(logits, soft)
-    torch.testing.assert_close(strategy.classify(output), expected)
+    torch.testing.assert_close(strategy.supervised(output), expected)
+    heavier = replace(output, weights=2 * output.weights, other_weights=2 * output.other_weights)
+    torch.testing.assert_close(strategy.supervised(heavier), 2 * expected)
     joined = Output.cat([output, output])
-    torch.testing.assert_close(strategy.classify(joined), expected)
+    torch.testing.assert_close(strategy.supervised(joined), expected)
     with pytest.raises(LandbridgeError, match="mixed: each has two labels"):
         _ = output.y
 

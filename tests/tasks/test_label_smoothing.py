@@ -48,13 +48,13 @@ def test_numbers_are_not_smoothed(task):
 
 def test_a_run_trains_on_smoothed_labels_and_scores_are_those_of_the_labels(tiny):
     plain, smooth = tiny(folder="plain"), tiny("label_smoothing=0.3", folder="smooth")
-    assert smooth.epochs[0]["losses"]["classify"] != plain.epochs[0]["losses"]["classify"]
+    assert smooth.epochs[0]["losses"]["supervised"] != plain.epochs[0]["losses"]["supervised"]
     assert smooth.fingerprint != plain.fingerprint
     assert plain.fingerprint == tiny("label_smoothing=0.0", folder="zero").fingerprint
     probes = [
         tiny("strategy=linear_probes", "target_labels=2", "strategy.factors=[3.0]", *more, folder=f"probe{len(more)}")
         for more in ([], ["label_smoothing=0.3"])
     ]
-    for term in ("classify", "others"):
+    for term in ("supervised", "others"):
         one, other = (record.epochs[0]["losses"][term] for record in probes)
         assert one != other
