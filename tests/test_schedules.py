@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from landbridge.errors import LandbridgeError
 from landbridge.training.schedules import Constant, Cosine, InverseDecay, SlantedTriangular
 
 PROGRESS = st.floats(0, 1)
@@ -66,3 +67,38 @@ def test_every_step_has_the_learning_rate_of_its_progress_and_the_backbone_a_ten
     backbones = [min(rates) for rates in Noted.rates]
     assert heads == pytest.approx(expected)
     assert backbones == pytest.approx([rate / 10 for rate in expected])
+
+
+# ---- warm-up
+
+
+@given(PROGRESS, st.floats(0, 0.9))
+def test_every_schedule_rises_linearly_in_its_warm_up_and_then_starts_anew(progress, warmup):
+    for schedule in (Constant, Cosine, InverseDecay):
+        plain, warm = schedule(), schedule(warmup=warmup)
+        if progress < warmup:
+            assert warm(progress) == pytest.approx(progress / warmup)
+        else:
+            assert warm(progress) == pytest.approx(plain((progress - warmup) / (1 - warmup)), abs=1e-9)
+
+
+def test_the_length_of_the_warm_up_may_be_steps_or_epochs():
+    assert Constant(warmup_steps=30).planned(120, 4)(0.125) == pytest.approx(0.5)
+    assert Cosine(warmup_epochs=0.5).planned(120, 4)(0.125) == pytest.approx(1)
+    assert InverseDecay(warmup=0.5).planned(120, 4)(0.25) == pytest.approx(0.5)
+    with pytest.raises(LandbridgeError, match="warmup_steps=120: training has 120 steps; set fewer steps"):
+        Constant(warmup_steps=120).planned(120, 4)
+    with pytest.raises(LandbridgeError, match=r"warmup=0\.1 and warmup_epochs=1 both set the warm-up"):
+        Cosine(0.1, warmup_epochs=1)
+
+
+def test_the_learning_rate_rises_over_the_steps_of_the_warm_up(tiny):
+    Noted.rates = []
+    tiny(
+        "optimizer._target_=test_schedules.Noted",
+        "optimizer.lr=0.01",
+        "scheduler.warmup_epochs=1",
+        "trainer.max_epochs=2",
+        "data.steps_per_epoch=4",
+    )
+    assert [rates[0] for rates in Noted.rates] == pytest.approx([0, 0.0025, 0.005, 0.0075, *[0.01] * 4])

@@ -89,6 +89,11 @@ def test_a_missing_reference_is_recommended(advised):
     assert advised([made("dann")])[0].override == "strategy=source_only"
     assert advised([made("fine_tune", target_labels=5)])[0].override == "source=null strategy=target_only"
     assert advised([made("source_only")])[0].says.startswith("Run a method that transfers")
+    augmented = made("dann", augment={"_target_": "landbridge.data.augment_policies.Weak"})
+    augmented.choices["augment"] = "weak"
+    advice = advised([made("source_only"), augmented])[0]
+    assert "source_only differs in augmentation" in advice.says
+    assert advice.override == "strategy=source_only augment=weak"
 
 
 def test_equal_tuning_budgets_are_recommended(advised):

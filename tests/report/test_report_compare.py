@@ -16,11 +16,11 @@ SEEDS = range(7)
 
 
 @pytest.fixture
-def compared(tmp_path):
+def compared(tmp_path_factory):
     """Return a function that compares records as a report does."""
 
     def through(records) -> Comparison:
-        found = collect([write(tmp_path, records)])
+        found = collect([write(tmp_path_factory.mktemp("made"), records)])
         return compare(found.runs, found.unfinished)
 
     return through
@@ -161,3 +161,47 @@ def test_the_same_strategy_from_scratch_is_the_preferred_reference(compared):
         "fine_tune start=Source freeze.depth=all": pytest.approx(0.3),
     }
     assert {cell.reference_name for cell in judged} == {"scratch"}
+
+
+# ---- augmentation and early stopping
+
+WEAK, FLIP = ({"_target_": f"landbridge.data.augment_policies.{name}"} for name in ("Weak", "FlipCrop"))
+
+
+def test_methods_are_compared_with_references_of_the_same_augmentation_only(compared):
+    records = [made("source_only", 0.5, augment=None), made("dann", 0.6, augment=WEAK)]
+    cell = only(compared(records), "dann")
+    assert cell.judgement is None
+    assert cell.why_none == "source_only differs in augmentation"
+    cell = only(compared([*records, made("source_only", 0.55, augment=WEAK)]), "dann")
+    assert cell.gains == pytest.approx([0.05])
+
+
+def test_all_settings_of_the_augmentation_count_as_one(compared):
+    records = [made("source_only", 0.5, augment=FLIP), made("dann", 0.6, augment=FLIP | {"mixup": 0.2, "area": 0.5})]
+    assert only(compared(records), "dann").why_none == "source_only differs in augmentation"
+
+
+def test_a_source_model_without_the_augmentation_differs(compared):
+    start = {"_target_": "landbridge.models.start.Source", "augment": False}
+    records = [made("source_only", 0.5, augment=WEAK), made("shot", 0.6, augment=WEAK, start=start)]
+    assert only(compared(records), "shot").why_none == "source_only differs in augmentation"
+
+
+def test_records_of_older_versions_augmented_in_three_methods_only(compared):
+    records = [made(name, 0.5) for name in ("source_only", "dann", "FixMatch")]
+    comparison = compared(records)
+    assert only(comparison, "FixMatch").why_none == "source_only differs in augmentation"
+    assert only(comparison, "dann").judgement
+    newer = [made("mcc", 0.6, augment=None, label_smoothing=0, patience=None, callbacks=None)]
+    assert only(compared([*records, *newer]), "mcc").judgement
+
+
+def test_runs_that_stopped_early_have_another_budget_and_are_flagged(compared):
+    records = [made(strategy, 0.5, seed, patience=2) for seed in (0, 1) for strategy in ("source_only", "dann")]
+    assert not only(compared(records), "dann").judgement.budget_mismatch
+    records[-1].selection |= {"stopped_early": 2}
+    cell = only(compared(records), "dann")
+    assert "1 of 2 runs stopped early" in cell.flags
+    assert cell.judgement.budget_mismatch
+    assert (cell.budget.steps, cell.reference.budget.steps) == (5, 6)

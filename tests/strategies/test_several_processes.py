@@ -50,7 +50,9 @@ SHARDED = {
     "linear_probe": ("trainer.sync_batchnorm=true",),
 }
 WAITS = ("selection._target_=test_run.Second", "checkpoint_every=1000", "trainer.max_epochs=3")
-DICE = (NORMS, "optimizer._target_=dusk.Dice", "trainer.max_epochs=3")
+# Two processes augment different images of the global batch, each with random numbers of its own.
+AUGMENTED = ("augment=randaugment", "augment.mixup=0.3", "augment.random_erasing=0.3")
+DICE = (NORMS, "optimizer._target_=dusk.Dice", "trainer.max_epochs=3", *AUGMENTED)
 TOGETHER = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8")
 PARTS = ("trainer.strategy._target_=dusk.ShardedOnCPU", "trainer.devices=2", "data.batch_size=8")
 

@@ -32,7 +32,6 @@ from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.stage_graph import CannotCut
 from landbridge.strategies.base import Strategy
-from landbridge.strategies.self_training.two_views import TwoViews
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class ActivationCache(Cache):
     Args:
         path: folder in which entries are kept; several runs and processes may share it.
         size: maximum size of all entries together, in gigabytes. The least recently used entries are removed first.
-        views: number of draws of each random view of a training sample, for strategies that augment images. Each draw
+        views: number of draws of each random view of a training sample, if images are augmented. Each draw
             is an entry of its own. In each pass over a stream, seed and pass number choose one draw for every sample.
             With None, views are drawn anew in every step, and all stages run on them. Therefore a number gives other
             results than None, and the run has another fingerprint.
@@ -92,11 +91,10 @@ class ActivationCache(Cache):
         if not strategy.requirements.trains:
             return replace(streams, cached=self._cached_at_boundary)
         reads = data.steps_per_epoch * data.batch_size * data.processes * (trainer.max_epochs or 1)
-        depth = 0 if strategy.requirements.reads_inputs else self.depth
         streams = replace(
             streams,
             training={
-                name: replace(stream, activations=self._cached(depth, stream.inputs, reads))
+                name: replace(stream, activations=self._cached(self._read_at(name, strategy), stream.inputs, reads))
                 for name, stream in streams.training.items()
             },
             validation={
@@ -105,12 +103,18 @@ class ActivationCache(Cache):
             },
             cached=self._cached_at_boundary,
         )
-        if not self.views or not isinstance(strategy, TwoViews):
+        views = strategy.views_to_draw(streams)
+        if not self.views or not views:
             return streams
         if not self.depth:
             log.warning("cache.views has no effect: no stage is frozen throughout, so views are drawn in every step")
             return streams
-        return replace(streams, cached_views=draw_views(strategy, streams, self.views, self._drawn))
+        if streams.augment and streams.augment.mixes:
+            raise LandbridgeError(
+                f"cache.views={self.views} draws the views before training, and mixup and CutMix mix the images of a "
+                "batch: set cache.views=null, or augment.mixup=0 augment.cutmix=0"
+            )
+        return replace(streams, cached_views=draw_views(views, streams, self.views, self._drawn))
 
     def require_unchanged(self) -> None:
         """Check that the cached stages still have the weights that they had when the cache was attached.
@@ -124,6 +128,11 @@ class ActivationCache(Cache):
     def report(self) -> dict[str, Any]:
         """Return how many entries were found and computed, their size in bytes, and the seconds that this took."""
         return {"cache": {"depth": self.depth, **self.counted.counts, "seconds": round(self.seconds, 3)}}
+
+    def _read_at(self, stream: str, strategy: Strategy) -> int:
+        """Return the number of stages after which training reads a stream: none if it augments the images."""
+        augments = self.data.streams.augment is not None and stream in self.data.streams.labelled
+        return 0 if augments or strategy.requirements.reads_inputs else self.depth
 
     def _depth(self, strategy: Strategy) -> int:
         """Return how many stages, from the first on, can be replaced by cached activations."""

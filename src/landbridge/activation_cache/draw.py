@@ -1,7 +1,7 @@
 """Random views of training samples that are drawn before training, and their keys in the store."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +9,12 @@ import torch
 from landbridge.activation_cache.prefix import entry_key
 from landbridge.data import augment
 from landbridge.data.activations import Activation, CachedActivations, CachedViews
-from landbridge.data.augment import Augmentation
+from landbridge.data.augment_policies import Change
 from landbridge.data.formats import Format
+from landbridge.data.image_changes import EachImage
 from landbridge.data.inputs import Inputs
 from landbridge.data.streams import Stream
 from landbridge.data.transfer_streams import TransferStreams
-from landbridge.strategies.self_training.two_views import TwoViews
 
 #: Number of samples that are augmented at a time. It is no setting: random numbers are drawn for whole batches, so
 #: another number would give other views under the same key.
@@ -27,13 +27,13 @@ class Draw:
 
     Attributes:
         view: name of the view.
-        augmentation: the random changes that make the view.
+        augmentation: the random changes that make the view. Its `repr` is a part of the key.
         number: number of the draw, from 0 on.
         seed: seed of the run.
     """
 
     view: str
-    augmentation: Augmentation
+    augmentation: Change
     number: int
     seed: int
 
@@ -49,7 +49,8 @@ class Draw:
         will run on the images.
         """
         seed = int(self.key("", inputs, None, ""), 16) % 2**63
-        generator = torch.Generator(device).manual_seed(seed)
+        place = "cpu" if isinstance(self.augmentation, EachImage) else device
+        generator = torch.Generator(place).manual_seed(seed)
 
         def augment_raw(x: Activation) -> Activation:
             if x.depth:
@@ -60,12 +61,15 @@ class Draw:
 
 
 def draw_views(
-    strategy: TwoViews, streams: TransferStreams, draws: int, take: Callable[[Stream, Draw], CachedActivations]
+    views: Mapping[str, tuple[str, Change]],
+    streams: TransferStreams,
+    draws: int,
+    take: Callable[[Stream, Draw], CachedActivations],
 ) -> dict[str, CachedViews]:
     """Draw all views that a strategy reads.
 
     Args:
-        strategy: names its views and their streams.
+        views: by name, the stream and its change; see `Strategy.views_to_draw`.
         streams: the streams of the run.
         draws: number of draws of each view.
         take: returns the activations of one draw.
@@ -74,10 +78,7 @@ def draw_views(
         The views of each stream, by the stream's name.
     """
     known: dict[str, dict[str, list[CachedActivations]]] = {}
-    for view, (of, kind) in strategy.views.items():
-        if of in streams.training:
-            planned = [
-                Draw(view, getattr(streams.augmentations[of], kind), number, streams.seed) for number in range(draws)
-            ]
-            known.setdefault(of, {})[view] = [take(streams.training[of], draw) for draw in planned]
+    for view, (of, change) in views.items():
+        planned = [Draw(view, change, number, streams.seed) for number in range(draws)]
+        known.setdefault(of, {})[view] = [take(streams.training[of], draw) for draw in planned]
     return {name: CachedViews(views) for name, views in known.items()}

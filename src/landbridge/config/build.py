@@ -1,6 +1,6 @@
 """Builds objects from configuration nodes. No other module does this."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hydra.utils import instantiate
@@ -24,6 +24,13 @@ def factory(node: DictConfig | Mapping[str, Any]) -> Callable[..., Any]:
             return instantiate(node, _convert_="all", _partial_=True)(*arguments, **supplied)
 
     return made
+
+
+def nodes_of(name: str, group: Mapping[str, Any] | Sequence[Any] | None) -> list[tuple[str, Any]]:
+    """Return the nodes of a group that holds several, by name or as a list, each with its path."""
+    if isinstance(group, Mapping):
+        return [(f"{name}.{key}", node) for key, node in group.items()]
+    return [(f"{name}[{number}]", node) for number, node in enumerate(group or ())]
 
 
 def build(node: DictConfig | Mapping[str, Any], **supplied: Any) -> Any:

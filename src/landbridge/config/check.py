@@ -13,10 +13,11 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from torch.optim import Optimizer
 
-from landbridge.config.build import build
+from landbridge.config.build import build, nodes_of
+from landbridge.config.callbacks import instead_of
 from landbridge.config.idle import idle_settings
 from landbridge.config.signatures import locate, product, read_signature
-from landbridge.config.slots import FACTS, SLOTS
+from landbridge.config.slots import FACTS, SLOTS, Slot
 from landbridge.config.values import UNKNOWN, StandIn, describe, faults, show
 from landbridge.errors import LandbridgeError, nearest
 from landbridge.strategies.terms import TERMS, TermSettings
@@ -71,7 +72,8 @@ class _Walk:
         required = {name for name, each in {**SLOTS, **FACTS}.items() if not each.optional}
         self.names("", root, {*SLOTS, *FACTS}, required, "landbridge")
         for name in FACTS.keys() & root:
-            self.setting(name, root[name], FACTS[name].hint)
+            if root[name] is not None or not FACTS[name].optional:
+                self.setting(name, root[name], FACTS[name].hint)
         for name in SLOTS.keys() & root:
             self.slot(name, root[name])
         for path, message in idle_settings({} if self.problems else root):
@@ -102,8 +104,11 @@ class _Walk:
 
     def slot(self, name: str, value: Any) -> None:
         """Check the node of a configuration group."""
-        if isinstance(value, dict) and "_target_" in value:
-            slot = SLOTS[name]
+        slot = SLOTS[name]
+        if slot.several and value and isinstance(value, dict | list) and "_target_" not in value:
+            for where, node in nodes_of(name, value):
+                self.member(where, node, slot)
+        elif isinstance(value, dict) and "_target_" in value and not slot.several:
             self.node(name, value, slot.supplied, expects=locate(slot.expects), ranges=slot.ranges)
         elif value is not UNKNOWN and not (value is None and SLOTS[name].optional) and not self.misspelt(name, value):
             self.report(
@@ -111,6 +116,23 @@ class _Walk:
                 f"{show(value)} has no `_target_`; choose a file of the group with `{name}=...` on the command line "
                 f"or `- override /{name}: ...` in an experiment's defaults",
             )
+
+    def member(self, path: str, value: Any, slot: Slot) -> None:
+        """Check one node of a group that holds several, and build it, because only its constructor checks ranges."""
+        if not isinstance(value, dict) or "_target_" not in value:
+            self.report(path, f"{show(value)} has no `_target_`")
+            return
+        before = len(self.problems)
+        made = self.node(path, value, slot.supplied, expects=locate(slot.expects))
+        if len(self.problems) > before:
+            return
+        if hint := instead_of(made.made):
+            self.report(path, f"{value['_target_']} is not a callback for landbridge: {hint}")
+            return
+        try:
+            build(value)
+        except Exception as error:
+            self.report(path, str(error))
 
     def setting(self, path: str, value: Any, hint: Any) -> None:
         """Check a value and the nodes inside it."""

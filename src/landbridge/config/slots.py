@@ -27,6 +27,7 @@ class Slot:
         supplied: constructor arguments that a run provides, so that a configuration must not set them. The `shape` of a
             raw sample is passed only to backbones that take it.
         optional: whether the group may be null or absent.
+        several: whether the group holds any number of nodes, by name or as a list.
         in_source_model: its value in the run that trains a source model for `start=source`.
         ranges: settings of libraries whose annotations allow values that fail later, with narrower types.
     """
@@ -34,6 +35,7 @@ class Slot:
     expects: str
     supplied: frozenset[str] = frozenset()
     optional: bool = False
+    several: bool = False
     in_source_model: Any = SAME
     ranges: Mapping[str, Any] = field(default_factory=dict)
 
@@ -75,6 +77,8 @@ SLOTS: Mapping[str, Slot] = {
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),
     "scheduler": Slot("landbridge.training.schedules.Schedule"),
     "averaging": Slot("landbridge.training.averaging.Averaging", optional=True, in_source_model=None),
+    # The source model sees the same images as the methods that it is compared with.
+    "augment": Slot("landbridge.data.augment_policies.Augment", optional=True),
     "selection": Slot("landbridge.selection.rule.Rule", in_source_model={"_target_": "landbridge.selection.Last"}),
     "trainer": Slot(
         "pytorch_lightning.Trainer",
@@ -96,6 +100,7 @@ SLOTS: Mapping[str, Slot] = {
             "max_epochs": Epochs | None,
         },
     ),
+    "callbacks": Slot("pytorch_lightning.Callback", optional=True, several=True, in_source_model=None),
     "cache": Slot("landbridge.activation_cache.Cache"),
     "logger": Slot(
         "pytorch_lightning.loggers.Logger",
@@ -122,6 +127,9 @@ FACTS: Mapping[str, Fact] = {
     "target_labels": Fact(Annotated[int, Ge(0)] | Literal["all"], in_source_model="all"),
     "label_sets": Fact(LabelSets, in_source_model="same"),
     "transductive": Fact(bool, in_source_model=False),
+    "label_smoothing": Fact(Annotated[float, Ge(0), Lt(1)], optional=True),
+    # Epochs without a better score of the selection rule after which training stops.
+    "patience": Fact(Annotated[int, Gt(0)], optional=True, in_source_model=None),
     "terms": Fact(TermSettings, optional=True, in_source_model=None),
     "checkpoint_every": Fact(Annotated[float, Ge(0)]),
 }

@@ -39,6 +39,8 @@ def source_model(cfg: DictConfig) -> DictConfig:
         "strategy": {"_target_": strategy.requirements.source_strategy},
         "start": {"_target_": f"landbridge.models.start.{before.capitalize()}"},
     }
+    if not start.get("augment", True):
+        config["augment"] = None
     config["cache"].pop("views", None)
     # "auto" makes no process group. A group of one process would remain, and the run itself might need a larger one.
     config["trainer"].update(devices=1, strategy="auto")

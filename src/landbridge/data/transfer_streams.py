@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from landbridge.data.activations import CachedActivations, CachedViews
-from landbridge.data.augment import VIEWS, Views
+from landbridge.data.augment import VIEWS, ImageKind, Views
+from landbridge.data.augment_policies import Augment, Change
 from landbridge.data.domain import Domain
 from landbridge.data.formats import Format
 from landbridge.data.inputs import Inputs
@@ -29,6 +30,8 @@ class TransferStreams:
         validation: the validation inputs by role, `source` or `target`, without labels.
         validation_labels: labels of the validation samples by role (n, ...); the hidden ones are -1 or nan.
         augmentations: the weak and the strong augmentation of each training stream.
+        augment: how training changes the images of labelled streams; None: it does not.
+        changes: by labelled training stream, the change of each of its images.
         task: task of the target.
         source_task: task of the source, if it has a head of its own.
         target_labels: number of target labels that training may read: 0, a number per class, or `all`.
@@ -49,8 +52,15 @@ class TransferStreams:
     seed: int
     format: Format
     source_task: Task | None = None
+    augment: Augment | None = None
+    changes: Mapping[str, Change] = field(default_factory=dict)
     cached_views: Mapping[str, CachedViews] = field(default_factory=dict)
     cached: Callable[[Inputs], CachedActivations | None] = nothing_cached
+
+    @property
+    def labelled(self) -> list[str]:
+        """The names of the training streams that have labels."""
+        return [name for name, stream in self.training.items() if stream.labels is not None]
 
     @classmethod
     def of(
@@ -63,6 +73,7 @@ class TransferStreams:
         seed: int,
         source_task: Task | None = None,
         settings: TaskSettings | None = None,
+        augment: Augment | None = None,
     ) -> "TransferStreams":
         """Build the streams of a setting.
 
@@ -76,10 +87,11 @@ class TransferStreams:
             seed: seed of the order of samples and of the choice of labelled samples.
             source_task: task of the source, if it has a head of its own.
             settings: the weights of labelled samples; None if all count alike.
+            augment: how training changes the images of labelled streams; None: it does not.
 
         Raises:
-            LandbridgeError: a class has fewer training samples than `target_labels`, or a domain holds images and the
-                backbone takes vectors (or the reverse).
+            LandbridgeError: a class has fewer training samples than `target_labels`, a domain holds images and the
+                backbone takes vectors (or the reverse), or images cannot be augmented in this way.
         """
         domains = {"source": source, "target": target} if source else {"target": target}
         for domain in domains.values():
@@ -97,13 +109,19 @@ class TransferStreams:
             weights = settings.weights(task, visible.labels, name) if settings else None
             return replace(visible, weights=weights)
 
+        kinds: dict[str, ImageKind] = {
+            name: domains[name.removesuffix("_unlabelled")].image_kind for name in sorted(names)
+        }
+        changes = {name: augment.change(kind) for name, kind in kinds.items() if name in budget} if augment else {}
         return cls(
             training={name: stream(name) for name in sorted(names)},
             validation={role: Stream(split.inputs, format) for role, split in val.items()},
             validation_labels={
                 role: split.labels.visible(budget[role], seed, at_most=True) for role, split in val.items()
             },
-            augmentations={name: VIEWS[domains[name.removesuffix("_unlabelled")].image_kind] for name in names},
+            augmentations={name: VIEWS[kind] for name, kind in kinds.items()},
+            augment=augment,
+            changes={name: change for name, change in changes.items() if change},
             task=target.task,
             source_task=source_task,
             target_labels=target_labels,

@@ -20,6 +20,10 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     "backbone": ("folder",),
 }
 
+#: Entries of the configuration that older versions did not have, with the value that stands for their absence. Without
+#: them, the fingerprint of a run is that of the older version.
+NEUTRAL: dict[str, Any] = {"augment": None, "callbacks": None, "label_smoothing": 0, "patience": None}
+
 
 def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] = frozenset()) -> str:
     """Return a hash of everything that determines a run's result.
@@ -35,6 +39,7 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
         for group, node in config.items()
         if group not in INCIDENTAL[""] and group not in ignored
     }
+    decisive = {group: node for group, node in decisive.items() if group not in NEUTRAL or node != NEUTRAL[group]}
     for group in ("cache", "task"):
         if not decisive.get(group):
             decisive.pop(group, None)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from landbridge.record.identity import NEUTRAL
+
 #: Old dotted names and their new ones. Names of modules apply to everything inside them.
 RENAMED = {
     "landbridge.averaging": "landbridge.training.averaging",
@@ -84,6 +86,19 @@ def _as_term(node: dict[str, Any]) -> dict[str, Any]:
     own = {renamed.get(key, key): value for key, value in node.items() if is_of_term(key)}
     kept = {key: value for key, value in node.items() if key != "_target_" and not is_of_term(key)}
     return {"_target_": f"{package}.{strategy}", **kept, "terms": {term: {**without_saying, **own}}}
+
+
+#: Strategies that augmented labelled images before there was a setting for it.
+AUGMENTED = ("AdaMatch", "BiTuning", "FixMatch")
+
+
+def with_new_entries(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved configuration of a run with the entries that older versions did not have."""
+    if "strategy" not in config:
+        return config
+    strategy = str((config["strategy"] or {}).get("_target_", "")).rpartition(".")[2]
+    weak = {"_target_": "landbridge.data.augment_policies.Weak"} if strategy in AUGMENTED else None
+    return NEUTRAL | {"augment": weak} | config
 
 
 def with_new_names(config: Any) -> Any:

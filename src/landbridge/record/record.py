@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from landbridge.errors import LandbridgeError
-from landbridge.record.old_names import with_new_losses, with_new_names
+from landbridge.record.old_names import with_new_entries, with_new_losses, with_new_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,8 @@ class Record:
         environment: library versions, git revision, hardware.
         data: for each role, the domain's name, fingerprint, task, classes, kind of inputs and split sizes.
         start: report of the weights that were loaded before training.
-        selection: the rule, the epoch it chose, whether it is an oracle, and the checkpoint of the epoch.
+        selection: the rule, the epoch it chose, whether it is an oracle, and the checkpoint of the epoch. If training
+            stopped before its last planned epoch, `stopped_early` is the number of epochs.
         results: for each role, metrics on the test split; shares are fractions of 1. If the initial weights include a
             head for the classes, `accuracy_at_start` is the accuracy of the initial network on the same samples.
         cost: seconds by phase, peak memory in bytes, numbers of parameters.
@@ -125,7 +126,7 @@ class Record:
         if content["schema"] == 1:
             _add_tasks(content.get("data", {}))
         changed = {
-            "config": with_new_names(content.get("config", {})),
+            "config": with_new_entries(with_new_names(content.get("config", {}))),
             "epochs": with_new_losses(content.get("epochs", [])),
             "schema": SCHEMA,
         }

@@ -12,6 +12,7 @@ from landbridge.report.alternatives import LEAST_SEEDS, End, better_rule, cheape
 from landbridge.report.cell_text import gain_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
+from landbridge.report.compare import AUGMENTATION
 from landbridge.report.numbers import interval_text, plural
 from landbridge.report.rules import RuleRow
 from landbridge.statistics import seeds_needed, seeds_to_exclude_zero
@@ -86,8 +87,11 @@ def _add_a_reference(comparison: Comparison) -> Advice | None:
     says = f"{plural(times, 'comparison')} without a verdict: {reason}."
     if reason.startswith("several"):
         return Advice(f"{says} Make a report on fewer folders.")
-    blind = any(cell.why_none == reason and cell.first.target_labels == 0 for cell in without)
+    most = [cell for cell in without if cell.why_none == reason]
+    blind = any(cell.first.target_labels == 0 for cell in most)
     reference = "strategy=source_only" if blind else "source=null strategy=target_only"
+    if reason.endswith(AUGMENTATION):
+        reference += f" augment={most[0].first.record.choices.get('augment', 'none')}"
     return Advice(f"{says} Run a reference with the same seeds and settings.", reference)
 
 

@@ -114,8 +114,8 @@ class Cell:
 
     @property
     def budget(self) -> Budget:
-        """The tuning budget: number of settings tried and planned steps."""
-        return Budget(self.trials, self.first.steps)
+        """The tuning budget: number of settings tried, and steps of training, the mean over seeds."""
+        return Budget(self.trials, round(float(np.mean([run.steps for run in self.runs.values()]))))
 
     @property
     def reference_name(self) -> str:
@@ -136,6 +136,8 @@ class Cell:
         flags += ["too few seeds for significance"] if judgement.too_few_seeds else []
         if judgement.budget_mismatch:
             flags.append("tuning budgets differ")
+        stopped = sum(run.stopped_early is not None for run in self.runs.values())
+        flags += [f"{stopped} of {len(self.runs)} runs stopped early"] if stopped else []
         unpaired = len(self.runs) - judgement.seeds
         return [*flags, f"{plural(unpaired, 'seed')} missing in the reference"] if unpaired else flags
 

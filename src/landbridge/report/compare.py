@@ -12,7 +12,9 @@ from landbridge.report.runs import METHOD, Method, Pair, Run
 from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
 
 #: The length of training. It may differ between a method and its reference, but the verdict is then flagged.
-LENGTH = ("trainer.max_epochs", "data.steps_per_epoch")
+LENGTH = ("trainer.max_epochs", "data.steps_per_epoch", "patience")
+#: How training changes images. Its settings count as one.
+AUGMENTATION = "augmentation"
 # Resampling the test items of one cell takes 0.06 s with 1,000 draws. These limits keep all cells within a few seconds.
 DRAWS_IN_ALL, MOST_DRAWS, LEAST_DRAWS = 50_000, 1_000, 200
 #: With more real-valued items than this, there are fewer draws.
@@ -80,7 +82,8 @@ def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]
             reasons.append(f"no seed in common with {kind}")
         elif partners:
             keys = min((differences(cell, other) for other in partners), key=len)
-            reasons.append(f"no {kind} with equal {', '.join(keys)}")
+            alone = keys == [AUGMENTATION]
+            reasons.append(f"{kind} differs in {AUGMENTATION}" if alone else f"no {kind} with equal {', '.join(keys)}")
     return None, "; ".join(reasons) or f"no {' or '.join(kinds)} to compare with"
 
 
@@ -91,12 +94,19 @@ def _is_reference(other: Cell, cell: Cell, kind: str) -> bool:
 
 
 def differences(cell: Cell, other: Cell) -> list[str]:
-    """Return the settings that differ between two cells, except those of the method and the length of training."""
+    """Return the settings that differ between two cells, except those of the method and the length of training.
+
+    All settings of the augmentation are one. A source model that was trained without the augmentation of the run
+    differs in it.
+    """
     one, two = cell.first.settings, other.first.settings
     # Source-only training uses no target labels, so their number may differ.
     free = {*LENGTH, *(["target_labels"] if other.first.is_source_only else [])}
     keys = [key for key in {**one, **two} if key.partition(".")[0] not in METHOD and key not in free]
-    return [key for key in keys if one.get(key) != two.get(key)]
+    differ = [key for key in keys if one.get(key) != two.get(key)]
+    named = [AUGMENTATION if key.partition(".")[0] == "augment" else key for key in differ]
+    unlike = one.get("augment", "null") != "null" and one.get("start.augment") != two.get("start.augment")
+    return list(dict.fromkeys([*named, *([AUGMENTATION] if unlike else [])]))
 
 
 def _agreement(cell: Cell, other: Cell) -> int:

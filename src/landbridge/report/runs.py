@@ -184,9 +184,14 @@ class Run:
         return self.settings.get("transductive") == "true"
 
     @property
+    def stopped_early(self) -> int | None:
+        """Number of epochs after which training stopped early; None if it did not."""
+        return self.record.selection.get("stopped_early")
+
+    @property
     def steps(self) -> int:
-        """Number of planned optimizer steps."""
-        epochs = int(self.record.config["trainer"]["max_epochs"])
+        """Number of steps of training: the planned ones, unless the run stopped early."""
+        epochs = int(self.stopped_early or self.record.config["trainer"]["max_epochs"])
         per_epoch = self.record.config["data"].get("steps_per_epoch")
         if per_epoch is None:
             samples = self.record.data.get("target", {}).get("sizes", {}).get("train", 0)

@@ -1,6 +1,6 @@
 """The end of every epoch: the selection rules score the epoch, and its checkpoint is kept."""
 
-import random
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +17,12 @@ from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
 from landbridge.record import best_epoch
 from landbridge.run.checkpoints import LAST, SELECTED, Checkpoints
-from landbridge.selection import RULES, Rule, ValidationOutputs
+from landbridge.run.random_states import random_state, restore_random_state
+from landbridge.selection import RULES, Last, Rule, ValidationOutputs
 from landbridge.tasks import shown
 from landbridge.training.output import Output
+
+log = logging.getLogger(__name__)
 
 
 def allowed_rules(streams: TransferStreams, rule: Rule) -> list[Rule]:
@@ -85,6 +88,7 @@ class Epochs(Checkpoint):
         folder: folder of the checkpoints: `last.ckpt`, and `selected.ckpt` if the rule prefers another epoch. For an
             oracle, every epoch is kept until the final evaluation has chosen one.
         every: seconds between two checkpoints; see `Checkpoints`.
+        patience: training stops after so many epochs that the rule does not prefer; None: it never does.
         report: called with all rows so far at the end of each epoch, on the first process only.
     """
 
@@ -95,13 +99,22 @@ class Epochs(Checkpoint):
         folder: Path,
         every: float,
         report: Callable[[list[dict[str, Any]]], None],
+        patience: int | None = None,
     ) -> None:
+        if patience and (rule.oracle or rule.name == Last.name):
+            raise LandbridgeError(
+                f"patience={patience} needs a selection rule that prefers an epoch during training, and "
+                f"selection={rule.name} does not: choose another one, or set patience=null"
+            )
         self.rule = rule
         self.rules = allowed_rules(streams, rule)
         self.streams = streams
         self.folder = folder
         self.checkpoints = Checkpoints(folder, 0 if rule.oracle else every)
         self.report = report
+        self.patience = patience
+        #: Whether training has stopped before its last planned epoch.
+        self.stopped_early = False
         #: One row for each epoch: its losses, its score under every rule, its seconds.
         self.rows: list[dict[str, Any]] = []
         #: Predicted classes of the target's validation samples, one tensor for each epoch. The oracle reads them.
@@ -160,9 +173,18 @@ class Epochs(Checkpoint):
         self.rows.append(row | pl_module.note | {"seconds": seconds})
         if not self.rule.oracle:
             self.selected = best_epoch([row["scores"][self.rule.name] for row in self.rows])
+        if self._is_out_of_patience(trainer):
+            log.info("training stops: no better score of %s for %d epochs", self.rule.name, self.patience)
+            self.stopped_early = trainer.should_stop = True
         self.checkpoints.keep(trainer, self._kept_as(trainer.current_epoch))
         if trainer.is_global_zero:
             self.report(self.rows)
+
+    def _is_out_of_patience(self, trainer: Trainer) -> bool:
+        """Return whether training stops, which all processes must decide alike."""
+        ended = trainer.current_epoch + 1 == trainer.max_epochs
+        out = bool(self.patience and not ended and trainer.current_epoch - self.selected >= self.patience)
+        return trainer.strategy.broadcast(out)
 
     def _kept_as(self, epoch: int) -> str | None:
         if self.rule.oracle:
@@ -177,7 +199,8 @@ class Epochs(Checkpoint):
             "rows": self.rows,
             "predictions": torch.stack(self.predictions) if self.predictions else torch.empty(0),
             "selected": self.selected,
-            "random": _random_state(),
+            "stopped_early": self.stopped_early,
+            "random": random_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -185,7 +208,12 @@ class Epochs(Checkpoint):
         self.rows = list(state_dict["rows"])
         self.predictions = list(state_dict["predictions"])
         self.selected = state_dict["selected"]
+        self.stopped_early = state_dict.get("stopped_early", False)
         self._random = state_dict["random"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Stop at once if a resumed run has already stopped early."""
+        trainer.should_stop = trainer.should_stop or self.stopped_early
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Start the epoch's clock, and set the random generators.
@@ -199,38 +227,10 @@ class Epochs(Checkpoint):
             mixed = np.random.SeedSequence([self.streams.seed, trainer.global_rank, trainer.current_epoch])
             seed_everything(int(mixed.generate_state(1)[0]), workers=True, verbose=False)
         elif self._random is not None:
-            _restore_random_state(self._random)
+            restore_random_state(self._random)
         self._random = None
 
 
 def epoch_checkpoint(epoch: int) -> str:
     """Return the file name of the checkpoint of an epoch that an oracle may choose."""
     return f"ORACLE-epoch-{epoch:04d}.ckpt"
-
-
-def _random_state() -> dict[str, Any]:
-    # Thousands of numbers: a tensor is saved and loaded at once, a list would be saved number by number.
-    version, python, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
-    return {
-        "python": [version, torch.tensor(python), gauss],
-        "numpy": [
-            str(kind),
-            torch.from_numpy(np.asarray(keys, dtype=np.int64)),
-            int(position),
-            int(has_gauss),
-            float(cached),
-        ],
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all(),
-    }
-
-
-def _restore_random_state(state: dict[str, Any]) -> None:
-    version, python, gauss = state["python"]
-    random.setstate((version, tuple(python.tolist()), gauss))
-    kind, keys, position, has_gauss, cached = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state["torch"].cpu())
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 
 from landbridge.activation_cache import Cache, Off
-from landbridge.config.build import build, factory
+from landbridge.config.build import build, factory, nodes_of
 from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network
@@ -19,6 +20,7 @@ from landbridge.record import Record
 from landbridge.run.clock import Clock
 from landbridge.run.epochs import Epochs
 from landbridge.run.folder import RunFolder
+from landbridge.run.labelled_settings import require_labelled_settings
 from landbridge.run.prepare import Prepared
 from landbridge.run.samples import Samples
 from landbridge.run.trainers import fit_trainer, rebuilds
@@ -70,9 +72,10 @@ def fit(
         record.cost |= clock.cost()
         place.write()
 
-    epochs = Epochs(build(cfg.selection), prepared.streams, place.path, cfg.checkpoint_every, keep)
+    epochs = Epochs(build(cfg.selection), prepared.streams, place.path, cfg.checkpoint_every, keep, cfg.get("patience"))
     averaging = [build(cfg.averaging)] if cfg.get("averaging") else []
-    trainer = fit_trainer(cfg, logger, [epochs, *averaging], place.path)
+    others = [build(node) for _, node in nodes_of("callbacks", cfg.get("callbacks"))]
+    trainer = fit_trainer(cfg, logger, [epochs, *averaging, *others], place.path)
     read = partial(
         factory(cfg.data), processes=trainer.num_devices * trainer.num_nodes, reading_epochs=cfg.trainer.max_epochs
     )
@@ -84,10 +87,16 @@ def fit(
         prepared.streams.source_task,
         data.steps_per_epoch * cfg.trainer.max_epochs,
     )
+    require_labelled_settings(cfg, strategy, prepared.streams)
     strategy.load_auxiliary_state(prepared.start.auxiliary_state)
     trains = strategy.requirements.trains
     if trains:
         trainer.fit_loop.max_epochs = cfg.trainer.max_epochs + strategy.further_epochs
+        if epochs.patience and strategy.further_epochs:
+            raise LandbridgeError(
+                f"patience={epochs.patience}: strategy {type(strategy).__name__} evaluates versions of the trained "
+                "model after the planned epochs, and cannot stop before: set patience=null"
+            )
         _caution(epochs.rule, strategy)
     parameters, trainable = strategy.parameter_counts()
     record.cost = clock.cost() | {"parameters": parameters, "trainable_parameters": trainable}
@@ -107,7 +116,10 @@ def fit(
     tested = deepcopy(strategy) if rebuilt and trains else strategy
     with clock("train"):
         if trains:
-            trainer.fit(strategy, data, ckpt_path=prepared.checkpoint, weights_only=True)
+            try:
+                trainer.fit(strategy, data, ckpt_path=prepared.checkpoint, weights_only=True)
+            except MisconfigurationException as error:
+                raise LandbridgeError(f"Lightning refuses the configuration: {error}") from error
     return Fitted(tested, data, trainer, epochs, cache, samples)
 
 
@@ -124,11 +136,12 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: T
     Raises:
         LandbridgeError: the strategy cannot use a setting.
     """
+    smoothing = cfg.get("label_smoothing") or 0.0
     strategy: Strategy = build(
         cfg.strategy,
         network=network,
-        task=task,
-        source_task=source_task,
+        task=task.smoothed(smoothing),
+        source_task=source_task and source_task.smoothed(smoothing if source_task.can_be_smoothed else 0.0),
         freeze=build(cfg.freeze, epochs=cfg.trainer.max_epochs),
         optimizer=factory(cfg.optimizer),
         schedule=build(cfg.scheduler),

@@ -111,6 +111,7 @@ def prepare(
         seed=cfg.seed,
         source_task=own_task,
         settings=build(cfg.task),
+        augment=build(cfg.augment) if cfg.get("augment") else None,
     )
     warn_of_visible_clashes(streams)
     return Prepared(start, domains, network, loaded, streams, checkpoint)
@@ -177,7 +178,7 @@ def _one_head(what: str) -> str:
 
 
 def require_task(cfg: DictConfig, task: Task, choice: str | None = None, role: str = "target") -> None:
-    """Refuse a strategy or a term that cannot serve a task.
+    """Refuse a strategy, a term or a label smoothing that cannot serve a task.
 
     Args:
         cfg: the checked configuration.
@@ -190,6 +191,8 @@ def require_task(cfg: DictConfig, task: Task, choice: str | None = None, role: s
     """
     strategy = strategy_class(cfg)
     terms = join_terms(cfg.strategy.get("terms"), cfg.get("terms"))
+    if role == "target":
+        task.smoothed(cfg.get("label_smoothing") or 0.0)
     needs = {f"strategy {choice or strategy.__name__}": strategy.requirements.needs}
     # A term that does not read the source does not read outputs of the source's own task either.
     needs |= {f"terms: {name}": each.needs for name, each in terms.items() if role == "target" or role in each.streams}

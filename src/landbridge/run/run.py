@@ -89,6 +89,8 @@ def test(cfg: DictConfig, prepared: Prepared, fitted: Fitted, record: Record, fo
         "oracle": epochs.rule.oracle,
         "checkpoint": path.name if path else None,
     }
+    if epochs.stopped_early:
+        record.selection["stopped_early"] = len(epochs.rows)
 
 
 def _openings(domains: Mapping[str, Domain]) -> dict[str, list[str]]:

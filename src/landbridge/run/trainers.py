@@ -163,8 +163,9 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        # This override is intended: see `lightning_speed`.
-        warnings.filterwarnings("ignore", message=".*overridden `transfer_batch_to_device` in `LightningModule`.*")
+        # These overrides are intended: see `lightning_speed` and `Strategy`.
+        for hook in ("transfer_batch_to_device", "on_after_batch_transfer"):
+            warnings.filterwarnings("ignore", message=f".*overridden `{hook}` in `LightningModule`.*")
         # The record has the losses and scores of every epoch. The logger shows the values of the first process.
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
         yield

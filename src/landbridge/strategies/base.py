@@ -10,7 +10,9 @@ import torch
 from pytorch_lightning.strategies import FSDPStrategy
 from torch import Tensor
 
+from landbridge.data.augment_policies import Change
 from landbridge.data.streams import Batch
+from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network, Units
 from landbridge.strategies.initial_model import InitialModel
@@ -18,6 +20,7 @@ from landbridge.strategies.reach import require_reach
 from landbridge.strategies.requirements import Requirements
 from landbridge.strategies.terms import Term, TermSettings, Training
 from landbridge.tasks import Classification, Task
+from landbridge.training.augmented import augmented
 from landbridge.training.freezing import Depth
 from landbridge.training.output import Output
 from landbridge.training.processes import gathered, mean_over_processes
@@ -119,7 +122,8 @@ class Strategy(Trainable):
     def supervised(self, *labelled: Output | None) -> Tensor:
         """Return the sum of the task's mean losses of labelled streams. Streams that are None are left out.
 
-        Samples count with the weights of `task.class_weights`. All losses on labels come from here, also those of a
+        Samples count with the weights of `task.class_weights`. A mixed image has the labels of two samples, and the
+        loss is the mean of both losses, weighted by their shares. All losses on labels come from here, also those of a
         second head: `self.supervised(replace(stream, logits=...))`.
         """
         return reduce(operator.add, (self._mean_loss(stream) for stream in labelled if stream))
@@ -128,7 +132,11 @@ class Strategy(Trainable):
         task, units = self.task, self.network.units
         if self.network.source is not None and labelled.stream == "source":
             task, units = self.source_task, self.network.source.units
-        return task.loss(labelled.logits, labelled.y, units.scale if units else None, labelled.weights)
+        scale = units.scale if units else None
+        if labelled.mixed_labels is None:
+            return task.loss(labelled.logits, labelled.y, scale, labelled.weights)
+        both = (task.loss(labelled.logits, y, scale, weights) for y, weights in labelled.mixed_labels)
+        return reduce(operator.add, both)
 
     def on_train_start(self) -> None:
         """Give the network the units of the labels that training may see, unless its weights came with units.
@@ -145,6 +153,21 @@ class Strategy(Trainable):
         if source is not None and "source" in seen:
             _set_units(source.units, self.source_task, [seen.pop("source")])
         _set_units(self.network.units, self.task, list(seen.values()))
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment the labelled streams of a training batch, on the device; Lightning calls this for every batch."""
+        data = self.data
+        if not self.trainer.training or data is None or (augment := data.streams.augment) is None:
+            return batch
+        changes, numbers = data.streams.changes, (data.streams.seed, self.batches_seen, self.global_rank)
+        return {
+            name: augmented(name, each, changes.get(name), augment, *numbers) if "y" in each else each
+            for name, each in batch.items()
+        }
+
+    def views_to_draw(self, streams: TransferStreams) -> dict[str, tuple[str, Change]]:
+        """Return the random views that `cache.views` draws before training: by name, the stream and its change."""
+        return {name: (name, change) for name, change in streams.changes.items()}
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
         """Encode every stream of a batch. Strategies that train on augmented views add outputs under new names."""

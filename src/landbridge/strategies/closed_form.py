@@ -82,6 +82,10 @@ class ClosedForm(Strategy):
         if stage == "fit":
             self.network.requires_grad_(True)
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Return the batch as it is, because no step reads it."""
+        return batch
+
     def on_train_start(self) -> None:
         """Stop at once if a resumed run has already finished its one epoch."""
         super().on_train_start()

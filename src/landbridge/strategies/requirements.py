@@ -26,6 +26,8 @@ class Requirements:
         separate_heads: whether source and target may have different tasks, each with a head of its own.
         reads_inputs: whether training reads the inputs themselves. Then activations of frozen stages cannot replace the
             inputs.
+        takes_mixed_labels: whether it reads the labels of training batches by `supervised` only. Then mixup and CutMix
+            can give a sample the labels of two.
         replaces_weights: whether it sets all weights, including those of frozen stages.
         can_be_averaged: whether an average over its steps or epochs can replace its weights.
         no_terms_because: why no auxiliary loss can be added. Empty if auxiliary losses can be added.
@@ -48,6 +50,7 @@ class Requirements:
     adapts_at_test: bool = False
     separate_heads: bool = False
     reads_inputs: bool = False
+    takes_mixed_labels: bool = True
     replaces_weights: bool = False
     can_be_averaged: bool = True
     no_terms_because: str = ""

@@ -1,6 +1,6 @@
 """One class a sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -28,9 +28,11 @@ class Classification(Task):
 
     Attributes:
         classes: class names in the order of their indices.
+        smoothing: see `Task`.
     """
 
     classes: tuple[str, ...]
+    smoothing: float = 0.0
     kind: ClassVar = "classification"
     gives: ClassVar = frozenset({ONE_CLASS})
     leading: ClassVar = "accuracy"
@@ -43,11 +45,22 @@ class Classification(Task):
 
     def losses(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
         """Cross-entropy in nats."""
-        return cross_entropy(outputs, y, reduction="none")
+        return cross_entropy(outputs, y, reduction="none", label_smoothing=self.smoothing)
 
     def loss(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Mean cross-entropy in nats."""
-        return cross_entropy(outputs, y) if weights is None else super().loss(outputs, y, scale, weights)
+        if weights is not None:
+            return super().loss(outputs, y, scale, weights)
+        return cross_entropy(outputs, y, label_smoothing=self.smoothing)
+
+    @property
+    def can_be_smoothed(self) -> bool:
+        """Labels are classes."""
+        return True
+
+    def smoothed(self, share: float) -> "Classification":
+        """Return the same task with label smoothing in its loss."""
+        return replace(self, smoothing=share)
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """1 where the largest logit is that of the class, else 0; nan where the class is hidden."""

@@ -1,6 +1,6 @@
 """Any number of classes a sample."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -21,9 +21,11 @@ class MultiLabel(Task):
 
     Attributes:
         classes: class names.
+        smoothing: see `Task`.
     """
 
     classes: tuple[str, ...]
+    smoothing: float = 0.0
     kind: ClassVar = "multi_label"
     leading: ClassVar = "mean_average_precision"
     shown_metrics: ClassVar = {
@@ -40,8 +42,21 @@ class MultiLabel(Task):
     def losses(self, outputs: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
         """Mean binary cross-entropy over the classes whose label is there, in nats."""
         seen = ~y.isnan()
-        each = binary_cross_entropy_with_logits(outputs, torch.where(seen, y, 0.0), reduction="none")
+        smooth = torch.where(seen, y, 0.0)
+        if self.smoothing:
+            # Each label is a choice between two classes, yes and no.
+            smooth = (1 - self.smoothing) * smooth + self.smoothing / 2
+        each = binary_cross_entropy_with_logits(outputs, smooth, reduction="none")
         return torch.where(seen, each, 0.0).sum(1) / seen.sum(1).clamp(min=1)
+
+    @property
+    def can_be_smoothed(self) -> bool:
+        """Labels are classes."""
+        return True
+
+    def smoothed(self, share: float) -> "MultiLabel":
+        """Return the same task with label smoothing in its loss."""
+        return replace(self, smoothing=share)
 
     def sample_scores(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Average precision over each sample's classes, without hidden ones; 1 if it has none or all of them."""

@@ -85,6 +85,19 @@ class Several(Task):
         return total / count.clamp(min=1)
 
     @property
+    def can_be_smoothed(self) -> bool:
+        """Whether some task can."""
+        return any(task.can_be_smoothed for task in self.tasks.values())
+
+    def smoothed(self, share: float) -> "Task":
+        """Return the same tasks with label smoothing in the losses of those whose labels are classes."""
+        if not self.can_be_smoothed:
+            return super().smoothed(share)
+        return Several(
+            {name: task.smoothed(share if task.can_be_smoothed else 0.0) for name, task in self.tasks.items()}
+        )
+
+    @property
     def has_units(self) -> bool:
         """Whether those of some task have."""
         return any(task.has_units for task in self.tasks.values())

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from landbridge.errors import LandbridgeError
 from landbridge.tasks.labels import LabelBudget, first_rows, shown
 from landbridge.tasks.metrics import Metrics, Shown
 
@@ -32,6 +33,8 @@ class Task(ABC):
     gives: ClassVar[frozenset[str]] = frozenset()
     #: The metric that leads in selection, tables and reports. Higher is better.
     leading: ClassVar[str]
+    #: Share of each label that its loss spreads evenly over all classes (label smoothing).
+    smoothing: float = 0.0
     #: The metrics that a final table shows, the leading one first: a title, or a `Shown` for a metric of your own.
     shown_metrics: ClassVar[Mapping[str, str | Shown]]
 
@@ -74,6 +77,27 @@ class Task(ABC):
         """
         losses = self.losses(outputs, y, scale)
         return (losses if weights is None else weights * losses).mean()
+
+    @property
+    def can_be_smoothed(self) -> bool:
+        """Whether some labels are classes, which label smoothing needs."""
+        return False
+
+    def smoothed(self, share: float) -> "Task":
+        """Return the same task with label smoothing in its loss (Szegedy et al., 2016, arXiv:1512.00567).
+
+        Args:
+            share: share of each label that is spread evenly over all classes, in [0, 1).
+
+        Raises:
+            LandbridgeError: labels are no classes, and the share is not 0.
+        """
+        if share:
+            raise LandbridgeError(
+                f"label_smoothing={share:g} smooths classes, and the target's task is {self.kind.replace('_', ' ')}: "
+                "set label_smoothing=0"
+            )
+        return self
 
     @property
     def has_units(self) -> bool:

@@ -68,7 +68,11 @@ class Encoder(FastModule, ABC):
             raise LandbridgeError(message) from error
         # Losses need full precision, but mixed precision returns half precision.
         return Output(
-            name, features.to(self.dtype), logits.to(self.dtype), batch["index"], batch.get("y"), batch.get("weights")
+            name,
+            features.to(self.dtype),
+            logits.to(self.dtype),
+            batch["index"],
+            *map(batch.get, ("y", "weights", "other", "other_weights")),
         )
 
     @torch.no_grad()

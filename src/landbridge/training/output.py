@@ -18,7 +18,10 @@ class Output:
         features: (b, d).
         logits: outputs of the head (b, outputs); for a classification, logits of the classes.
         index: positions of the samples in their stream (b,).
-        weights: weights of the samples in the loss on labels (b,); None if all count alike.
+        weights: weights of the samples in the loss on labels (b,); None if all count alike. If images were mixed, the
+            share of a sample in its image is a factor of its weight.
+        other: if images were mixed, the labels of each sample's partner (b, ...).
+        other_weights: if images were mixed, the weights of the partners (b,).
     """
 
     stream: str
@@ -27,17 +30,28 @@ class Output:
     index: Tensor
     _y: Tensor | None = field(default=None, repr=False)
     weights: Tensor | None = field(default=None, repr=False)
+    other: Tensor | None = field(default=None, repr=False)
+    other_weights: Tensor | None = field(default=None, repr=False)
 
     @property
     def y(self) -> Tensor:
         """Labels of the task (b, ...).
 
         Raises:
-            LandbridgeError: the stream is unlabelled.
+            LandbridgeError: the stream is unlabelled, or its images are mixed.
         """
         if self._y is None:
             raise LandbridgeError(f"the stream {self.stream} carries no labels: read labels from another stream")
+        if self.other is not None:
+            raise LandbridgeError(f"the images of the stream {self.stream} are mixed: each has two labels, not one")
         return self._y
+
+    @property
+    def mixed_labels(self) -> list[tuple[Tensor, Tensor]] | None:
+        """The labels (b, ...) and weights (b,) of the samples, and those of their partners; None if not mixed."""
+        if self._y is None or self.other is None or self.weights is None or self.other_weights is None:
+            return None
+        return [(self._y, self.weights), (self.other, self.other_weights)]
 
     @property
     def tensors(self) -> dict[str, Tensor]:

@@ -52,7 +52,7 @@ class Trainable(Encoder, ABC):
         super().__init__(network)
         self.trainable = TrainableParameters(network, freeze, trains_head)
         self.make_optimizer = optimizer
-        self.schedule = schedule
+        self.schedule = schedule.planned(steps, freeze.epochs)
         self.steps = steps
         self.backbone_lr_scale = backbone_lr_scale
         self.layer_decay = layer_decay
@@ -140,7 +140,7 @@ class Trainable(Encoder, ABC):
         for group in optimizer.param_groups:
             group["lr"] *= group["scale"]
         phases = {self.trainable.policy.lr_scale(epoch) for epoch in range(self.trainable.policy.epochs)}
-        if isinstance(self.schedule, Constant) and phases == {1.0}:
+        if isinstance(self.schedule, Constant) and not self.schedule.warmup and phases == {1.0}:
             return {"optimizer": optimizer}
         scheduler = LambdaLR(optimizer, lambda _: self._lr_factor())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

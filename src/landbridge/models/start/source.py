@@ -34,6 +34,7 @@ class Source(Start):
         before: start of the source model itself: `scratch` or `pretrained`. None: `pretrained` if the backbone names
             weights (`backbone.weights` or `backbone.folder`), else `scratch`.
         max_epochs: passes over the source's training split; None trains as long as the run itself.
+        augment: whether the source model is trained with the `augment` of the run.
         cache: folder in which source models are stored.
     """
 
@@ -44,10 +45,12 @@ class Source(Start):
         self,
         before: Literal["scratch", "pretrained"] | None = None,
         max_epochs: Annotated[int, Gt(0)] | None = None,
+        augment: bool = True,
         cache: str = "~/.cache/landbridge/sources",
     ) -> None:
         self.before = before
         self.max_epochs = max_epochs
+        self.augment = augment
         self.cache = Path(cache).expanduser()
         self._model: Path | None = None
         self._began = ""

@@ -24,10 +24,10 @@ KEYS = "target_keys"
 class BiTuning(TwoViews):
     r"""Bi-Tuning (Zhong et al., 2020, arXiv:2011.06182).
 
-    The loss is $\mathrm{CE}(g_t, y_t) + w\,[\mathcal L(\text{head}) + \mathcal L(\text{projector})]$. Two weakly
-    augmented views of each sample are encoded. The network encodes the first view. A moving average of the network
-    encodes the second view, which is called the key of the sample. A queue holds the last keys of every class. At the
-    start the queues have random keys.
+    The loss is $\mathrm{CE}(g_t, y_t) + w\,[\mathcal L(\text{head}) + \mathcal L(\text{projector})]$. Two
+    views of each sample are encoded. Both are changed as `augment` says; `strategy=bi_tuning` sets `augment=weak`. The
+    network encodes the first view. A moving average of the network encodes the second view, which is called the key of
+    the sample. A queue holds the last keys of every class. At the start the queues have random keys.
 
     $\mathcal L(\text{projector})$ compares projected features. It makes a sample similar to the keys of its own class,
     and dissimilar to all other keys. $\mathcal L(\text{head})$ compares features with the head's weights. It makes the
@@ -48,7 +48,7 @@ class BiTuning(TwoViews):
     """
 
     requirements: ClassVar = TwoViews.requirements.but(streams={"target"}, optional_streams=set())
-    views: ClassVar = {"target": ("target", "weak"), KEYS: ("target", "weak")}
+    views: ClassVar = {"target": ("target", "augment"), KEYS: ("target", "augment")}
     queued_features: Tensor
     queued_projections: Tensor
     oldest: Tensor

@@ -1,7 +1,7 @@
 """Fine-tuning with an auxiliary loss on the source classifier."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge
@@ -27,6 +27,7 @@ class CoTuning(WithSourceHead):
         **base: see `Strategy`.
     """
 
+    requirements: ClassVar = WithSourceHead.requirements.but(takes_mixed_labels=False)
     relationship: Tensor
 
     def __init__(self, weight: Annotated[float, Ge(0)] = 2.3, **base: Any) -> None:

@@ -44,6 +44,7 @@ class LinearProbes(FurtherEpochs, LinearProbe):
     requirements: ClassVar = FurtherEpochs.requirements.but(
         needs={ONE_CLASS},
         frozen_backbone=True,
+        takes_mixed_labels=False,
         no_terms_because="each of its heads has a separate output: use linear_probe for each learning rate",
     )
 

@@ -27,8 +27,9 @@ class AdaMatch(TwoViews):
     views, and are aligned with the source's mean prediction. The threshold $c$ is $\tau$ times the source's mean
     confidence. The warm-up is $\mu(t) = \frac12 - \frac12 \cos(\min(\pi, 2 \pi t))$.
 
-    The augmentations are those of `landbridge.data.augment`. If target labels are visible, their cross-entropy in both
-    views is added, without interpolation.
+    The augmentations are those of `landbridge.data.augment`. The weak view of labelled images is changed as `augment`
+    says; `strategy=adamatch` sets `augment=weak`. Their strong view is a part of the method. If target labels are
+    visible, their cross-entropy in both views is added, without interpolation.
 
     Args:
         tau: factor of the threshold, $\tau$.
@@ -40,7 +41,8 @@ class AdaMatch(TwoViews):
     """
 
     views: ClassVar = {
-        **{stream: (stream, "weak") for stream in STREAMS},
+        **{stream: (stream, "augment") for stream in STREAMS},
+        "target_unlabelled": ("target_unlabelled", "weak"),
         **{f"{stream}_strong": (stream, "strong") for stream in STREAMS},
     }
 

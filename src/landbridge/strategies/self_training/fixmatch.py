@@ -21,8 +21,9 @@ class FixMatch(TwoViews):
 
     A confident prediction for the weak view of a target image is the pseudo-label for its strong view. The loss is
     $\mathrm{CE}(g_s, y_s) + w\,\frac1n \sum_i \mathbb 1[\max_k p^{weak}_{ik} > \tau]\,
-    \mathrm{CE}(g^{strong}_i, \arg\max_k p^{weak}_{ik})$. Labelled images are augmented weakly. If target labels are
-    visible, the cross-entropy includes them.
+    \mathrm{CE}(g^{strong}_i, \arg\max_k p^{weak}_{ik})$. If target labels are visible, the cross-entropy
+    includes them. Labelled images are changed as `augment` says. `strategy=fixmatch` sets `augment=weak`, the paper's
+    weak augmentation.
 
     A moving average of the weights is evaluated. Its decay after n batches is $\min(d, (1 + n) / (10 + n))$. With the
     paper's constant decay of 0.999, the average would be close to the initial weights after a short training. The paper
@@ -40,7 +41,8 @@ class FixMatch(TwoViews):
     """
 
     views: ClassVar = {
-        **{stream: (stream, "weak") for stream in STREAMS},
+        **{stream: (stream, "augment") for stream in STREAMS},
+        "target_unlabelled": ("target_unlabelled", "weak"),
         "target_strong": ("target_unlabelled", "strong"),
     }
 
@@ -62,7 +64,7 @@ class FixMatch(TwoViews):
         return self.network if self.training else self.averaged
 
     def encode_streams(self, batch: dict[str, Batch]) -> dict[str, Output]:
-        """Encode weak views of all streams, and strong views of the unlabelled target."""
+        """Encode labelled images, and weak and strong views of the unlabelled target."""
         return super().encode_streams(self.with_views(batch))
 
     def loss(

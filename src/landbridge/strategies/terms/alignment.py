@@ -158,6 +158,7 @@ class SWDTerm(Term):
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
     needs: ClassVar = frozenset({ONE_CLASS})
     separate_heads: ClassVar = False
+    takes_mixed_labels: ClassVar = False
 
     def __init__(
         self,
@@ -233,6 +234,7 @@ class DeepJDOTTerm(Term):
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
     needs: ClassVar = frozenset({ONE_CLASS})
     separate_heads: ClassVar = False
+    takes_mixed_labels: ClassVar = False
 
     def __init__(
         self, alpha: Annotated[float, Ge(0)] = 0.01, label_weight: Annotated[float, Ge(0)] = 1.0, **term: Any

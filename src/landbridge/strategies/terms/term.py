@@ -55,6 +55,8 @@ class Term(ABC):
     biased_rules: ClassVar[frozenset[str]] = frozenset()
     #: Whether it reads the network before training, `Training.initial`.
     looks_back: ClassVar[bool] = False
+    #: Whether it works on mixed images, which have the labels of two samples: it reads no label.
+    takes_mixed_labels: ClassVar[bool] = True
     #: Whether it replaces the optimizer's weight decay, which must then be 0.
     replaces_weight_decay: ClassVar[bool] = False
 
