@@ -82,7 +82,10 @@ class TransferData(LightningDataModule):
 
         `Trainer.current_epoch` is one epoch behind until the first epoch after a resume begins.
         """
-        return self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0
+        if self.trainer is None:
+            return 0
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        return progress.processed
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Return loaders of validation inputs, without labels, in the order of `TransferStreams.validation`."""

@@ -1,0 +1,57 @@
+"""Tells errors of a run from the traces of a stop from outside: by a user, a cluster, or the system."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import torch.distributed
+
+#: Messages of torch about a worker process that a signal has ended. A crash of the worker itself has other signals.
+KILLED_WORKER = re.compile(r"DataLoader worker .* is killed by signal: (Terminated|Killed|Hangup|Interrupt)")
+LOST_WORKER = "DataLoader worker"
+#: Seconds to wait for a signal that this process may still receive.
+PATIENCE = 1.0
+
+
+def interruption(error: BaseException) -> str | None:
+    """Return the reason for the record if a run was stopped from outside, and None if it has failed itself.
+
+    A signal to a group of processes reaches one after the other. A run may therefore see the end of a worker or of a
+    parallel process first, as an error. In this case the function waits for the signal to the run itself.
+    """
+    if request_to_stop(error):
+        return "interrupted"
+    # Depending on the moment, the message about the signal is the error or its cause.
+    messages = [str(each) for each in _chain(error) if isinstance(each, RuntimeError)]
+    if killed := next(filter(None, map(KILLED_WORKER.search, messages)), None):
+        why = " (as the system does when memory is short)" * (killed[1] == "Killed")
+        return f"interrupted: a worker process that reads samples was killed by the signal {killed[1]}{why}"
+    if isinstance(error, ConnectionError | EOFError) or any(LOST_WORKER in each for each in messages) or _peers(error):
+        try:
+            time.sleep(PATIENCE)
+        except (KeyboardInterrupt, SystemExit):
+            return "interrupted"
+    return None
+
+
+def request_to_stop(error: BaseException) -> KeyboardInterrupt | SystemExit | None:
+    """Return the exception of Ctrl-C or SIGTERM that an error is, or that it has followed; None if there is none.
+
+    Lightning turns a KeyboardInterrupt into a SystemExit. Its clean-up after an exception can raise further errors.
+    """
+    asked = [each for each in _chain(error) if isinstance(each, KeyboardInterrupt | SystemExit)]
+    return next((each for each in asked if isinstance(each, KeyboardInterrupt)), asked[0] if asked else None)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+
+
+def _peers(error: BaseException) -> bool:
+    """Return whether the error may come from the end of a parallel process."""
+    parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return parallel and isinstance(error, RuntimeError)

@@ -1,0 +1,87 @@
+"""Whatever stops a run from outside is an interruption; a fault of the run itself is not."""
+
+import os
+import signal
+import threading
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from landbridge.errors import LandbridgeError
+from landbridge.run.interruption import interruption, request_to_stop
+
+
+class Ends(Dataset):
+    """Samples whose worker process ends while it reads."""
+
+    def __init__(self, end) -> None:
+        self.end = end
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index):
+        self.end()
+        return torch.zeros(1)
+
+
+def by(number: int):
+    return lambda: os.kill(os.getpid(), number)
+
+
+def error_of(end) -> BaseException:
+    """Return the error that a loader raises when its worker ends in a real process."""
+    with pytest.raises(RuntimeError) as caught:
+        list(DataLoader(Ends(end), num_workers=1))
+    return caught.value
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
+def test_a_worker_that_is_killed_from_outside_interrupts_the_run(number):
+    reason = interruption(error_of(by(number)))
+    assert reason is not None
+    assert reason.startswith("interrupted: a worker process that reads samples was killed by the signal ")
+
+
+def test_a_worker_that_ends_itself_is_a_fault(monkeypatch):
+    monkeypatch.setattr("landbridge.run.interruption.PATIENCE", 0.1)
+    assert interruption(error_of(lambda: os._exit(3))) is None
+
+
+def test_the_error_of_a_lost_process_waits_for_the_signal_to_the_run_itself():
+    before = signal.signal(signal.SIGTERM, lambda *_: exit(143))
+    late = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+    late.start()
+    try:
+        assert interruption(ConnectionResetError("the peer has closed the connection")) == "interrupted"
+    finally:
+        late.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    "error", [LandbridgeError("bad"), ValueError("bad"), RuntimeError("bad"), OSError("disk full")]
+)
+def test_other_errors_are_faults_at_once(error, monkeypatch):
+    monkeypatch.setattr("landbridge.run.interruption.time.sleep", lambda _: pytest.fail("it has waited"))
+    assert interruption(error) is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)])
+def test_signals_to_the_run_itself_are_interruptions(error):
+    assert interruption(error) == "interrupted"
+
+
+@pytest.mark.parametrize("first", [KeyboardInterrupt(), SystemExit(143)])
+def test_an_error_that_follows_a_signal_is_an_interruption(first):
+    def stopped() -> None:
+        try:
+            raise first
+        finally:
+            raise RuntimeError("the clean-up failed")
+
+    with pytest.raises(RuntimeError) as caught:
+        stopped()
+    assert interruption(caught.value) == "interrupted"
+    assert request_to_stop(caught.value) is first
