@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from landbridge.errors import LandbridgeError
 from landbridge.run.interruption import interruption, request_to_stop
+from photographs import photographs
 
 
 class Ends(Dataset):
@@ -85,3 +89,62 @@ def test_an_error_that_follows_a_signal_is_an_interruption(first):
         stopped()
     assert interruption(caught.value) == "interrupted"
     assert request_to_stop(caught.value) is first
+
+
+# ---- what would wait for ever
+
+WAITS = """
+import signal, sys, threading
+from landbridge.cli.exit import told_in_short
+from landbridge.run import interruption
+interruption.GRACE = 0.5
+with told_in_short(), interruption.ending_on_sigterm():
+    print("ready", flush=True)
+    # As the wait for another process does: in compiled code, without the interpreter.
+    import ctypes
+    ctypes.CDLL(None).usleep(ctypes.c_uint(60_000_000)) if sys.argv[1] == "compiled" else threading.Event().wait(60)
+"""
+
+
+@pytest.mark.parametrize("where", ["compiled", "python"])
+def test_a_process_that_waits_for_others_ends_on_sigterm(where):
+    process = subprocess.Popen([sys.executable, "-c", WAITS, where], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
+    process.stdout.close()
+
+
+def test_several_nodes_without_a_cluster_are_refused(tiny, monkeypatch):
+    for name in ("MASTER_ADDR", "NODE_RANK", "GROUP_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(LandbridgeError, match=r"^trainer.num_nodes=2: no cluster has started this process"):
+        tiny("trainer.num_nodes=2")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+@pytest.mark.parametrize(
+    ("pipe", "overrides"),
+    [
+        ("photos/red/pipe.png", ["target=image_folder", "target.root=photos"]),
+        ("pipe.csv", ["target=image_folder", "target.root=photos", "target.groups=../pipe.csv"]),
+        ("pipe.npz", ["target=vectors", "target.file=pipe.npz"]),
+        ("pipe.csv", ["target=table", "target.file=pipe.csv", "target.label=y", "target.text=t"]),
+        ("pipe.ckpt", ["start=checkpoint", "start.path=pipe.ckpt"]),
+        ("pipe.pth", ["start=pretrained", "start.path=pipe.pth"]),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_refused(pipe, overrides, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photographs(tmp_path / "photos", each=10)
+    os.mkfifo(tmp_path / pipe)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("something has waited for the pipe"))
+    signal.alarm(20)
+    try:
+        with pytest.raises(LandbridgeError, match=f"{Path(pipe).name}"):
+            tiny("source=null", "strategy=target_only", "target_labels=all", *overrides)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -59,10 +59,15 @@ def initial_network(
             "start=pretrained, or start.before=pretrained with start=source",
             network.backbone.weights,
         )
+    return tuned(cfg, network), loaded
+
+
+def tuned(cfg: DictConfig, network: Network) -> Network:
+    """Apply the tuning to the backbone of a network, and return the network."""
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
         build(cfg.tuning).apply(network.backbone, freeze.ever(network.backbone.stages))
-    return network, loaded
+    return network
 
 
 def model_at_start(cfg: DictConfig, start: Start, target: Domain, source_task: Task | None) -> Strategy:

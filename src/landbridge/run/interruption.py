@@ -1,8 +1,12 @@
 """Tells errors of a run from the traces of a stop from outside: by a user, a cluster, or the system."""
 
+import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch.distributed
 
@@ -11,6 +15,8 @@ KILLED_WORKER = re.compile(r"DataLoader worker .* is killed by signal: (Terminat
 LOST_WORKER = "DataLoader worker"
 #: Seconds to wait for a signal that this process may still receive.
 PATIENCE = 1.0
+#: Seconds in which a process that trains together with others must end after SIGTERM.
+GRACE = 10.0
 
 
 def interruption(error: BaseException) -> str | None:
@@ -55,3 +61,32 @@ def _peers(error: BaseException) -> bool:
     """Return whether the error may come from the end of a parallel process."""
     parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
     return parallel and isinstance(error, RuntimeError)
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Within the block, end the process `GRACE` seconds after SIGTERM, even if it does not react.
+
+    A process that waits for other processes is in compiled code, where Python handles no signal. Its record stays as
+    it is after a kill, and the run resumes. The system writes each signal to a pipe, and a thread reads the pipe.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    ended = threading.Event()
+
+    def watch() -> None:
+        while received := os.read(read, 64):
+            if signal.SIGTERM in received and not ended.wait(GRACE):
+                os._exit(128 + signal.SIGTERM)
+
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        os.close(write)
+        thread.join()
+        os.close(read)

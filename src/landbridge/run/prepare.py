@@ -19,11 +19,12 @@ from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start import LoadReport, Start
-from landbridge.record import Record, fingerprint
+from landbridge.record import RECORD, Record, fingerprint
+from landbridge.run.assemble import assemble
 from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
-from landbridge.run.initial_network import initial_network, keep_source_head
+from landbridge.run.initial_network import build_network, initial_network, keep_source_head, tuned
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
@@ -96,23 +97,44 @@ def prepare(
         return finished
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
+
+    def streams_for(network: Network) -> TransferStreams:
+        return TransferStreams.of(
+            source=domains["source"] if "source" in names else None,
+            target=domains["target"],
+            names=names,
+            target_labels=cfg.target_labels,
+            format=network.backbone.format,
+            seed=cfg.seed,
+            source_task=own_task,
+            settings=build(cfg.task),
+        )
+
+    def train_source_model(model: DictConfig, folder: Path) -> Record:
+        if not (folder / RECORD).exists() or Record.read(folder).status != "done":
+            # All faults of this run are found before the source model is trained.
+            network = tuned(cfg, build_network(cfg, domains["target"], own_task))
+            if network.source is not None and "source" not in names:
+                network.source.requires_grad_(False)
+            assemble(cfg, network, streams_for(network), place.path)
+            log.info(
+                "start: trains the source model on %s first, %d epochs, in %s",
+                domains["source"].name,
+                model.trainer.max_epochs,
+                folder,
+            )
+            record = train(model, folder)
+            log.info("start: the source model is trained; now the run itself begins")
+            return record
+        return train(model, folder)
+
     with clock("start"):
-        start.prepare(domains.get("source"), source_model(cfg) if start.needs_source else None, train)
+        start.prepare(domains.get("source"), source_model(cfg) if start.needs_source else None, train_source_model)
         network, loaded = initial_network(cfg, start, domains["target"], own_task)
         if network.source is not None and "source" not in names:
             keep_source_head(network.source, loaded)
         record.start = loaded and loaded.to_json()
-    streams = TransferStreams.of(
-        source=domains["source"] if "source" in names else None,
-        target=domains["target"],
-        names=names,
-        target_labels=cfg.target_labels,
-        format=network.backbone.format,
-        seed=cfg.seed,
-        source_task=own_task,
-        settings=build(cfg.task),
-    )
-    return Prepared(start, domains, network, loaded, streams, checkpoint)
+    return Prepared(start, domains, network, loaded, streams_for(network), checkpoint)
 
 
 def strategy_class(cfg: DictConfig) -> type[Strategy]:

@@ -1,6 +1,7 @@
 """Lightning's trainers and loggers for a run, with progress bars only on a terminal."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
@@ -32,7 +34,8 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
     """Make the trainer for training. It shows a progress bar only on a terminal.
 
     Raises:
-        LandbridgeError: the number of epochs or the precision is refused, or Lightning refuses a setting.
+        LandbridgeError: the number of epochs, the precision or the number of nodes is refused, or Lightning refuses a
+            setting.
     """
     epochs = cfg.trainer.get("max_epochs")
     if epochs is None or epochs < 1:
@@ -46,7 +49,7 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
     skip_driver_check()
     terminal = sys.stderr.isatty() and cfg.trainer.get("enable_progress_bar", True)
     try:
-        return build(
+        trainer: Trainer = build(
             cfg.trainer,
             logger=logger or False,
             callbacks=[*callbacks, RichProgressBar()] if terminal else callbacks,
@@ -61,6 +64,20 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise LandbridgeError(f"trainer: {error}") from error
+    _require_cluster(trainer)
+    return trainer
+
+
+def _require_cluster(trainer: Trainer) -> None:
+    """Refuse several nodes if nothing says where the others are: the processes would wait for each other for ever."""
+    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+    by_hand = "MASTER_ADDR" in os.environ and bool({"NODE_RANK", "GROUP_RANK"} & {*os.environ})
+    if trainer.num_nodes > 1 and alone and not by_hand:
+        raise LandbridgeError(
+            f"trainer.num_nodes={trainer.num_nodes}: no cluster has started this process, so it would wait for the "
+            "other nodes for ever: start it with Slurm or torchrun, set MASTER_ADDR and NODE_RANK on every node, or "
+            "set trainer.num_nodes=1"
+        )
 
 
 def rebuilds(cfg: DictConfig, trainer: Trainer, strategy: Strategy, rule: Rule) -> bool:

@@ -1,11 +1,12 @@
 """The start that first trains a source model, once for all runs that need the same one."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from landbridge import __version__
@@ -17,6 +18,8 @@ from landbridge.models.start.loading import LoadReport
 from landbridge.models.start.start import Start
 from landbridge.models.start.weights import Checkpoint
 from landbridge.record import Record, fingerprint
+
+log = logging.getLogger(__name__)
 
 
 class Source(Start):
@@ -58,12 +61,21 @@ class Source(Start):
         folder = self.cache / fingerprint(config, contents)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock").acquire()
+            lock = self._locked(folder)
         except OSError as error:
             raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
         with lock:
             record = train(source_model, folder)
         self._model = folder / record.selection["checkpoint"]
+
+    def _locked(self, folder: Path) -> AcquireReturnProxy:
+        """Lock the folder of a source model, and say so if another run has locked it."""
+        lock = FileLock(folder / ".lock")
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("start: another run trains the same source model in %s; this run waits for it", folder)
+            return lock.acquire()
 
     def apply(self, network: Network) -> LoadReport:
         """Load the source model."""
