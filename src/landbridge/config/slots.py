@@ -106,5 +106,6 @@ FACTS: Mapping[str, Fact] = {
     "label_sets": Fact(LabelSets, in_source_model="same"),
     "transductive": Fact(bool, in_source_model=False),
     "terms": Fact(TermSettings, optional=True, in_source_model=None),
+    "continues": Fact(str | None, optional=True, in_source_model=None),
     "checkpoint_every": Fact(Annotated[float, Ge(0)]),
 }

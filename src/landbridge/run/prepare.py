@@ -25,6 +25,7 @@ from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import build_network, initial_network, keep_source_head, tuned
+from landbridge.run.parent import Parent
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
@@ -92,11 +93,18 @@ def prepare(
     require_balance(cfg, strategy.requirements, names, tasks, start.needs_source, choice)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
     contents |= strategy.contents(record.config["strategy"]) | backbone_contents(record.config["backbone"])
+    parent = Parent(cfg.continues) if cfg.get("continues") else None
+    if parent:
+        parent.require_same(record.config, contents, strategy.requirements.ignored_groups)
+        contents["continues"] = str(parent.record.fingerprint)
+        record.parent = parent.note()
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
     if finished := place.finished():
         return finished
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
+    elif parent:
+        clock.go_on(parent.record.cost)
 
     def streams_for(network: Network) -> TransferStreams:
         return TransferStreams.of(
@@ -128,12 +136,16 @@ def prepare(
             return record
         return train(model, folder)
 
+    source = source_model(cfg, parent.epochs_at_source if parent else None) if start.needs_source else None
     with clock("start"):
-        start.prepare(domains.get("source"), source_model(cfg) if start.needs_source else None, train_source_model)
+        start.prepare(domains.get("source"), source, train_source_model)
         network, loaded = initial_network(cfg, start, domains["target"], own_task)
         if network.source is not None and "source" not in names:
             keep_source_head(network.source, loaded)
         record.start = loaded and loaded.to_json()
+    if parent:
+        parent.require_same_stages(cfg.freeze, cfg.trainer.max_epochs, network.backbone.stages)
+        checkpoint = checkpoint or parent.adopt(place.path)
     return Prepared(start, domains, network, loaded, streams_for(network), checkpoint)
 
 

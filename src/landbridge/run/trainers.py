@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:
 
 @contextmanager
 def logging_to(
-    node: DictConfig | None, folder: Path, config: dict[str, Any], tags: list[str]
+    node: DictConfig | None, folder: Path, config: dict[str, Any], tags: list[str], fingerprint: str
 ) -> Iterator[Logger | None]:
     """Build the configured logger, log the configuration, and close the logger with the right status.
 
@@ -142,11 +143,17 @@ def logging_to(
         folder: folder for the logger's files.
         config: the resolved configuration.
         tags: tags of the run; only wandb uses them.
+        fingerprint: of the run. An interrupted run goes on as the same run of wandb, whose id is a hash of fingerprint
+            and folder.
     """
     if node is None:
         yield None
         return
-    logger: Logger = build(node, save_dir=str(folder), **({"tags": tags} if "Wandb" in node._target_ else {}))
+    more = {}
+    if "Wandb" in node._target_:
+        identity = blake2b(f"{fingerprint} {folder.resolve()}".encode(), digest_size=8).hexdigest()
+        more = {"tags": tags} | ({} if node.get("id") or node.get("version") else {"id": identity})
+    logger: Logger = build(node, save_dir=str(folder), **more)
     failed = True
     try:
         logger.log_hyperparams(config)

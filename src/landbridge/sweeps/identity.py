@@ -37,6 +37,8 @@ def identity(config: dict[str, Any]) -> str:
     for part, setting in (("start", "path"), ("backbone", "folder")):
         if path := config[part].get(setting):
             places[part] = str(path)
+    if parent := config.get("continues"):
+        places["continues"] = str(parent)
     return fingerprint(config, places, strategy_class(cfg).requirements.ignored_groups)[:12]
 
 
