@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
 
 from landbridge.errors import LandbridgeError
 from landbridge.run.interruption import interruption, request_to_stop
@@ -34,6 +35,15 @@ def by(number: int):
     return lambda: os.kill(os.getpid(), number)
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """Torch learns how a worker has ended. After a run, Lightning has removed the handler that it needs for this."""
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
 def error_of(end) -> BaseException:
     """Return the error that a loader raises when its worker ends in a real process."""
     with pytest.raises(RuntimeError) as caught:
@@ -41,6 +51,7 @@ def error_of(end) -> BaseException:
     return caught.value
 
 
+@pytest.mark.usefixtures("told")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
 def test_a_worker_that_is_killed_from_outside_interrupts_the_run(number):
     reason = interruption(error_of(by(number)))
@@ -48,6 +59,18 @@ def test_a_worker_that_is_killed_from_outside_interrupts_the_run(number):
     assert reason.startswith("interrupted: a worker process that reads samples was killed by the signal ")
 
 
+def test_a_worker_that_is_killed_interrupts_the_run_also_if_nothing_says_how_it_has_ended(monkeypatch):
+    monkeypatch.setattr("landbridge.run.interruption.PATIENCE", 0.1)
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        reason = interruption(error_of(by(signal.SIGKILL)))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert (reason or "").startswith("interrupted: a worker process that reads samples has ended without a word")
+
+
+@pytest.mark.usefixtures("told")
 def test_a_worker_that_ends_itself_is_a_fault(monkeypatch):
     monkeypatch.setattr("landbridge.run.interruption.PATIENCE", 0.1)
     assert interruption(error_of(lambda: os._exit(3))) is None

@@ -12,7 +12,9 @@ import torch.distributed
 
 #: Messages of torch about a worker process that a signal has ended. A crash of the worker itself has other signals.
 KILLED_WORKER = re.compile(r"DataLoader worker .* is killed by signal: (Terminated|Killed|Hangup|Interrupt)")
-LOST_WORKER = "DataLoader worker"
+WORKER = "DataLoader worker"
+#: All that torch says if Lightning has removed its handler of the signal that tells how a worker has ended.
+LOST_WORKER = re.compile(r"DataLoader worker \(pid\(s\) .*\) exited unexpectedly$")
 #: Seconds to wait for a signal that this process may still receive.
 PATIENCE = 1.0
 #: Seconds in which a process that trains together with others must end after SIGTERM.
@@ -32,11 +34,14 @@ def interruption(error: BaseException) -> str | None:
     if killed := next(filter(None, map(KILLED_WORKER.search, messages)), None):
         why = " (as the system does when memory is short)" * (killed[1] == "Killed")
         return f"interrupted: a worker process that reads samples was killed by the signal {killed[1]}{why}"
-    if isinstance(error, ConnectionError | EOFError) or any(LOST_WORKER in each for each in messages) or _peers(error):
+    told = [each for each in messages if WORKER in each]
+    if isinstance(error, ConnectionError | EOFError) or told or _peers(error):
         try:
             time.sleep(PATIENCE)
         except (KeyboardInterrupt, SystemExit):
             return "interrupted"
+    if told and all(map(LOST_WORKER.search, told)):
+        return "interrupted: a worker process that reads samples has ended without a word, as if it was killed"
     return None
 
 
