@@ -84,7 +84,7 @@ def test_a_run_says_that_it_trains_a_source_model(tiny, tmp_path, caplog):
         tiny("strategy=shot", "start=source", f"start.cache={tmp_path / 'models'}", folder=folder)
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("start: trains the")]
     (model,) = (tmp_path / "models").iterdir()
-    assert told == [f"start: trains the source model on noon first, 1 epochs, in {model}"]
+    assert told == [f"start: trains the source model first, 1 epochs, in {model}"]
 
 
 def test_a_run_says_that_it_waits_for_a_source_model(tmp_path, caplog):

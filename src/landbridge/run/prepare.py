@@ -1,7 +1,6 @@
 """Prepares a run before training: opens the domains, chooses the streams and builds the initial network."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,13 +18,14 @@ from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start import LoadReport, Start
-from landbridge.record import RECORD, Record, fingerprint
+from landbridge.record import Record, fingerprint
 from landbridge.run.assemble import assemble
 from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import build_network, initial_network, keep_source_head, tuned
 from landbridge.run.parent import Parent
+from landbridge.run.source_run import Train, after_rehearsal
 from landbridge.strategies.base import Strategy
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
@@ -64,9 +64,7 @@ class Prepared:
         return frozenset({"source"} if all(name.startswith(("head.", "units.")) for name in new) else ())
 
 
-def prepare(
-    cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, train: Callable[[DictConfig, Path], Record]
-) -> Prepared | Record:
+def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, train: Train) -> Prepared | Record:
     """Open the domains, build the network and choose the streams.
 
     Args:
@@ -118,27 +116,15 @@ def prepare(
             settings=build(cfg.task),
         )
 
-    def train_source_model(model: DictConfig, folder: Path) -> Record:
-        if not (folder / RECORD).exists() or Record.read(folder).status != "done":
-            # All faults of this run are found before the source model is trained.
-            network = tuned(cfg, build_network(cfg, domains["target"], own_task))
-            if network.source is not None and "source" not in names:
-                network.source.requires_grad_(False)
-            assemble(cfg, network, streams_for(network), place.path)
-            log.info(
-                "start: trains the source model on %s first, %d epochs, in %s",
-                domains["source"].name,
-                model.trainer.max_epochs,
-                folder,
-            )
-            record = train(model, folder)
-            log.info("start: the source model is trained; now the run itself begins")
-            return record
-        return train(model, folder)
+    def rehearse() -> None:
+        network = tuned(cfg, build_network(cfg, domains["target"], own_task))
+        if network.source is not None and "source" not in names:
+            network.source.requires_grad_(False)
+        assemble(cfg, network, streams_for(network), place.path)
 
     source = source_model(cfg, parent.epochs_at_source if parent else None) if start.needs_source else None
     with clock("start"):
-        start.prepare(domains.get("source"), source, train_source_model)
+        start.prepare(domains.get("source"), source, after_rehearsal(train, rehearse))
         network, loaded = initial_network(cfg, start, domains["target"], own_task)
         if network.source is not None and "source" not in names:
             keep_source_head(network.source, loaded)
