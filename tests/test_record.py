@@ -154,7 +154,7 @@ def test_the_score_of_a_run_is_the_score_of_the_selected_epoch_under_its_rule(se
 
 DATA = {"source": "s", "target": "t"}
 INCIDENTAL = (
-    *("name", "logger", "checkpoint_every", "cache", "data.workers", "task._target_"),
+    *("name", "logger", "checkpoint_every", "continues", "cache", "data.workers", "task._target_"),
     *("trainer.accelerator", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
 )
 

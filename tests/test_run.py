@@ -463,3 +463,23 @@ def test_every_run_is_a_separate_wandb_run_also_if_it_fails(tiny, tmp_path):
     config, summary, code = wandb_run(tmp_path / "failed")
     assert config["seed"] == 0
     assert code == 1
+
+
+def test_an_interrupted_run_goes_on_as_the_same_wandb_run(tiny, tmp_path):
+    pytest.importorskip("wandb")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 1, KeyboardInterrupt())
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            tiny("logger=wandb", "trainer.max_epochs=2", folder="one")
+    time.sleep(1.1)  # wandb names the folder of a session by the second of its start
+    tiny("logger=wandb", "trainer.max_epochs=2", folder="one")
+    tiny("logger=wandb", "trainer.max_epochs=2", folder="other")
+    tiny("logger=wandb", "logger.id=mine", folder="named")
+    sessions = {
+        name: [path.name.rpartition("-")[2] for path in tmp_path.glob(f"{name}/wandb/offline-run-*")]
+        for name in ("one", "other", "named")
+    }
+    assert len(sessions["one"]) == 2
+    assert len({*sessions["one"]}) == 1
+    assert {*sessions["other"]} != {*sessions["one"]}
+    assert sessions["named"] == ["mine"]

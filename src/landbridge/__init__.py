@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from landbridge.predict.predictor import Predictor
     from landbridge.record import Record
 
+import os
+
+# Threads of OpenMP wait for each other at the end of every operation. By default they keep their cores busy while they
+# wait. If another process needs a core too, each of these moments then lasts for its time slice, and training becomes
+# several times slower. The library reads this variable when torch is imported, so it is set before any other import.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"
 
 

@@ -152,10 +152,8 @@ def test_every_pass_reads_each_sample_once_with_a_new_choice_of_draws():
     plain = StreamIndices({"source": size}, 20, steps=3, seed=0)
     chosen = torch.zeros(5, size, dtype=torch.long)
     for epoch in range(5):
-        order.set_epoch(epoch)
-        plain.set_epoch(epoch)
-        positions = torch.cat([batch["source"] for batch in order])
-        assert torch.equal(positions % size, torch.cat([batch["source"] for batch in plain]))
+        positions = torch.cat([batch["source"] for batch in order.epoch(epoch)])
+        assert torch.equal(positions % size, torch.cat([batch["source"] for batch in plain.epoch(epoch)]))
         chosen[epoch, positions % size] = positions // size
     assert set(chosen.flatten().tolist()) == set(range(draws))
     assert (chosen != chosen[0]).any(dim=0).float().mean() > 0.8  # 1 - 1 / 81 of them, if draws are independent

@@ -57,8 +57,7 @@ def test_an_epoch_depends_on_seed_and_step_alone(classes, batch, steps, seed, nu
     sizes, balanced = {"source": len(classes), "target_unlabelled": 30}, {"source": torch.tensor(classes)}
 
     def epoch(order: StreamIndices, number: int) -> list[dict[str, list[int]]]:
-        order.set_epoch(number)
-        return [{name: indices.tolist() for name, indices in step.items()} for step in order]
+        return [{name: indices.tolist() for name, indices in step.items()} for step in order.epoch(number)]
 
     straight = StreamIndices(sizes, batch, steps, seed, classes=balanced)
     for before in range(number):

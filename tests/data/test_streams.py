@@ -19,8 +19,7 @@ SEED = st.integers(0, 2**31)
 
 
 def epoch(order: StreamIndices, number: int) -> list[dict[str, list[int]]]:
-    order.set_epoch(number)
-    return [{name: indices.tolist() for name, indices in step.items()} for step in order]
+    return [{name: indices.tolist() for name, indices in step.items()} for step in order.epoch(number)]
 
 
 def flow(order: StreamIndices, epochs: int, name: str = "source") -> list[int]:

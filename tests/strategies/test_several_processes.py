@@ -15,6 +15,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.record import Record
 from landbridge.run.checkpoints import LAST, SELECTED
 from landbridge.run.run import run
+from photographs import photographs
 
 TESTS = Path(__file__).parents[1]
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
@@ -52,6 +53,7 @@ SHARDED = {
 WAITS = ("selection._target_=test_run.Second", "checkpoint_every=1000", "trainer.max_epochs=3")
 # Two processes augment different images of the global batch, each with random numbers of its own.
 AUGMENTED = ("augment=randaugment", "augment.mixup=0.3", "augment.random_erasing=0.3")
+IMAGES = ("strategy=dann", NORMS)
 DICE = (NORMS, "optimizer._target_=dusk.Dice", "trainer.max_epochs=3", *AUGMENTED)
 TOGETHER = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=8")
 PARTS = ("trainer.strategy._target_=dusk.ShardedOnCPU", "trainer.devices=2", "data.batch_size=8")
@@ -87,6 +89,11 @@ def folder(tmp_path_factory, compose):
     commands.append(("refused", overrides("adda", "start=checkpoint", *TOGETHER, "trainer.strategy=ddp"), True))
     dice = overrides("source_only", *DICE, *TOGETHER)
     commands += [("dice/whole", dice, False), ("dice/cut", dice, True), ("dice/cut", dice, False)]
+    roots = {role: photographs(folder / role, seed) for seed, role in enumerate(("dawn", "night"))}
+    domains = ["source=image_folder", f"source.root={roots['dawn']}", "target=image_folder"]
+    domains += [f"target.root={roots['night']}", "data.workers=1", "trainer.max_epochs=3"]
+    read = [*IMAGES, *domains, *TOGETHER]
+    commands += [("photos/whole", read, False), ("photos/cut", read, True), ("photos/cut", read, False)]
     launch(
         folder,
         [{"arguments": [*TINY, *typed, f"hydra.run.dir={name}"], "stops": stops} for name, typed, stops in commands],
@@ -174,6 +181,12 @@ def test_processes_draw_different_random_numbers_and_a_resumed_run_draws_the_sam
     assert not set(drawn[0]) & set(drawn[1])
     torch.testing.assert_close(weights(folder / "dice/cut"), weights(folder / "dice/whole"), rtol=0, atol=0)
     assert losses(folder / "dice/cut") == losses(folder / "dice/whole")
+
+
+@pytest.mark.long
+def test_processes_whose_workers_decode_photographs_resume_with_the_same_samples(folder):
+    torch.testing.assert_close(weights(folder / "photos/cut"), weights(folder / "photos/whole"), rtol=0, atol=0)
+    assert losses(folder / "photos/cut") == losses(folder / "photos/whole")
 
 
 @pytest.mark.long

@@ -49,6 +49,7 @@ def test_any_folder_name_reaches_the_job(name):
         ("running", None, "killed"),
         ("done", None, "done"),
         ("failed", "interrupted", "killed"),
+        ("failed", "interrupted: a worker process that reads samples was killed by the signal Killed", "killed"),
         ("failed", "LandbridgeError: the loss is not finite", "failed"),
     ],
 )

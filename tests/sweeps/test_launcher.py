@@ -130,21 +130,21 @@ def test_a_dry_run_starts_no_job(sweep):
 
 
 def test_a_failing_job_does_not_stop_others_and_is_retried_on_request(sweep):
-    code, told = sweep("freeze.depth=9,0", "seed=1")
+    code, told = sweep("selection=target_val,last", "seed=1")
     assert code == 1
-    assert "the backbone has 2 stages" in told
+    assert "reads target labels" in told
     assert re.search(r"sweep/\w+/console\.log", told)
     assert "Traceback" not in told
     assert sorted(record.status for record in records().values()) == ["done", "failed"]
 
     before = contents()
-    code, told = sweep("freeze.depth=9,0", "seed=1")
+    code, told = sweep("selection=target_val,last", "seed=1")
     assert code == 1
     assert "1 failed before" in told
-    assert "the backbone has 2 stages" in told
+    assert "reads target labels" in told
     assert contents() == before
 
-    code, told = sweep("freeze.depth=9,0", "seed=1", "hydra.launcher.retry_failed=true")
+    code, told = sweep("selection=target_val,last", "seed=1", "hydra.launcher.retry_failed=true")
     assert code == 1
     assert "1/1 failed" in told
     assert [*Path("sweep").glob("*/console.before.log")]
@@ -281,12 +281,12 @@ def test_a_sweeper_receives_the_score_or_the_error_of_each_job(sweep, monkeypatc
     seen = []
     launch = Sweep.launch
     monkeypatch.setattr(Sweep, "launch", lambda *given: seen.extend(launch(*given)) or seen)
-    sweep("freeze.depth=0,9", "selection=source_val")
+    sweep("selection=source_val,target_val")
     good, bad = seen
     (record,) = (each for each in records().values() if each.status == "done")
     assert good.return_value == record.epochs[record.selection["epoch"]]["scores"]["source_val"]
-    assert good.cfg.freeze.depth == 0
-    with pytest.raises(LandbridgeError, match="the backbone has 2 stages"):
+    assert good.cfg.selection._target_ == "landbridge.selection.SourceVal"
+    with pytest.raises(LandbridgeError, match="reads target labels"):
         _ = bad.return_value
 
 

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from landbridge.record import Record
+from photographs import photographs
 
 TESTS = Path(__file__).parents[1]
 TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
@@ -114,6 +116,52 @@ def test_a_sweep_killed_at_random_and_resumed_equals_an_uninterrupted_one(start,
     assert len(finished) == 12
     for name in finished:
         assert outcome(Record.read(folder / name)) == outcome(Record.read(tmp_path / "straight" / name))
+
+
+def test_a_sweep_of_photographs_that_is_stopped_in_any_way_is_interrupted_and_not_failed(start, sweep, tmp_path):
+    """Jobs have two worker processes each, which receive some of the signals before their job does."""
+    root = photographs(tmp_path / "photos")
+    images = ("source=null", "target=image_folder", f"target.root={root}", "target_labels=all", "strategy=target_only")
+    grid = (*images, "seed=0,1", "data.workers=2", "trainer.max_epochs=40", "hydra.launcher.n_jobs=2")
+    code, _ = sweep(*grid, "hydra.sweep.dir=straight")
+    assert code == 0
+
+    def the_sweep(process, job, workers):
+        os.kill(process.pid, signal.SIGKILL)
+
+    def the_group_of_a_job(process, job, workers):
+        os.killpg(job, signal.SIGTERM)
+
+    def workers_then_the_job(process, job, workers):
+        for each in (*workers, job):
+            os.kill(each, signal.SIGTERM)
+
+    def a_worker(process, job, workers):
+        os.kill(workers[0], signal.SIGKILL)
+
+    folder = tmp_path / "stopped"
+    rng = random.Random(0)
+    for stop in (the_sweep, the_group_of_a_job, workers_then_the_job, a_worker, the_sweep):
+        process, now = start(*grid, f"hydra.sweep.dir={folder}"), []
+        for now in running(process):
+            working = [(job, children(job)) for job in now if len(children(job)) == 2]
+            if working and all(epochs(folder)):
+                time.sleep(rng.uniform(0, 0.3))
+                job, workers = rng.choice(working)
+                with suppress(ProcessLookupError):
+                    stop(process, job, workers)
+                break
+        process.communicate(timeout=200)
+        deadline = time.monotonic() + 20
+        while stop is the_sweep and any(children(pid) for pid in now) and time.monotonic() < deadline:
+            time.sleep(0.05)  # the helper stops its jobs
+        for path in folder.glob("[!.]*/record.json"):
+            record = Record.read(path)
+            assert record.status != "failed" or (record.reason or "").startswith("interrupted"), (stop, record.reason)
+    code, told = sweep(*grid, "hydra.sweep.dir=stopped")
+    assert code == 0, told
+    for path in folder.glob("[!.]*/"):
+        assert outcome(Record.read(path)) == outcome(Record.read(tmp_path / "straight" / path.name))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

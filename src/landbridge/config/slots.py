@@ -131,5 +131,6 @@ FACTS: Mapping[str, Fact] = {
     # Epochs without a better score of the selection rule after which training stops.
     "patience": Fact(Annotated[int, Gt(0)], optional=True, in_source_model=None),
     "terms": Fact(TermSettings, optional=True, in_source_model=None),
+    "continues": Fact(str | None, optional=True, in_source_model=None),
     "checkpoint_every": Fact(Annotated[float, Ge(0)]),
 }

@@ -17,7 +17,7 @@ def initial_weights(cfg: DictConfig) -> str:
     return cfg.start.get("before") or ("pretrained" if named else "scratch")
 
 
-def source_model(cfg: DictConfig) -> DictConfig:
+def source_model(cfg: DictConfig, epochs: int | None = None) -> DictConfig:
     """Return the configuration of a supervised run on all labels of the source.
 
     Data settings, backbone, optimizer, schedule, trainer, cache and seed are those of `cfg`. Every other entry has the
@@ -25,6 +25,7 @@ def source_model(cfg: DictConfig) -> DictConfig:
 
     Args:
         cfg: configuration of a run with `start=source`.
+        epochs: how long it trains if `start.max_epochs` is not set; None: as long as the run.
     """
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     config |= {
@@ -46,6 +47,6 @@ def source_model(cfg: DictConfig) -> DictConfig:
     config["trainer"].update(devices=1, strategy="auto")
     for setting in ("num_nodes", "sync_batchnorm"):
         config["trainer"].pop(setting, None)
-    if start.get("max_epochs"):
-        config["trainer"]["max_epochs"] = start["max_epochs"]
+    if planned := start.get("max_epochs") or epochs:
+        config["trainer"]["max_epochs"] = planned
     return cast(DictConfig, OmegaConf.create(config))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,9 @@ def _stamp(path: str) -> tuple[int, ...]:
         status = os.stat(path)  # noqa: PTH116 (creating a Path object takes as long as the call itself)
     except OSError as error:
         raise LandbridgeError(f"{path}: cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):
+        # Reading a pipe or a device would wait for ever.
+        raise LandbridgeError(f"{path}: is not a file with content, but a pipe, a device or a folder; remove it")
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 

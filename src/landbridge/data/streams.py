@@ -1,6 +1,6 @@
 """Streams: the named sequences of batches that a strategy trains on, and the order of their samples."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from types import MappingProxyType
@@ -145,6 +145,8 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         draws: for streams with cached views, the number of draws of each view. Each pass selects one draw for every
             sample.
         classes: the class of each sample (n,) of those streams in which every class comes equally often.
+        next_epoch: returns the number of the epoch that an iteration reads. A loader with worker processes iterates
+            when it is built, long before the first step. So the number is asked for, and not set from outside.
     """
 
     def __init__(
@@ -158,6 +160,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         epochs: int | None = None,
         draws: Mapping[str, int] = MappingProxyType({}),
         classes: Mapping[str, Tensor] = MappingProxyType({}),
+        next_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         self.orders: dict[str, Order] = {
             name: Balanced(name, classes[name], seed, draws.get(name, 0))
@@ -171,21 +174,21 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         self.rank = rank
         self.world = world
         self.epochs = epochs
-        self.epoch = 0
+        self.next_epoch = next_epoch
         self._passes: dict[str, tuple[int, Tensor]] = {}
-
-    def set_epoch(self, epoch: int) -> None:
-        """Set the epoch that is read next; Lightning calls this before every epoch."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        if self.epochs is not None and self.epoch >= self.epochs:
+        return self.epoch(self.next_epoch())
+
+    def epoch(self, number: int) -> Iterator[dict[str, Tensor]]:
+        """Yield the indices of every step of an epoch, counted from 0."""
+        if self.epochs is not None and number >= self.epochs:
             yield from repeat(dict.fromkeys(self.sizes, torch.arange(0)), self.steps)
             return
-        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+        for step in range(number * self.steps, (number + 1) * self.steps):
             yield {name: self._batch(name, size, step) for name, size in self.sizes.items()}
 
     def _batch(self, name: str, size: int, step: int) -> Tensor:

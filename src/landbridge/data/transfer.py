@@ -72,9 +72,20 @@ class TransferData(LightningDataModule):
             epochs=self.reading_epochs,
             draws={name: each.draws for name, each in views.items()},
             classes=self.streams.classes() if self.sampler == "balanced" else {},
+            next_epoch=self._next_epoch,
         )
         streams = {name: replace(each, views=views.get(name)) for name, each in training.items()}
         return self._loader(JointBatches(streams), streams.values(), indices)
+
+    def _next_epoch(self) -> int:
+        """Return the number of the epoch that is read next, also when a resumed run has only restored its progress.
+
+        `Trainer.current_epoch` is one epoch behind until the first epoch after a resume begins.
+        """
+        if self.trainer is None:
+            return 0
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        return progress.processed
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         """Return loaders of validation inputs, without labels, in the order of `TransferStreams.validation`."""

@@ -79,6 +79,8 @@ def content_of(path: Path) -> str:
         LandbridgeError: the file cannot be read.
     """
     path = weights_in(path)
+    if path.exists() and not path.is_file():
+        raise LandbridgeError(f"start.path: {path} is not a file of weights, but a folder, a pipe or a device")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

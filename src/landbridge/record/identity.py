@@ -7,7 +7,7 @@ from typing import Any
 
 # Parts of the configuration that change where and how fast a run happens, but not its result.
 INCIDENTAL: Mapping[str, tuple[str, ...]] = {
-    "": ("name", "logger", "checkpoint_every"),
+    "": ("name", "logger", "checkpoint_every", "continues"),
     "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),

@@ -42,6 +42,7 @@ class Record:
         config: the resolved configuration.
         environment: library versions, git revision, hardware.
         data: for each role, the domain's name, fingerprint, task, classes, kind of inputs and split sizes.
+        parent: the run that this one continues: its folder, its fingerprint and the number of its epochs.
         start: report of the weights that were loaded before training.
         selection: the rule, the epoch it chose, whether it is an oracle, and the checkpoint of the epoch. If training
             stopped before its last planned epoch, `stopped_early` is the number of epochs.
@@ -63,6 +64,7 @@ class Record:
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    parent: dict[str, Any] | None = None
     start: dict[str, Any] | None = None
     selection: dict[str, Any] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)

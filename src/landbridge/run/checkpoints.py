@@ -1,5 +1,6 @@
 """The checkpoints of a run: the last epoch, to resume from, and the epochs that the selection rule may choose."""
 
+import os
 import shutil
 import time
 from copy import deepcopy
@@ -77,7 +78,7 @@ class Checkpoints:
         trainer.save_checkpoint(last)
         if trainer.is_global_zero:
             if preferred:
-                _copy(last, self.folder / preferred)
+                copy_checkpoint(last, self.folder / preferred)
             elif waits:
                 selected.replace(self.folder / SELECTED)
             last.replace(self.folder / LAST)
@@ -94,8 +95,9 @@ def _copied(value: Any) -> Any:
     return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else deepcopy(value)
 
 
-def _copy(origin: Path, destination: Path) -> None:
-    draft = destination.with_name(f"{destination.name}.part")
+def copy_checkpoint(origin: Path, destination: Path) -> None:
+    """Copy a file to another place at once, so that readers never see half of it."""
+    draft = destination.with_name(f"{destination.name}.part{os.getpid()}")
     draft.unlink(missing_ok=True)
     try:
         # A hard link is safe: Lightning never writes into an existing file, but replaces it by a new one.

@@ -40,6 +40,8 @@ def print_record(record: Record, folder: Path) -> None:
             table.add_row(f"  {escape(name)}", "", str(own["n"]), f"{task['leading']} {own[task['leading']]:.3f}")
     console.print(table)
     selection, cost = record.selection, record.cost
+    if record.parent:
+        console.print(f"continues  {escape(record.parent['folder'])}, which had {record.parent['epochs']} epochs")
     if record.epochs:
         chosen = f"{selection['epoch'] + 1} of {len(record.epochs)}, chosen by {selection['rule']}"
         notes = {key: value for key, value in record.epochs[selection["epoch"]].items() if key not in ROW}

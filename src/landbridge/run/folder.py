@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from landbridge.errors import LandbridgeError
 from landbridge.record import RECORD, Record
 from landbridge.run.checkpoints import LAST
+from landbridge.run.interruption import interruption, request_to_stop
 
 log = logging.getLogger(__name__)
 
@@ -78,16 +79,18 @@ class RunFolder:
         try:
             yield
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+            stopped = interruption(error)
             self.record.status = "failed"
-            self.record.reason = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+            self.record.reason = stopped or f"{type(error).__name__}: {error}"
             if self._is_ours():
                 self.write()
-            if interrupted:
-                log.warning("interrupted; the same command with hydra.run.dir=%s resumes this run", self.path)
-            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-                # Lightning turns a KeyboardInterrupt into a SystemExit. Undo this.
-                raise KeyboardInterrupt from error
+            if stopped:
+                log.warning("%s; the same command with hydra.run.dir=%s resumes this run", stopped, self.path)
+            request = request_to_stop(error)
+            if request is not None and request is not error:
+                raise request from None
+            if stopped and request is None:
+                raise LandbridgeError(f"{stopped}; the same command resumes this run") from error
             raise
 
     def _earlier(self) -> Record | None:

@@ -72,6 +72,11 @@ def initial_network(
             "start=pretrained, or start.before=pretrained with start=source",
             network.backbone.weights,
         )
+    return tuned(cfg, network), loaded
+
+
+def tuned(cfg: DictConfig, network: Network) -> Network:
+    """Apply the tuning to the backbone of a network, and return the network."""
     if cfg.get("tuning"):
         freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
         tuning, stages, backbone = build(cfg.tuning), freeze.ever(network.backbone.stages), network.backbone
@@ -82,7 +87,7 @@ def initial_network(
             stage in stages and name not in backbone.held for name, stage in backbone.stage_of.items()
         ):
             raise LandbridgeError("tuning: has no effect, because it changes only stages that are frozen in all epochs")
-    return network, loaded
+    return network
 
 
 def require_encoding(cfg: DictConfig, network: Network) -> None:

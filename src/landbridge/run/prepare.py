@@ -1,7 +1,7 @@
 """Prepares a run before training: opens the domains, chooses the streams and builds the initial network."""
 
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,20 @@ from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start import LoadReport, Start
 from landbridge.record import Record, fingerprint
+from landbridge.run.assemble import assemble
 from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
 from landbridge.run.folder import RunFolder
-from landbridge.run.initial_network import initial_network, keep_source_head, strategy_class
+from landbridge.run.initial_network import (
+    build_network,
+    initial_network,
+    keep_source_head,
+    strategy_class,
+    tuned,
+)
 from landbridge.run.overlaps import require_unseen, warn_of_visible_clashes
+from landbridge.run.parent import Parent
+from landbridge.run.source_run import Train, after_rehearsal
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
 
@@ -61,9 +70,7 @@ class Prepared:
         return frozenset({"source"} if all(name.startswith(("head.", "units.")) for name in new) else ())
 
 
-def prepare(
-    cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, train: Callable[[DictConfig, Path], Record]
-) -> Prepared | Record:
+def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, train: Train) -> Prepared | Record:
     """Open the domains, build the network and choose the streams.
 
     Args:
@@ -90,29 +97,50 @@ def prepare(
     require_balance(cfg, strategy.requirements, names, tasks, start.needs_source, choice)
     contents = {role: domain.fingerprint for role, domain in domains.items()} | start.contents()
     contents |= strategy.contents(record.config["strategy"]) | backbone_contents(record.config["backbone"])
+    parent = Parent(cfg.continues) if cfg.get("continues") else None
+    if parent:
+        parent.require_same(record.config, contents, strategy.requirements.ignored_groups)
+        contents["continues"] = str(parent.record.fingerprint)
+        record.parent = parent.note()
     record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
     if finished := place.finished():
         return finished
     require_unseen(domains, _learned(cfg, names, start, domains))
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
+    elif parent:
+        clock.go_on(parent.record.cost)
+
+    def streams_for(network: Network) -> TransferStreams:
+        return TransferStreams.of(
+            source=domains["source"] if "source" in names else None,
+            target=domains["target"],
+            names=names,
+            target_labels=cfg.target_labels,
+            format=network.backbone.format,
+            seed=cfg.seed,
+            source_task=own_task,
+            settings=build(cfg.task),
+            augment=build(cfg.augment) if cfg.get("augment") else None,
+        )
+
+    def rehearse() -> None:
+        network = tuned(cfg, build_network(cfg, domains["target"].task, domains["target"].shape, own_task))
+        if network.source is not None and "source" not in names:
+            network.source.requires_grad_(False)
+        assemble(cfg, network, streams_for(network), place.path)
+
+    source = source_model(cfg, parent.epochs_at_source if parent else None) if start.needs_source else None
     with clock("start"):
-        start.prepare(domains.get("source"), source_model(cfg) if start.needs_source else None, train)
+        start.prepare(domains.get("source"), source, after_rehearsal(train, rehearse))
         network, loaded = initial_network(cfg, start, domains["target"], own_task)
         if network.source is not None and "source" not in names:
             keep_source_head(network.source, loaded)
         record.start = loaded and loaded.to_json()
-    streams = TransferStreams.of(
-        source=domains["source"] if "source" in names else None,
-        target=domains["target"],
-        names=names,
-        target_labels=cfg.target_labels,
-        format=network.backbone.format,
-        seed=cfg.seed,
-        source_task=own_task,
-        settings=build(cfg.task),
-        augment=build(cfg.augment) if cfg.get("augment") else None,
-    )
+    if parent:
+        parent.require_same_stages(cfg.freeze, cfg.trainer.max_epochs, network.backbone.stages)
+        checkpoint = checkpoint or parent.adopt(place.path)
+    streams = streams_for(network)
     warn_of_visible_clashes(streams)
     return Prepared(start, domains, network, loaded, streams, checkpoint)
 

@@ -48,7 +48,7 @@ def run(
             return prepared
         names = [domain.name for domain in prepared.domains.values()]
         tags = [record.choices.get("strategy", cfg.strategy._target_), *names]
-        with logging_to(cfg.get("logger"), folder, config, tags) as logger:
+        with logging_to(cfg.get("logger"), folder, config, tags, str(record.fingerprint)) as logger:
             fitted = fit(cfg, prepared, record, place, clock, logger)
             if not fitted.trainer.is_global_zero:
                 return record

@@ -1,13 +1,16 @@
 """Lightning's trainers and loggers for a run, with progress bars only on a terminal."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.accelerators import CPUAccelerator
@@ -33,7 +36,8 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
     """Make the trainer for training. It shows a progress bar only on a terminal.
 
     Raises:
-        LandbridgeError: the number of epochs or the precision is refused, or Lightning refuses a setting.
+        LandbridgeError: the number of epochs, the precision or the number of nodes is refused, or Lightning refuses a
+            setting.
     """
     epochs = cfg.trainer.get("max_epochs")
     if epochs is None or epochs < 1:
@@ -65,7 +69,20 @@ def fit_trainer(cfg: DictConfig, logger: Logger | None, callbacks: list[Callback
             f"trainer.strategy={name} copies the run into new processes, which landbridge's data do not allow; "
             "nearest: ddp"
         )
+    _require_cluster(trainer)
     return trainer
+
+
+def _require_cluster(trainer: Trainer) -> None:
+    """Refuse several nodes if nothing says where the others are: the processes would wait for each other for ever."""
+    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+    by_hand = "MASTER_ADDR" in os.environ and bool({"NODE_RANK", "GROUP_RANK"} & {*os.environ})
+    if trainer.num_nodes > 1 and alone and not by_hand:
+        raise LandbridgeError(
+            f"trainer.num_nodes={trainer.num_nodes}: no cluster has started this process, so it would wait for the "
+            "other nodes for ever: start it with Slurm or torchrun, set MASTER_ADDR and NODE_RANK on every node, or "
+            "set trainer.num_nodes=1"
+        )
 
 
 def rebuilds(cfg: DictConfig, trainer: Trainer, strategy: Strategy, rule: Rule) -> bool:
@@ -121,7 +138,7 @@ def test_trainer(trainer: Trainer, strategy: Strategy) -> Trainer:
 
 @contextmanager
 def logging_to(
-    node: DictConfig | None, folder: Path, config: dict[str, Any], tags: list[str]
+    node: DictConfig | None, folder: Path, config: dict[str, Any], tags: list[str], fingerprint: str
 ) -> Iterator[Logger | None]:
     """Build the configured logger, log the configuration, and close the logger with the right status.
 
@@ -130,11 +147,17 @@ def logging_to(
         folder: folder for the logger's files.
         config: the resolved configuration.
         tags: tags of the run; only wandb uses them.
+        fingerprint: of the run. An interrupted run goes on as the same run of wandb, whose id is a hash of fingerprint
+            and folder.
     """
     if node is None:
         yield None
         return
-    logger: Logger = build(node, save_dir=str(folder), **({"tags": tags} if "Wandb" in node._target_ else {}))
+    more = {}
+    if "Wandb" in node._target_:
+        identity = blake2b(f"{fingerprint} {folder.resolve()}".encode(), digest_size=8).hexdigest()
+        more = {"tags": tags} | ({} if node.get("id") or node.get("version") else {"id": identity})
+    logger: Logger = build(node, save_dir=str(folder), **more)
     failed = True
     try:
         with explained(node):

@@ -13,6 +13,7 @@ from landbridge.models.start import Start
 from landbridge.record import INCIDENTAL, fingerprint, only
 from landbridge.run.initial_network import strategy_class
 from landbridge.run.prepare import streams_of
+from landbridge.sweeps.rehearsal import rehearse
 
 
 def identity(config: dict[str, Any]) -> str:
@@ -30,11 +31,15 @@ def identity(config: dict[str, Any]) -> str:
     cfg: Any = OmegaConf.create(config)
     check(cfg)
     start: Start = build(cfg.start)
-    roles = ["source"] if "source" in streams_of(cfg, start) or start.needs_source else []
+    streams = streams_of(cfg, start)
+    rehearse(cfg)
+    roles = ["source"] if "source" in streams or start.needs_source else []
     places = {role: json.dumps(only(config[role], INCIDENTAL[role])) for role in [*roles, "target"]}
     for part, setting in (("start", "path"), ("backbone", "folder")):
         if path := config[part].get(setting):
             places[part] = str(path)
+    if parent := config.get("continues"):
+        places["continues"] = str(parent)
     return fingerprint(config, places, strategy_class(cfg).requirements.ignored_groups)[:12]
 
 

@@ -137,25 +137,30 @@ class Server:
             if process := self.spawned.pop(pid, None):
                 process.returncode = code  # otherwise `Popen` would wait for the process again
             if code:
-                self.kill(pid, signal.SIGKILL)  # a failed job may leave processes that it has started
+                self.kill(pid)  # a failed job may leave processes that it has started
             self.answer(job=self.jobs.pop(pid), code=code)
 
     def stop(self) -> None:
-        """Send SIGTERM to all jobs, and kill those that do not end in time."""
+        """Send SIGTERM to all jobs, and kill those that do not end in time, with the processes that they have started.
+
+        Only the first process of a job receives SIGTERM. It ends the others. If its workers received the signal first,
+        the job would see their end as an error.
+        """
         for pid in self.jobs:
-            self.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE
         while self.jobs and time.monotonic() < deadline:
             time.sleep(0.02)
             self.reap()
         for pid in self.jobs:
-            self.kill(pid, signal.SIGKILL)
+            self.kill(pid)
         self.answer(stopped=True)
 
-    def kill(self, pid: int, number: signal.Signals) -> None:
-        """Send a signal to a job and to the processes that it has started."""
+    def kill(self, pid: int) -> None:
+        """Kill a job and the processes that it has started."""
         with suppress(ProcessLookupError):
-            os.killpg(pid, number)
+            os.killpg(pid, signal.SIGKILL)
 
 
 def fork_is_safe() -> bool:

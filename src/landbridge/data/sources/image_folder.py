@@ -158,6 +158,8 @@ def _groups(setting: str, base: Path, files: Sequence[str]) -> list[str]:
 
 
 def _listed(table: Path, paths: Sequence[str]) -> list[str | None]:
+    if table.exists() and not table.is_file():
+        raise LandbridgeError(f"image_folder: groups={table} is not a file, but a folder, a pipe or a device")
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             known = {row["path"]: row["group"] for row in csv.DictReader(file)}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from landbridge import __version__
@@ -67,7 +67,7 @@ class Source(Start):
         folder = self.cache / fingerprint(config, contents)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock").acquire()
+            lock = self._locked(folder)
         except OSError as error:
             raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
         with lock:
@@ -75,6 +75,15 @@ class Source(Start):
         self._began = record.start["origin"] if record.start else "random weights"
         log.info("start: the source model was trained from %s (start.before)", self._began)
         self._model = folder / record.selection["checkpoint"]
+
+    def _locked(self, folder: Path) -> AcquireReturnProxy:
+        """Lock the folder of a source model, and say so if another run has locked it."""
+        lock = FileLock(folder / ".lock")
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("start: another run trains the same source model in %s; this run waits for it", folder)
+            return lock.acquire()
 
     def apply(self, network: Network, classes: Sequence[str] | None = None) -> LoadReport:
         """Load the source model."""
