@@ -9,9 +9,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from landbridge.cli.config_sources import conf_folder, register_groups
+from landbridge.cli.config_sources import ROLES, conf_folder, config_folders, register_groups
 from landbridge.cli.exit import mistakes_in_short, told_in_short
-from landbridge.cli.options import require_single
+from landbridge.cli.options import options_in, require_single
 from landbridge.cli.overrides import as_additions, as_typed
 
 
@@ -39,7 +39,7 @@ def task(cfg: DictConfig) -> float | None:
 def main() -> None:
     """Run the command line: the entry point of `landbridge` and of `python -m landbridge`."""
     with told_in_short():
-        require_single(sys.argv[1:])
+        require_single(sys.argv[1:], {*options_in(config_folders(sys.argv[1:])), *ROLES})
         register_groups(sys.argv[1:])
         sys.argv[1:] = as_additions(sys.argv[1:])
         task()
