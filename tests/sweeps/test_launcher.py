@@ -231,9 +231,10 @@ def test_axes_of_an_experiment_file_are_written_as_on_the_command_line(sweep, tm
         "      strategy: glob([dan,dann*])\n      seed: range(2)\n      strategy.backbone_lr_scale: 0.5\n"
     )
     mine = ("hydra.searchpath=[file://mine]", "experiment=[tiny,axes]", "hydra.launcher.dry_run=true")
-    _, told = sweep(*mine)
+    base = ("--config-dir", str(Path(__file__).parents[1] / "conf"))
+    _, told = sweep(*mine, base=base)
     assert re.findall(r"strategy=(\w+) seed=(\d)", told) == [(s, n) for s in ("dan", "dann") for n in "01"]
-    _, told = sweep(*mine, "seed=5")
+    _, told = sweep(*mine, "seed=5", base=base)
     assert told.count("to run") == 2
 
 

@@ -36,6 +36,7 @@ def test_the_command_in_each_file_composes_and_passes_the_check(name, sweep):
     command = second.removeprefix("# landbridge -m ").split()
     assert f"experiment={name}" in command
     fewer, jobs = SWEEPS[name]
+    command = [each for each in command if each.partition("=")[0] != fewer.partition("=")[0]]
     code, told = sweep(*command, fewer, "hydra.launcher.dry_run=true", base=())
     assert code == 0, told
     assert told.count("to run") == jobs

@@ -7,7 +7,6 @@ from pathlib import Path
 from landbridge.errors import LandbridgeError, nearest
 
 CHOICE = re.compile(r"^\+?([A-Za-z_]\w*)=(.*)$", re.DOTALL)
-SETTING = re.compile(r"^\+{0,2}(?!hydra[./=])([A-Za-z_][\w.@/]*)=")
 #: Hydra's own syntax in values: interpolation, functions such as `glob(*)`, quotes. Such values are not checked.
 GRAMMAR = re.compile(r"[${(*'\"]")
 #: The first part of the name of a group or a setting.
@@ -79,28 +78,27 @@ def name_problems(arguments: Sequence[str], names: Set[str]) -> dict[str, str]:
     return problems
 
 
-def require_single(arguments: Sequence[str]) -> None:
-    """Refuse settings that are set twice with different values, because Hydra would drop the first one silently.
+def require_single(arguments: Sequence[str], groups: Collection[str]) -> None:
+    """Refuse two options of one group, because Hydra would drop the first one without a word.
 
-    Settings of Hydra itself are left out: Lightning adds them again when it starts further processes.
+    A value that is set twice is allowed, as in most programs: the last one counts. Scripts append such settings.
 
     Args:
         arguments: arguments of the command line.
+        groups: names of the config groups.
 
     Raises:
-        LandbridgeError: names the settings.
+        LandbridgeError: names the options.
     """
     typed: dict[str, list[str]] = {}
     for argument in arguments:
-        if match := SETTING.match(argument):
+        if (match := CHOICE.match(argument)) and match[1] in groups:
             typed.setdefault(match[1], []).append(argument.lstrip("+"))
-    for name, each in typed.items():
+    for group, each in typed.items():
         if len(set(each)) > 1:
-            both = f"; several files: experiment=[{','.join(one.partition('=')[2] for one in each)}]"
-            raise LandbridgeError(
-                f"{name} is set {len(each)} times: {' and '.join(each)}; keep one"
-                + (both if name in SEVERAL else f", or sweep over the values with -m {name}=A,B")
-            )
+            names = ",".join(one.partition("=")[2] for one in each)
+            both = f"experiment=[{names}] combines both" if group in SEVERAL else f"-m {group}={names} runs both"
+            raise LandbridgeError(f"{group} is chosen {len(each)} times: {' and '.join(each)}; keep one, or {both}")
 
 
 def options_in(folders: Sequence[Path]) -> dict[str, list[str]]:
