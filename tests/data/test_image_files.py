@@ -135,6 +135,23 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path, suffix, order):
     assert np.array_equal(as_array(decode(str(file), image_format(1)))[..., 0], deep // 256)
 
 
+def test_16_bits_of_a_pgm_are_scaled_and_not_refused(tmp_path):
+    deep = (np.arange(24 * 24).reshape(24, 24) * 113).astype(">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 24 24 65535\n" + deep.tobytes())
+    assert np.array_equal(as_array(decode(str(tmp_path / "a.pgm"), image_format(1)))[..., 0], deep // 256)
+    (tmp_path / "a.ppm").write_bytes(b"P6 24 24 65535\n" + np.repeat(deep, 3, 1).tobytes())
+    assert np.abs(as_array(decode(str(tmp_path / "a.ppm"), image_format(3)))[..., 2] - deep // 256).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+def test_the_first_of_several_frames_is_read(tmp_path, suffix):
+    frames = [Image.new("RGB", (24, 24), colour) for colour in ("red", "lime")]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    red, green, _ = decode(str(tmp_path / f"a.{suffix}"), image_format()).float().mean((1, 2)).tolist()
+    assert red > 240
+    assert green < 15
+
+
 def broken(tmp_path):
     whole = Path(write(tmp_path / "whole.jpg", pixels(64, 64))).read_bytes()
     contents = {"cut.jpg": whole[: len(whole) // 2], "empty.png": b"", "text.jpg": b"no image at all", "gone.jpg": None}

@@ -13,6 +13,9 @@ from landbridge.data.formats import Format, ImageFormat
 from landbridge.data.inputs import Inputs
 from landbridge.errors import LandbridgeError
 
+#: Formats whose pixels Pillow may return as 32-bit integers, but in the range of 16 bits.
+SCALED_TO_16_BITS = ("PNG", "PPM")
+
 
 class FileInputs(Inputs):
     """Images of any size in files. Each batch is decoded in the process that reads it.
@@ -115,6 +118,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     # Pillow alone would clip 16-bit values at 255, and would warn about palettes with transparency.
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "I" and image.format in SCALED_TO_16_BITS:
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("pixels of 32 bits have no known range; save the image with 8 or 16 bits")
     return image.convert("RGBA") if "transparency" in image.info else image
