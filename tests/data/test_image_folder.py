@@ -156,6 +156,18 @@ def test_copies_in_two_given_splits_stay_in_the_test_split(tmp_path, caplog):
     assert "1 samples are left out of train" in caplog.text
 
 
+def test_settings_of_reading_change_pixels_and_fingerprints_but_not_splits(tmp_path):
+    root = str(fill(tmp_path / "zoo"))
+    how = [{}, {"resize": "squash"}, {"resize": "pad"}, {"invert": True}, {"resize": "pad", "invert": True}]
+    domains = [image_folder(root, **settings) for settings in how]
+    assert len({domain.fingerprint for domain in domains}) == len(how)
+    assert len({str(domain.splits["train"].inputs.hashes()) for domain in domains}) == 1
+    read = [domain.splits["test"].inputs.select(torch.arange(2)).read(torch.tensor([1]), SPEC)[0] for domain in domains]
+    assert (read[3].int() + read[0].int() - 255).abs().max() <= 2  # both passes of the filter round
+    assert len({each.numpy().tobytes() for each in read}) == len(how)
+    assert image_folder(root, hash_memo=None).fingerprint == domains[0].fingerprint
+
+
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory):
     """A folder with 6 images of each of 12 patients, in two classes, and a table of the patients."""

@@ -103,7 +103,8 @@ class Domain:
         for split in SPLITS:
             part = self.splits[split]
             digest.update(split.encode())
-            digest.update("".join(part.inputs.hashes()).encode())
+            digest.update(str(part.inputs.hashes()).encode())
+            digest.update(part.inputs.reading.encode())
             digest.update(part.labels.digest())
             for column, entries in part.attributes.items():
                 digest.update("\0".join((column, *entries)).encode())
@@ -155,12 +156,12 @@ def split_domain(
         raise LandbridgeError(
             f"domain {name}: val={val} and test={test} leave nothing to train on; their sum must be below 1"
         )
-    copies = inputs.hashes()
+    copies = inputs.hashes().items()
     together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
     fixed = keep_apart(name, given or {"train": torch.arange(len(inputs))}, together)
     pool = fixed.pop("train")
     shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
-    carved = split_indices(task.strata(labels)[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
+    carved = split_indices(task.strata(labels)[pool], together[pool.numpy()], **shares, seed=seed)
     positions = {split: pool[where] for split, where in carved.items()} | fixed
     _require_classes(name, task, labels, positions, together, fixed.keys())
     return domain_from_positions(name, task, inputs, labels, positions, image_kind, attributes)

@@ -2,11 +2,11 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from landbridge.data.digests import DIGEST, Digests
 from landbridge.data.formats import Format
 
 
@@ -17,6 +17,11 @@ class Inputs(ABC):
     kind: str
     #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors; () for text.
     shape: tuple[int, ...]
+
+    @property
+    def reading(self) -> str:
+        """How samples are read, in addition to their content: empty, unless a setting of the domain changes it."""
+        return ""
 
     @property
     def must_be_decoded(self) -> bool:
@@ -45,7 +50,7 @@ class Inputs(ABC):
         """Return the samples at the given positions as a new object."""
 
     @abstractmethod
-    def hashes(self) -> Sequence[str]:
+    def hashes(self) -> Digests:
         """Return one hash of content per sample."""
 
 
@@ -57,13 +62,13 @@ class TensorInputs(Inputs):
         hashes: hashes of the samples' contents, if they are already known.
     """
 
-    def __init__(self, tensor: Tensor, hashes: Sequence[str] | None = None) -> None:
+    def __init__(self, tensor: Tensor, hashes: Digests | None = None) -> None:
         if tensor.dtype not in (torch.uint8, torch.float32):
             raise TypeError(f"samples must be uint8 images or float32 vectors, not {tensor.dtype}")
         self.tensor = tensor.contiguous()
         self.shape = tuple(tensor.shape[1:])
         self.kind = "image" if tensor.ndim == 4 else "vector"
-        self._hashes = None if hashes is None else list(hashes)
+        self._hashes = hashes
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -74,12 +79,13 @@ class TensorInputs(Inputs):
 
     def select(self, indices: Tensor) -> "TensorInputs":
         """Return a copy of the samples at the given positions, with their hashes if these are known."""
-        hashes = self._hashes and [self._hashes[index] for index in indices.tolist()]
-        return TensorInputs(self.tensor[indices], hashes)
+        return TensorInputs(self.tensor[indices], None if self._hashes is None else self._hashes.select(indices))
 
-    def hashes(self) -> list[str]:
+    def hashes(self) -> Digests:
         """Return a hash of each sample's bytes."""
         if self._hashes is None:
             rows = self.tensor.numpy()
-            self._hashes = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows]
+            self._hashes = Digests.joined(
+                b"".join([hashlib.blake2b(row.tobytes(), digest_size=DIGEST).digest() for row in rows])
+            )
         return self._hashes

@@ -11,9 +11,9 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     "cache": ("_target_", "path", "size"),
     "trainer": ("accelerator", "enable_progress_bar", "enable_model_summary", "profiler"),
     "data": ("workers", "eval_batch_size"),
-    # Paths of files. The fingerprints of the domains cover the content of the files.
-    "source": ("root", "file"),
-    "target": ("root", "file"),
+    # Paths of files, and where their hashes are kept. The fingerprints of the domains cover the content of the files.
+    "source": ("root", "file", "hash_memo"),
+    "target": ("root", "file", "hash_memo"),
     "start": ("cache", "path"),
 }
 

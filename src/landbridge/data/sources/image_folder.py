@@ -11,8 +11,9 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from landbridge.data.augment import ImageKind
+from landbridge.data.content_hashes import MEMOS
 from landbridge.data.domain import Domain, split_domain
-from landbridge.data.image_files import FileInputs
+from landbridge.data.image_files import FileInputs, Reading, Resize
 from landbridge.data.sources.image_listing import EXTENSIONS, ImageFinder, class_folders
 from landbridge.errors import LandbridgeError, printable
 
@@ -37,6 +38,9 @@ def image_folder(
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
     image_kind: ImageKind = "photographs",
+    resize: Resize = "crop",
+    invert: bool = False,
+    hash_memo: str | None = MEMOS,
 ) -> Domain:
     """Load `root/CLASS/...` or `root/{train,val,test}/CLASS/...`.
 
@@ -66,6 +70,12 @@ def image_folder(
             depends only on the paths below `root` and the contents of the files.
         image_kind: what the images show: `digits` (also for letters) or `photographs`. Augmented digits are never
             mirrored.
+        resize: how an image gets the size that the backbone takes. `crop` resizes the shorter side and keeps the
+            centre. `squash` resizes the whole image and changes its proportions. `pad` resizes the whole image in its
+            proportions and fills the rest with black.
+        invert: whether bright becomes dark, before anything is padded: for dark objects on white.
+        hash_memo: folder in which hashes of the files are kept, so that later runs do not read all files again. A file
+            whose inode, size or times have changed is read again. None keeps none.
 
     Raises:
         LandbridgeError: the folder does not exist, its layout is not one of the two, a class is empty or too small to
@@ -99,7 +109,7 @@ def image_folder(
     return split_domain(
         name or printable(base.resolve().name),
         classes,
-        FileInputs(files),
+        FileInputs(files, how=Reading(resize, invert), memos=hash_memo),
         torch.tensor(labels),
         _groups(groups, base, files) if groups else None,
         given=given,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from landbridge.data.digests import Digests
 from landbridge.data.domain import Domain, Split
 from landbridge.data.formats import Format, ImageFormat
 from landbridge.data.inputs import Inputs
@@ -109,10 +111,17 @@ class JoinedInputs(Inputs):
         """Return the samples at the given positions as a new object."""
         return JoinedInputs(self.parts, self.places[indices])
 
-    def hashes(self) -> list[str]:
+    @property
+    def reading(self) -> str:
+        """How the samples of each part are read; empty if no part has a setting for it."""
+        readings = [part.reading for part in self.parts]
+        return " + ".join(readings) if any(readings) else ""
+
+    def hashes(self) -> Digests:
         """Return one hash of content per sample."""
-        by_part = [part.hashes() for part in self.parts]
-        return [by_part[number][row] for number, row in self.places.tolist()]
+        sizes = torch.tensor([0, *(len(part) for part in self.parts)])
+        rows = sizes.cumsum(0)[self.places[:, 0]] + self.places[:, 1]
+        return Digests(np.concatenate([part.hashes().content for part in self.parts])).select(rows)
 
     def _fit(self, raw: tuple[Tensor, ...], format: Format | None) -> tuple[Tensor, ...]:
         if not self._fitted or not isinstance(format, ImageFormat):
