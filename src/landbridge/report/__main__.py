@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _write(options: argparse.Namespace) -> None:
     from landbridge.report.collect import collect
     from landbridge.report.page import make
+    from landbridge.report.written import refuse_foreign
 
     found = collect(options.folders, options.metric)
     for line in [*found.damaged, *found.left_out]:
@@ -54,6 +55,8 @@ def _write(options: argparse.Namespace) -> None:
     files = {"report.md": report.markdown(), **report.tables, "report.html": report.html()}
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            refuse_foreign(out / name, content)
         for name, content in files.items():
             draft = out / f".{name}.{os.getpid()}"
             draft.write_text(content, encoding="utf-8")
