@@ -2,10 +2,11 @@
 
 import base64
 import binascii
-from typing import Annotated, Any
+import math
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 Count = Annotated[int, Ge(0)]
 Seconds = Annotated[float, Ge(0)]
@@ -38,30 +39,33 @@ def _has_samples(subgroup: dict[str, float | None]) -> dict[str, float | None]:
     return subgroup
 
 
-def _takes_time(cost: dict[str, Any]) -> dict[str, Any]:
-    if (cost.get("seconds") or 0) < 0:
-        raise ValueError("seconds are negative")
+def _are_numbers(cost: dict[str, Any]) -> dict[str, Any]:
+    for key in ("seconds", "parameters", "trainable_parameters", "peak_memory_bytes"):
+        value = cost.get(key)
+        if isinstance(value, dict) or (value is not None and not 0 <= value < math.inf):
+            raise ValueError(f"{key} is {value}, no number from 0 on")
     return cost
 
 
 _Subgroup = Annotated[dict[str, float | None], AfterValidator(_has_samples)]
-_Cost = Annotated[dict[str, float | dict[str, Any] | None], AfterValidator(_takes_time)]
+_Cost = Annotated[dict[str, float | dict[str, Any] | None], AfterValidator(_are_numbers)]
 
 
 class _Result(_Part):
     domain: str = ""
     n: Count = 0
-    correct: str | None = None
-    sample_scores: str | None = None
+    correct: str = ""
+    sample_scores: str = ""
     subgroups: dict[str, dict[str, _Subgroup]] = {}
-    by_task: dict[str, dict[str, Any]] = {}
+    by_task: dict[str, "_Result"] = {}
 
     @model_validator(mode="after")
     def _holds_every_sample(self) -> "_Result":
         for name, size in (("correct", -(-self.n // 8)), ("sample_scores", 4 * self.n)):
-            packed = getattr(self, name)
+            if name not in self.model_fields_set:
+                continue
             try:
-                found = size if packed is None else len(base64.b64decode(packed, validate=True))
+                found = len(base64.b64decode(getattr(self, name), validate=True))
             except binascii.Error as error:
                 raise ValueError(f"{name} is not base64") from error
             if found != size:
@@ -78,7 +82,7 @@ class _Selection(_Part):
 
 class _Epoch(_Part):
     epoch: Count = 0
-    losses: dict[str, float] = {}
+    losses: dict[str, float]
     scores: dict[str, float]
     seconds: Seconds = 0.0
 
@@ -92,9 +96,17 @@ class _Batches(_Part):
     steps_per_epoch: Annotated[int, Gt(0)] | None = None
 
 
+def _names_targets(node: Any) -> Any:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        if key == "_target_" and not isinstance(value, str):
+            raise ValueError("_target_ is not the name of a class or of a function")
+        _names_targets(value)
+    return node
+
+
 class _Config(_Part):
     seed: int = 0
-    target_labels: int | str = 0
+    target_labels: Count | Literal["all"] = 0
     trainer: _Training = _Training()
     data: _Batches = _Batches()
 
@@ -108,7 +120,7 @@ class _Record(_Part):
     fingerprint: str | None = None
     overrides: list[str] = []
     choices: dict[str, str | None] = {}
-    config: _Config = _Config()
+    config: Annotated[_Config, BeforeValidator(_names_targets)] = _Config()
     environment: dict[str, Any] = {}
     data: dict[str, _Domain] = {}
     start: dict[str, Any] | None = None
@@ -122,10 +134,10 @@ class _Record(_Part):
     def _is_whole(self) -> "_Record":
         if self.status not in ("running", "done", "failed"):
             raise ValueError(f"status is {self.status!r}, not running, done or failed")
-        chosen = self.selection.epoch
-        if chosen is not None and chosen >= len(self.epochs):
-            raise ValueError(f"selection.epoch is {chosen}, but there are {len(self.epochs)} epochs")
         if self.status == "done":
+            chosen = self.selection.epoch
+            if chosen is not None and chosen >= len(self.epochs):
+                raise ValueError(f"selection.epoch is {chosen}, but there are {len(self.epochs)} epochs")
             lacking = [
                 name
                 for name, there in (
@@ -136,6 +148,11 @@ class _Record(_Part):
                 )
                 if not there
             ]
+            if not lacking:
+                leading = self.data["target"].task.leading or "accuracy"
+                value = (self.results["target"].model_extra or {}).get(leading)
+                there = isinstance(value, int | float) and not isinstance(value, bool)
+                lacking = [] if there else [f"the number results.target.{leading}"]
             if lacking:
                 raise ValueError(f"status is done, but the record lacks {', '.join(lacking)}")
         return self
