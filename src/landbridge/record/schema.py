@@ -6,10 +6,18 @@ import math
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
 
 Count = Annotated[int, Ge(0)]
-Seconds = Annotated[float, Ge(0)]
+Seconds = Annotated[float, Ge(0), AllowInfNan(False)]
 
 
 class _Part(BaseModel):
