@@ -32,6 +32,8 @@ FULL = Record(
     fingerprint="abc",
     overrides=["seed=1"],
     config={"seed": 1, "data": {"batch_size": None}},
+    data={"target": {"name": "dusk"}},
+    selection={"rule": "last", "epoch": 0},
     results={"target": {"accuracy": 0.5, "n": 12}},
     epochs=[{"epoch": 0, "losses": {"supervised": 1e-300}, "scores": {"last": float("inf")}}],
 )

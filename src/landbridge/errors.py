@@ -17,7 +17,19 @@ class LandbridgeError(CompactHydraException):
     def __init__(self, message: str) -> None:
         # An error from a DataLoader's worker process arrives with the worker's traceback in its message. Only the part
         # after the class name is kept.
-        super().__init__(message.rpartition("LandbridgeError: ")[2].rstrip())
+        super().__init__(printable(message.rpartition("LandbridgeError: ")[2].rstrip()))
+
+
+def printable(text: str) -> str:
+    r"""Return text that every file and terminal in UTF-8 can take: bytes of other encodings become `\xe9`.
+
+    Python reads a file name with such bytes as text with lone surrogates, which no file in UTF-8 can hold.
+    """
+    try:
+        content = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that no file name can hold
+        content = text.encode("utf-8", "backslashreplace")
+    return content.decode("utf-8", "backslashreplace")
 
 
 def nearest(name: str, options: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -225,7 +225,7 @@ def test_images_are_decoded_once(cached, tiny, photos, strategy, monkeypatch, tm
     overrides += ["source=image_folder", f"source.root={photos}", "source.val=0.2"] if strategy == "fixmatch" else []
     without = tiny(*ALL, *overrides, folder="without")
     decode, decoded = image_files.decode, []
-    monkeypatch.setattr(image_files, "decode", lambda path, spec: decoded.append(path) or decode(path, spec))
+    monkeypatch.setattr(image_files, "decode", lambda path, *how: decoded.append(path) or decode(path, *how))
     record = cached(*overrides, folder="first")
     with np.load(tmp_path / "first" / records.SAMPLES) as samples:
         mistakes = sum(len(samples[name]) for name in samples.files if name.endswith("_mistakes"))
@@ -241,6 +241,19 @@ def test_images_are_decoded_once(cached, tiny, photos, strategy, monkeypatch, tm
     deeper = cached(*overrides, "freeze.depth=1", folder="deeper")
     assert len(decoded) <= len(deeper.results) * PICTURES
     assert_equal(deeper, tiny(*ALL, *overrides, "freeze.depth=1", folder="deeper_without"))
+
+
+def test_images_that_are_read_in_another_way_have_other_entries(cached, tiny, photos):
+    overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=2"]
+    overrides += ["data.workers=0", "trainer.max_epochs=1", "freeze.depth=1"]
+    fingerprints = set()
+    for how in ("crop", "pad"):
+        settings = [*overrides, f"target.resize={how}", "target.hash_memo=null"]
+        record = cached(*settings, folder=how)
+        assert_equal(record, tiny(*ALL, *settings, folder=f"{how}_without"))
+        fingerprints.add(record.fingerprint)
+    assert len(fingerprints) == 2
+    assert cached(*overrides, "target.resize=pad", folder="pad").fingerprint in fingerprints
 
 
 def test_a_changed_image_is_decoded_again(cached, photos):

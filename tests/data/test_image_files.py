@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import CenterCrop, Compose, InterpolationMode, Re
 
 from landbridge.data import content_hashes as hashing
 from landbridge.data.formats import ImageFormat
-from landbridge.data.image_files import FileInputs, decode
+from landbridge.data.image_files import FileInputs, Reading, decode
 from landbridge.data.streams import OrderedBatches, Stream
 from landbridge.errors import LandbridgeError
 
@@ -135,6 +135,48 @@ def test_16_bits_are_scaled_and_not_clipped(tmp_path, suffix, order):
     assert np.array_equal(as_array(decode(str(file), image_format(1)))[..., 0], deep // 256)
 
 
+def test_16_bits_of_a_pgm_are_scaled_and_not_refused(tmp_path):
+    deep = (np.arange(24 * 24).reshape(24, 24) * 113).astype(">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 24 24 65535\n" + deep.tobytes())
+    assert np.array_equal(as_array(decode(str(tmp_path / "a.pgm"), image_format(1)))[..., 0], deep // 256)
+    (tmp_path / "a.ppm").write_bytes(b"P6 24 24 65535\n" + np.repeat(deep, 3, 1).tobytes())
+    assert np.abs(as_array(decode(str(tmp_path / "a.ppm"), image_format(3)))[..., 2] - deep // 256).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+def test_the_first_of_several_frames_is_read(tmp_path, suffix):
+    frames = [Image.new("RGB", (24, 24), colour) for colour in ("red", "lime")]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    red, green, _ = decode(str(tmp_path / f"a.{suffix}"), image_format()).float().mean((1, 2)).tolist()
+    assert red > 240
+    assert green < 15
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(60, 47), (47, 60), (200, 90), (11, 17)])
+def test_squash_and_pad_keep_the_whole_image(tmp_path, shape, channels):
+    file = write(tmp_path / "a.png", pixels(*shape, channels))
+    wanted = image_format(channels, (24, 32), crop=0.875)
+    image = Image.open(file)
+    squashed = np.asarray(image.resize((32, 24), Image.Resampling.BILINEAR)).reshape(24, 32, channels)
+    assert np.array_equal(as_array(decode(file, wanted, Reading("squash"))), squashed)
+    padded = as_array(decode(file, wanted, Reading("pad")))
+    scale = min(24 / shape[0], 32 / shape[1])
+    height, width = round(shape[0] * scale), round(shape[1] * scale)
+    top, left = round((24 - height) / 2), round((32 - width) / 2)
+    inside = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, channels)
+    assert np.array_equal(padded[top : top + height, left : left + width], inside)
+    assert padded.sum() == inside.sum()  # the rest is black
+
+
+@pytest.mark.parametrize("resize", ["crop", "squash", "pad"])
+def test_inverted_images_are_those_of_the_inverted_file(tmp_path, resize):
+    array = pixels(60, 40)
+    file, opposite = write(tmp_path / "a.png", array), write(tmp_path / "b.png", 255 - array)
+    got = decode(file, image_format(), Reading(resize, invert=True))
+    assert torch.equal(got, decode(opposite, image_format(), Reading(resize)))
+
+
 def broken(tmp_path):
     whole = Path(write(tmp_path / "whole.jpg", pixels(64, 64))).read_bytes()
     contents = {"cut.jpg": whole[: len(whole) // 2], "empty.png": b"", "text.jpg": b"no image at all", "gone.jpg": None}
@@ -220,22 +262,27 @@ def test_hashes_depend_on_the_content_and_are_computed_once(folder, tmp_path):
 
 
 def test_a_file_is_read_again_only_if_it_may_have_changed(tmp_path, monkeypatch):
-    path, read = tmp_path / "image.png", []
-    monkeypatch.setattr(hashing, "_hash", lambda path: read.append(path) or Path(path).read_text())
+    path, read, original = tmp_path / "image.png", [], hashing._hash
+    monkeypatch.setattr(hashing, "_hash", lambda path: read.append(path) or original(path))
+
+    def hashes(*paths):
+        return list(hashing.content_hashes(paths, None))
+
     path.write_text("one")
-    assert [hashing.content_hashes([str(path)]) for _ in range(2)] == [["one"], ["one"]]
+    (one,) = hashes(str(path))
+    assert hashes(str(path)) == [one]
     assert len(read) == 2  # a file that was just written may be written again without a change of its times
     monkeypatch.setattr(hashing, "SETTLED_NS", -(10**12))
-    assert [hashing.content_hashes([str(path), str(path)]) for _ in range(3)] == [["one", "one"]] * 3
+    assert [hashes(str(path), str(path)) for _ in range(3)] == [[one, one]] * 3
     assert len(read) == 3
     time.sleep(0.05)  # longer than one tick of the clock of file times
     path.write_text("two")
-    assert hashing.content_hashes([str(path)]) == ["two"]
+    (two,) = hashes(str(path))
     times = path.stat()
     time.sleep(0.05)
     path.write_text("six")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as tools that copy a file with its times do
-    assert hashing.content_hashes([str(path)]) == ["six"]
+    assert len({one, two, *hashes(str(path))}) == 3
 
 
 def test_the_error_of_hashing_names_a_file_that_cannot_be_opened(folder, tmp_path):
@@ -246,7 +293,7 @@ def test_the_error_of_hashing_names_a_file_that_cannot_be_opened(folder, tmp_pat
 def test_pickles_hold_paths_and_no_pixels(folder):
     inputs = FileInputs(folder)
     inputs.read(torch.arange(6), image_format(size=(224, 224)))[0]
-    assert len(pickle.dumps(inputs)) < 2000
+    assert len(pickle.dumps(inputs)) < 2500
 
 
 MEASURE = """

@@ -14,7 +14,8 @@ from PIL import Image, features
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from landbridge.data.formats import ImageFormat
-from landbridge.data.sources.image_folder import EXTENSIONS, image_folder
+from landbridge.data.sources.image_folder import image_folder
+from landbridge.data.sources.image_listing import EXTENSIONS
 from landbridge.errors import LandbridgeError
 
 DATA = Path(os.environ.get("LANDBRIDGE_DATA", "no data"))
@@ -87,13 +88,21 @@ def test_the_fingerprint_changes_with_a_file_a_label_and_a_class_name(tmp_path):
     assert len(seen) == 4
 
 
-@pytest.mark.parametrize("called", ["val", "valid", "validation"])
+@pytest.mark.parametrize(
+    "called",
+    [
+        ("train", "val", "test"),
+        ("Train", "Valid", "TEST"),
+        ("TRAIN", "validation", "Test"),
+        ("training", "dev", "Testing"),
+    ],
+)
 def test_given_splits_are_kept(tmp_path, called):
-    for seed, (split, n) in enumerate({"train": 12, called: 4, "test": 5}.items()):
+    for seed, (split, n) in enumerate(zip(called, (12, 4, 5), strict=True)):
         fill(tmp_path / "zoo" / split, n=n, seed=seed)
     domain = image_folder(str(tmp_path / "zoo"))
     assert sizes(domain) == [24, 8, 10]
-    for split, folder in zip(domain.splits, ("train", called, "test"), strict=True):
+    for split, folder in zip(domain.splits, called, strict=True):
         assert {Path(path).parts[-3] for path in domain.splits[split].inputs.paths} == {folder}
 
 
@@ -145,6 +154,18 @@ def test_copies_in_two_given_splits_stay_in_the_test_split(tmp_path, caplog):
     assert len(domain.splits["test"].inputs) == 10
     assert "ant/007.png" not in names(domain, "train") + names(domain, "val")
     assert "1 samples are left out of train" in caplog.text
+
+
+def test_settings_of_reading_change_pixels_and_fingerprints_but_not_splits(tmp_path):
+    root = str(fill(tmp_path / "zoo"))
+    how = [{}, {"resize": "squash"}, {"resize": "pad"}, {"invert": True}, {"resize": "pad", "invert": True}]
+    domains = [image_folder(root, **settings) for settings in how]
+    assert len({domain.fingerprint for domain in domains}) == len(how)
+    assert len({str(domain.splits["train"].inputs.hashes()) for domain in domains}) == 1
+    read = [domain.splits["test"].inputs.select(torch.arange(2)).read(torch.tensor([1]), SPEC)[0] for domain in domains]
+    assert (read[3].int() + read[0].int() - 255).abs().max() <= 2  # both passes of the filter round
+    assert len({each.numpy().tobytes() for each in read}) == len(how)
+    assert image_folder(root, hash_memo=None).fingerprint == domains[0].fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +230,15 @@ def test_invalid_settings_of_groups_are_refused(patients, tmp_path, setting, mes
         image_folder(str(tmp_path / "clinic"), groups=setting)
 
 
-def test_hidden_files_and_other_files_are_ignored(tmp_path):
+def test_hidden_files_and_other_files_are_ignored_and_counted(tmp_path, caplog):
     root = fill(tmp_path / "zoo")
-    expected = image_folder(str(root)).fingerprint
+    with caplog.at_level(logging.INFO):
+        expected = image_folder(str(root)).fingerprint
+    assert caplog.messages == ["domain zoo: 20 images (20 .png)"]
+    caplog.clear()
+    fill(root / "__MACOSX")
+    write(root / "@eaDir" / "ant" / "000.png", 4)
+    (root / "ant" / "Thumbs.db").touch()
     write(root / "ant" / "._000.png", 1)
     write(root / ".git" / "a.png", 2)
     write(root / "bee" / ".thumbnails" / "000.png", 3)
@@ -220,20 +247,29 @@ def test_hidden_files_and_other_files_are_ignored(tmp_path):
     for name in ("notes.txt", "jpg", "jpg.", "1.jpg~"):
         (root / "ant" / name).write_text("no picture")
     (root / "readme.md").write_text("no class")
-    assert image_folder(str(root)).fingerprint == expected
+    write(root / "lost.png", 5)
+    with caplog.at_level(logging.INFO):
+        assert image_folder(str(root)).fingerprint == expected
+    found, left_out = caplog.messages
+    assert found == "domain zoo: 20 images (20 .png); 4 hidden files or folders are ignored"
+    assert left_out.startswith("domain zoo: 5 files are left out: ")
+    for kind in ("1 .txt (ant/notes.txt)", "1 without an extension (ant/jpg)", "1 .png in no class folder (lost.png)"):
+        assert kind in left_out
 
 
-def test_extensions_equal_those_of_torchvision_and_pillow_reads_them(tmp_path):
-    assert set(IMG_EXTENSIONS) == set(EXTENSIONS)
+def test_extensions_include_those_of_torchvision_and_pillow_reads_them(tmp_path):
+    assert set(IMG_EXTENSIONS) < set(EXTENSIONS)
     known = Image.registered_extensions()
     assert set(known) >= set(EXTENSIONS)
     root = tmp_path / "zoo"
-    written = [suffix for suffix in EXTENSIONS if suffix != ".webp" or features.check("webp")]
+    lacking = {*([".webp"] * (not features.check("webp"))), *([".avif"] * (not features.check("avif")))}
+    jpeg_2000 = () if features.check("jpg_2000") else (".j2k", ".jp2")
+    written = sorted({*EXTENSIONS} - {*lacking, *jpeg_2000})
     for k, suffix in enumerate([*written, *(suffix.upper() for suffix in written)]):
         for label in ("ant", "bee"):
             (root / label).mkdir(parents=True, exist_ok=True)
-            image = Image.new("L" if suffix.lower() == ".pgm" else "RGB", (9, 9), k * 10 + len(label))
-            image.putpixel((k % 9, ord(label[0]) % 9), 200)
+            image = Image.new({".pgm": "L", ".pbm": "1"}.get(suffix.lower(), "RGB"), (9, 9), k * 5 + len(label))
+            image.putpixel((k % 9, (k + ord(label[0])) % 9), 200)
             image.save(root / label / f"{k}{suffix}", format=known[suffix.lower()])
     domain = image_folder(str(root))
     assert sum(sizes(domain)) == 4 * len(written)
@@ -257,6 +293,75 @@ def test_links_to_folders_are_followed(tmp_path):
         (root / name).symlink_to(tmp_path / "store" / name)
     (tmp_path / "store" / "bee" / "linked").symlink_to(tmp_path / "store" / "more")
     assert sum(sizes(image_folder(str(root)))) == 30
+
+
+def test_links_that_lead_back_or_to_another_class_are_not_followed(tmp_path, caplog):
+    root = fill(tmp_path / "zoo")
+    expected = image_folder(str(root)).fingerprint
+    more = fill(tmp_path / "more", ("deep",), n=3, seed=7)
+    (more / "deep" / "up").symlink_to(more)
+    for name, aim in (("again", root), ("self", root / "ant"), ("other", root / "bee")):
+        (root / "ant" / name).symlink_to(aim)
+    assert image_folder(str(root)).fingerprint == expected
+    for label in ("ant", "bee"):
+        (root / label / "more").symlink_to(more)
+    caplog.clear()
+    domain = image_folder(str(root))
+    assert sum(sizes(domain)) == 23
+    assert sum(name.startswith("deep/") for name in everything(domain)) == 3
+    warned = caplog.messages[-1]
+    assert "links to folders that are already read are not followed" in warned
+    for place in ("ant/again", "ant/self", "ant/other", "ant/more/deep/up", "bee/more"):
+        assert place in warned
+
+
+def test_two_class_folders_that_are_one_are_refused(tmp_path):
+    fill(tmp_path / "zoo" / "train")
+    (tmp_path / "zoo" / "val").symlink_to("train")
+    with pytest.raises(LandbridgeError, match=r"zoo/val/ant and .*zoo/train/ant are the same folder"):
+        image_folder(str(tmp_path / "zoo"))
+
+
+def test_a_class_may_be_absent_from_given_splits_and_the_log_names_it(tmp_path, caplog):
+    root = tmp_path / "zoo"
+    fill(root / "train", ("ant", "bee", "fly"))
+    fill(root / "val", ("ant", "bee"), n=3, seed=1)
+    fill(root / "test", ("ant", "fly"), n=4, seed=2)
+    (root / "test" / "bee").mkdir()
+    domain = image_folder(str(root))
+    assert domain.classes == ("ant", "bee", "fly")
+    assert [part.labels.open("test").bincount(minlength=3).tolist() for part in domain.splits.values()] == [
+        [10, 10, 10],
+        [3, 3, 0],
+        [4, 0, 4],
+    ]
+    assert "domain zoo: the given val split has no sample of 1 of 3 classes (fly)" in caplog.text
+    assert "domain zoo: the given test split has no sample of 1 of 3 classes (bee)" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX only")
+def test_names_that_are_not_utf_8_become_text(tmp_path):
+    latin = tmp_path / os.fsdecode(b"z\xfcri")
+    fill(latin, (os.fsdecode(b"caf\xe9"), "bee"))
+    write(latin / "bee" / os.fsdecode(b"\xff.png"), 5)
+    domain = image_folder(str(latin), groups=r"/(.+)\.png")
+    assert domain.name == r"z\xfcri"
+    assert domain.classes == ("bee", r"caf\xe9")
+    assert len(domain.fingerprint) == 32
+    for part in domain.splits.values():
+        assert len(pickle.loads(pickle.dumps(part.inputs)).read(torch.arange(len(part.inputs)), SPEC)[0])
+    with pytest.raises(LandbridgeError, match=r"gone\\xe9"):
+        image_folder(os.fsdecode(b"/gone\xe9"))
+
+
+def test_names_in_two_forms_of_unicode_are_one_class(tmp_path):
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    fill(tmp_path / "zoo" / "train", (composed, "bee"))
+    fill(tmp_path / "zoo" / "val", (decomposed, "bee"), n=3, seed=1)
+    assert image_folder(str(tmp_path / "zoo")).classes == ("bee", composed)
+    fill(tmp_path / "two", (composed, decomposed))
+    with pytest.raises(LandbridgeError, match="two folders are called café"):
+        image_folder(str(tmp_path / "two"))
 
 
 def test_a_single_folder_called_train_may_be_a_class(tmp_path):
@@ -287,20 +392,26 @@ def test_a_missing_root_is_refused():
         (["notes.txt"], "zoo: holds no class folders; "),
         (["zoo/ant/1.png"], r"zoo: holds 1 class folder \(ant\); "),
         (["train/notes.txt"], "zoo/train: holds no class folders"),
+        (["val/ant/1.png", "val/bee/1.png"], "zoo: holds val, but no train folder; add it, or move"),
+        (["Test/ant/1.png", "Test/bee/1.png"], "zoo: holds Test, but no train folder"),
+        (
+            ["train/ant/1.png", "train/bee/1.png", "holdout/ant/1.png", "holdout/bee/1.png"],
+            r"holds splits \(train\) and other folders \(holdout\); keep one kind, or give each split one of the names",
+        ),
         (["ant/1.png", "bee/1.txt"], "zoo/bee: this class holds no image"),
         (
-            ["train/ant/1.png", "train/bee/1.png", "test/ant/1.png", "test/bee/.x.png"],
-            "zoo/test/bee: this class holds no",
+            ["train/ant/1.png", "train/bee/.x.png", "test/ant/1.png", "test/bee/1.png"],
+            "zoo/train/bee: this class holds no",
         ),
         (
             ["train/ant/1.png", "train/bee/1.png", "val/ant/1.png", "val/fly/1.png"],
-            "zoo/val: the classes of val must equal those of train: missing bee, extra fly",
+            "zoo/val: the classes of val must be classes of train: fly are not among ant, bee",
         ),
         (
             ["train/ant/1.png", "val/ant/1.png", "more/ant/1.png"],
             r"holds splits \(train, val\) and other folders \(more\)",
         ),
-        (["test/ant/1.png", "val/ant/1.png"], "zoo: holds test, val; valid are one train folder"),
+        (["test/ant/1.png", "val/ant/1.png"], "zoo: holds test, val, but no train folder"),
         (["train/ant/1.png", "val/ant/1.png", "valid/ant/1.png"], "zoo: holds train, val, valid; valid are"),
         (["ant/1.png", "bee/1.png"], "zoo: class 'ant' has no sample for val and test: its 1 samples"),
     ],
@@ -313,6 +424,20 @@ def test_invalid_folders_are_refused(tmp_path, made, message):
     with pytest.raises(LandbridgeError, match=message) as caught:
         image_folder(str(root))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("photo.jpg", r"photo\.jpg is a file, not a folder; unpack it"),
+        ("features.npz", r"is a file, not a folder; such a file is target=vectors target\.file=.*features\.npz"),
+        ("people.csv", r"is a file, not a folder; such a file is target=table target\.file=.*people\.csv"),
+    ],
+)
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path, name, message):
+    (tmp_path / name).touch()
+    with pytest.raises(LandbridgeError, match=message):
+        image_folder(str(tmp_path / name))
 
 
 def unpack(name, folder):

@@ -116,6 +116,16 @@ def test_the_task_can_be_set(label, wanted, task, save):
     assert table(path, text="x", label="y", task=wanted, separator="|").task == task
 
 
+def test_the_label_minus_one_is_a_class_only_beside_one_or_on_request(save):
+    numbers = {"a": [float(k) for k in range(30)], "y": [k % 3 - 1 for k in range(30)]}
+    read = {"numbers": "a", "label": "y"}
+    with pytest.raises(LandbridgeError, match=r"row 2, column y: -1 often marks rows without a label; name it in"):
+        table(save(numbers), **read)
+    assert table(save(numbers), **read, task="classification").classes == ("-1", "0", "1")
+    assert table(save(numbers), **read, missing_values=["-1"], missing="drop").classes == ("0", "1")
+    assert table(save(numbers | {"y": [k % 2 * 2 - 1 for k in range(30)]}), **read).classes == ("-1", "1")
+
+
 def test_numbers_are_one_vector_and_all_leaves_out_other_roles(save):
     x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
     columns = {"a": x[:, 0], "b": x[:, 1], "city": STARS, "c": x[:, 2], "y": np.arange(60) * 0.5, "who": np.arange(60)}
@@ -323,6 +333,7 @@ def test_every_mistake_is_one_sentence_with_its_place(content, settings, sentenc
         ("a.jsonl", '{"text": "a", "stars": "b"}\n7\n', r"row 2 is not a JSON object"),
         ("a.parquet", "nothing", r"cannot be read as parquet"),
         ("a.xlsx", "x", r"must end in one of \.csv"),
+        ("a.npz", "x", r"must end in one of .*; an \.npz file of arrays is target=vectors"),
     ],
 )
 def test_damaged_files_of_other_kinds_are_refused(name, content, sentence, save):

@@ -114,6 +114,45 @@ def test_invalid_arrays_are_refused_in_one_line(arrays, message, save):
     assert "\n" not in str(caught.value)
 
 
+def test_the_label_minus_one_is_a_class_only_beside_one_or_on_request(save):
+    with pytest.raises(
+        LandbridgeError, match=r"y holds -1 for 20 samples; leave them out .*target\.task=classification"
+    ):
+        vectors(save(y=Y - 1))
+    assert vectors(save(y=Y - 1), task="classification").classes == ("-1", "0", "1")
+    assert vectors(save(y=np.arange(60) % 2 * 2 - 1)).classes == ("-1", "1")
+    with pytest.raises(LandbridgeError, match=r"from 0 to 2, but it holds -1 and 1"):
+        vectors(save(y=Y - 1, classes=np.array(["a", "b", "c"])))
+
+
+def test_a_given_split_may_lack_a_class_and_one_made_here_may_not(save, caplog):
+    y, split = Y.copy(), np.repeat(["train", "val", "test"], [40, 10, 10])
+    y[40:50] %= 2
+    assert vectors(save(y=y, split=split)).splits["val"].labels.open("test").max() == 1
+    assert "domain features: the given val split has no sample of 1 of 3 classes (2)" in caplog.text
+    y[:40] %= 2
+    with pytest.raises(LandbridgeError, match="class '2' has no sample for train"):
+        vectors(save(y=y, split=split))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("people.csv", r"is a table, not a \.npz file; use target=table target\.file=.*people\.csv"),
+        ("x.npy", r"holds one array; save samples and labels together: numpy\.savez\('x\.npz', x=x, y=y\)"),
+        ("photos/a.jpg", r"photos is a folder, not a file; a folder of images is target=image_folder"),
+        ("features/b.npz", r"features is a folder, not a file; name a file in it, such as b\.npz"),
+    ],
+)
+def test_what_is_no_archive_is_refused_with_the_domain_that_reads_it(tmp_path, name, message):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(LandbridgeError, match=message) as caught:
+        vectors(str(path if path.parent == tmp_path else path.parent))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     with pytest.raises(LandbridgeError, match="file is not set"):
         vectors()
@@ -122,10 +161,9 @@ def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", features=X)
     with pytest.raises(LandbridgeError, match="holds features, but lacks x and y"):
         vectors(str(tmp_path / "other.npz"))
-    np.save(tmp_path / "array.npy", X)
     (tmp_path / "text.npz").write_text("x, y")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:-40])
-    for name in ("array.npy", "text.npz", "cut.npz"):
+    for name in ("text.npz", "cut.npz"):
         with pytest.raises(LandbridgeError, match=f"{name}: cannot be read as a .npz file"):
             vectors(str(tmp_path / name))
 

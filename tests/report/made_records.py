@@ -160,3 +160,44 @@ def write(folder: Path, records: Iterable[Record], outputs: bool = False, schema
                 kept[f"{role}_labels"] = rng.integers(len(CLASSES), size=ITEMS)
             np.savez_compressed(run / OUTPUTS, **kept)
     return folder
+
+
+#: Names that would run a script, load something or break a table if they were not escaped.
+HOSTILE = (
+    "<script>window.hit = 1</script>",
+    '"><img src="http://127.0.0.1:9/x" onerror="window.hit = 1">',
+    "</title></svg><svg onload='window.hit = 1'>",
+    "' onmouseover='window.hit = 1' x='",
+    "</template></script><iframe src='javascript:window.hit = 1'></iframe>",
+    "![x](http://127.0.0.1:9/y) | {{ 7 * 7 }} &lt;b&gt;",
+    '=HYPERLINK("http://127.0.0.1:9")',
+)
+
+
+def hostile(folder: Path) -> Path:
+    """Write runs in which all names are hostile: of classes, domains, groups, settings, strategies, and folders."""
+    script, image, title, quote, frame, link, formula = HOSTILE
+    records = []
+    for strategy, accuracy in (("source_only", 0.4), (formula, 0.6), (quote, 0.5)):
+        for seed in (0, 1, 2):
+            rules = {link: [0.1, 0.3, 0.2], "im": [0.2, 0.1, 0.3]}
+            record = made(strategy, accuracy + 0.01 * seed, seed, source=title, target=image, rules=rules)
+            record.name = frame
+            record.config["strategy"][quote] = frame if strategy == quote else script
+            record.environment["git"] = image
+            record.overrides.append(f"name={frame}")
+            record.reason = script
+            task = CLASSIFICATION | {"names": [script, formula, link], "shown": {"accuracy": "accuracy", "ece": frame}}
+            for role, result in record.results.items():
+                record.data[role] |= {"task": task, "classes": task["names"]}
+                result["subgroups"] = {
+                    quote: {name: {"n": 30, "accuracy": 0.5, "low": 0.4, "high": 0.6} for name in (script, link)}
+                }
+            records.append(record)
+    failed = made(quote, None, 7, source=script, target=title)
+    failed.reason = f"LandbridgeError: {image}"
+    write(folder, [*records, failed], outputs=True)
+    (folder / "0").rename(folder / frame.replace("/", "∕"))
+    (folder / image.replace("/", "∕")).mkdir()
+    (folder / image.replace("/", "∕") / "record.json").write_text("{")
+    return folder

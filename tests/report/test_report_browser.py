@@ -4,6 +4,9 @@ import csv
 import shutil
 
 import pytest
+from made_records import HOSTILE, hostile
+
+from landbridge.report.__main__ import main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -106,3 +109,47 @@ def test_an_opened_single_run_shows_plots_and_pictures(page):
 def test_the_page_is_not_wider_than_the_window(page, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_hostile_names_run_nothing_and_load_nothing(browser, tmp_path):
+    folder = hostile(tmp_path / "sweep")
+    main([str(folder), "--title", HOSTILE[0]])
+    context = browser.new_context()
+    page = context.new_page()
+    requests, messages = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.goto(f"file://{folder / 'report.html'}")
+    for details in page.locator("#details details").all():
+        details.locator("summary").click()
+        details.locator("svg.plot").first.wait_for()
+    for mark in page.locator("svg .mark").all()[:20]:
+        mark.dispatch_event("mouseover")
+    assert [url for url in requests if not url.startswith(("file://", "data:"))] == []
+    assert messages == []  # a script that only the policy of the page stops would leave a message
+    assert page.evaluate("window.hit") is None
+    assert page.locator("script").count() == 1
+    assert page.locator("iframe, object, embed, form, base, img:not([src^='data:'])").count() == 0
+    handlers = "[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name.startsWith('on')))"
+    assert page.evaluate(f"{handlers}.length") == 0
+    shown = page.locator("body").inner_text() + " ".join(page.locator("svg title, svg text").all_text_contents())
+    for name in HOSTILE:
+        assert name in shown, name
+    context.close()
+
+
+def test_the_policy_of_the_page_stops_other_scripts_and_requests(browser, swept, tmp_path):
+    page_file = tmp_path / "changed.html"
+    added = "<script>window.hit = 1</script><img src='http://127.0.0.1:9/x' onerror='window.hit = 1'>"
+    page_file.write_text((swept / "report.html").read_text().replace("<main>", f"<main>{added}"))
+    context = browser.new_context()
+    page = context.new_page()
+    failed = []
+    page.on("requestfailed", lambda request: failed.append(request.failure))
+    page.goto(f"file://{page_file}")
+    assert page.locator("main").inner_text()
+    assert page.evaluate("window.hit") is None
+    assert all(reason == "csp" for reason in failed)
+    context.close()

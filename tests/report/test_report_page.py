@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_records import made, write
+from made_records import HOSTILE, hostile, made, write
 
 from landbridge.record import OUTPUTS, SAMPLES, Record
 from landbridge.report.__main__ import main
@@ -185,3 +185,39 @@ def test_a_report_on_a_thousand_records_is_fast_and_small(tmp_path):
     assert time.process_time() - began < 10
     assert (tmp_path / "report.html").stat().st_size < 15e6
     assert len(rows(tmp_path, "runs.csv")) == len(records)
+
+
+def test_hostile_names_are_shown_as_they_are_in_every_file(tmp_path):
+    folder = hostile(tmp_path / "sweep")
+    main([str(folder), "--title", HOSTILE[0]])
+    read = Elements()
+    read.feed((folder / "report.html").read_text())
+    assert read.tags.count("script") == 1
+    assert not {"iframe", "object", "embed", "form", "base"} & {*read.tags}
+    assert not [name for name in read.attributes if name.startswith("on")]
+    markdown = (folder / "report.md").read_text()
+    assert not re.search(r"<(?!br>)", markdown)
+    assert "](" not in markdown
+    for line in markdown.splitlines():
+        assert not line.startswith("|") or line.endswith("|")
+    rows = 0
+    for file in folder.glob("*.csv"):
+        for row in csv.reader(io.StringIO(file.read_text())):
+            for cell in row:
+                assert not re.match(r"[=@\t\r]|[+-](?!\d)", cell), cell
+                rows += 1
+    assert rows > 100
+    assert f"'{HOSTILE[-1]}" in (folder / "runs.csv").read_text().replace('""', '"')
+
+
+class Elements(HTMLParser):
+    """Collect the names of all tags and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]

@@ -55,7 +55,9 @@ def test_any_folder_name_reaches_the_job(name):
 )
 def test_the_state_is_read_from_the_record(status, reason, expected, tmp_path):
     assert job(tmp_path).state() == "new"
-    Record(status=status, reason=reason).write(tmp_path)
+    record = Record(status, reason, fingerprint="abc", data={"target": {}}, selection={"rule": "last"})
+    record.results = {"target": {"accuracy": 0.5}}
+    record.write(tmp_path)
     assert job(tmp_path).state() == expected
 
 

@@ -14,7 +14,9 @@ def ended(tmp_path):
     def make(number: int, status: str) -> Job:
         folder = Path(tmp_path, str(number))
         folder.mkdir()
-        Record(status=status, reason="it broke", results={"target": {"accuracy": 0.5}}).write(folder)
+        results = {"target": {"accuracy": 0.5}}
+        data, selection = {"target": {"name": "dusk"}}, {"rule": "last"}
+        Record(status, "it broke", fingerprint="abc", data=data, selection=selection, results=results).write(folder)
         return Job(number, [f"++seed={number}"], folder=folder, code=0, seconds=4.0)
 
     return make

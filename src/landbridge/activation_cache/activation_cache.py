@@ -85,7 +85,7 @@ class ActivationCache(Cache):
         self.backbone = strategy.network.backbone
         streams = data.streams
         self.forward = Forward(self.backbone, streams.format, trainer)
-        self.splits = [(split, {each: row for row, each in enumerate(split.hashes())}) for split in splits]
+        self.splits = splits
         self.depth = self._depth(strategy)
         self.keys = prefix_keys(self.backbone, self.config, self.depth)
         if not strategy.requirements.trains:
@@ -171,12 +171,11 @@ class ActivationCache(Cache):
         Returns:
             The activations, one row a sample of `inputs`. None if the samples belong to no split, or there is no entry.
         """
-        hashes = inputs.hashes()
-        for number, (_, row_of) in enumerate(self.splits):
-            if all(each in row_of for each in hashes):
-                rows = torch.tensor([row_of[each] for each in hashes])
+        for number, split in enumerate(self.splits):
+            rows = split.hashes().find(inputs.hashes()) if split.reading == inputs.reading else None
+            if rows is not None:
                 entry = self._entry(number, depth, reads)
-                return entry and CachedActivations(depth, entry.tensors, rows)
+                return entry and CachedActivations(depth, entry.tensors, torch.from_numpy(rows))
         return None
 
     def _entry(self, number: int, depth: int, reads: float = math.inf) -> Entry | None:
@@ -188,7 +187,7 @@ class ActivationCache(Cache):
             return self._entries[number, depth]
         with self._timed():
             entry = self._fetch(number, depth, reads)
-        if entry is not None or reads >= len(self.splits[number][0]):
+        if entry is not None or reads >= len(self.splits[number]):
             self._entries[number, depth] = entry
         return entry
 
@@ -216,7 +215,7 @@ class ActivationCache(Cache):
             The entry. None in three cases: at depth 0 if the inputs are already in memory; if the entry is missing and
             `reads` is smaller than the number of samples; if the store cannot write the entry (this is logged).
         """
-        inputs, _ = self.splits[number]
+        inputs = self.splits[number]
         if not depth and not inputs.must_be_decoded:
             return None
         key, rows = self._key(inputs, depth), len(inputs)
@@ -265,7 +264,7 @@ class ActivationCache(Cache):
 
         Images in files are decoded first, and the decoded images are cached as well.
         """
-        inputs, _ = self.splits[number]
+        inputs = self.splits[number]
         known = self.counted.nearest(partial(self._key, inputs), len(inputs), depth)
         if known is None and depth and (decoded := self._entry(number, 0)):
             known = CachedActivations(0, decoded.tensors, torch.arange(len(inputs)))

@@ -75,8 +75,10 @@ def entry_key(prefix: str, inputs: Inputs, format: Format | None, how: str) -> s
         format: format to which the samples are rendered.
         how: kind of device, and precision.
     """
-    kind = [prefix, type(inputs).__name__, inputs.shape, repr(format), how]
-    return hashlib.blake2b("".join([json.dumps(kind), *inputs.hashes()]).encode(), digest_size=16).hexdigest()
+    # Keys are those of earlier versions if no setting changes how samples are read.
+    reading = [inputs.reading] if inputs.reading else []
+    kind = [prefix, type(inputs).__name__, inputs.shape, repr(format), how, *reading]
+    return hashlib.blake2b((json.dumps(kind) + str(inputs.hashes())).encode(), digest_size=16).hexdigest()
 
 
 def decoded_key(inputs: Inputs, format: Format) -> str:

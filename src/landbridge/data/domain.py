@@ -1,7 +1,8 @@
 """A domain: a named labelled data set with splits, class names and a fingerprint of its content."""
 
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+import logging
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,11 @@ from landbridge.data.labels import Labels
 from landbridge.data.splits import SPLITS, join_groups, keep_apart, split_indices
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification, Task
+
+log = logging.getLogger(__name__)
+
+#: Number of absent classes that a warning names.
+ABSENT = 5
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ class Domain:
         for split in SPLITS:
             part = self.splits[split]
             digest.update(split.encode())
-            digest.update("".join(part.inputs.hashes()).encode())
+            digest.update(str(part.inputs.hashes()).encode())
+            digest.update(part.inputs.reading.encode())
             digest.update(part.labels.digest())
             for column, entries in part.attributes.items():
                 digest.update("\0".join((column, *entries)).encode())
@@ -141,7 +148,8 @@ def split_domain(
         attributes: of the samples, by name; see `Split`.
 
     Raises:
-        LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split.
+        LandbridgeError: the shares leave nothing to train on, or a class has too few samples for every split that is
+            made here. Given validation and test splits may lack classes; a warning in the log names them.
     """
     task = as_task(task)
     labels = task.to_labels(labels)
@@ -149,23 +157,46 @@ def split_domain(
         raise LandbridgeError(
             f"domain {name}: val={val} and test={test} leave nothing to train on; their sum must be below 1"
         )
-    copies = inputs.hashes()
+    copies = inputs.hashes().items()
     together = np.array(join_groups(copies) if groups is None else join_groups(copies, groups))
     fixed = keep_apart(name, given or {"train": torch.arange(len(inputs))}, together)
     pool = fixed.pop("train")
     shares = {split: 0.0 if split in fixed else share for split, share in (("val", val), ("test", test))}
-    carved = split_indices(task.strata(labels)[pool], together[pool.numpy()].tolist(), **shares, seed=seed)
+    carved = split_indices(task.strata(labels)[pool], together[pool.numpy()], **shares, seed=seed)
     positions = {split: pool[where] for split, where in carved.items()} | fixed
-    for index, label in enumerate(task.names if task.has_classes else ()):
-        members = labels == index
-        lacking = [split for split, where in positions.items() if not members[where].any()]
-        if lacking:
-            raise LandbridgeError(
-                f"domain {name}: class '{label}' has no sample for {' and '.join(lacking)}: its {int(members.sum())} "
-                f"samples form {len(np.unique(together[members.numpy()]))} groups (copies count as one group), and "
-                f"each of {', '.join(SPLITS)} needs one; add samples or leave the class out"
-            )
+    _require_classes(name, task, labels, positions, together, fixed.keys())
     return domain_from_positions(name, task, inputs, labels, positions, image_kind, attributes)
+
+
+def _require_classes(
+    name: str, task: Task, labels: Tensor, positions: Mapping[str, Tensor], together: np.ndarray, given: Set[str]
+) -> None:
+    """Refuse a class that a split lacks. Given validation and test splits may lack classes; a warning names these."""
+    if not task.has_classes:
+        return
+    seen = {split: labels[where] for split, where in positions.items()}
+    held = {split: y[y >= 0].bincount(minlength=task.outputs) > 0 for split, y in seen.items()}
+    made = torch.stack([held[split] for split in positions if split not in given]).all(0)
+    for index in (~made).nonzero().flatten().tolist()[:1]:
+        lacking = " and ".join(split for split in positions if not held[split][index])
+        members = (labels == index).numpy()
+        raise LandbridgeError(
+            f"domain {name}: class '{task.names[index]}' has no sample for {lacking}: its {members.sum()} samples form "
+            f"{len(np.unique(together[members]))} groups (copies count as one group), and each of {', '.join(SPLITS)} "
+            f"needs one; add samples or leave the class out"
+        )
+    for split in given:
+        absent = [task.names[index] for index in (~held[split]).nonzero().flatten().tolist()]
+        if absent:
+            log.warning(
+                "domain %s: the given %s split has no sample of %d of %d classes (%s%s); metrics on it leave them out",
+                name,
+                split,
+                len(absent),
+                task.outputs,
+                ", ".join(absent[:ABSENT]),
+                ", ..." if len(absent) > ABSENT else "",
+            )
 
 
 def domain_from_positions(

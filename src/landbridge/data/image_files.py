@@ -2,34 +2,79 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from landbridge.data.content_hashes import content_hashes
+from landbridge.data.content_hashes import MEMOS, content_hashes
+from landbridge.data.digests import Digests
 from landbridge.data.formats import Format, ImageFormat
 from landbridge.data.inputs import Inputs
+from landbridge.data.texts import Texts
 from landbridge.errors import LandbridgeError
+
+#: How an image gets the size of a backbone; see `Reading`.
+Resize = Literal["crop", "squash", "pad"]
+
+#: Formats whose pixels Pillow may return as 32-bit integers, but in the range of 16 bits.
+SCALED_TO_16_BITS = ("PNG", "PPM")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file becomes an image of the size that a backbone takes.
+
+    Attributes:
+        resize: `crop`: the shorter side is resized, and the centre is kept. `squash`: the whole image is resized to the
+            size, without regard to its proportions. `pad`: the whole image is resized in its proportions, and the rest
+            is black.
+        invert: whether bright becomes dark, before anything is padded.
+    """
+
+    resize: Resize = "crop"
+    invert: bool = False
+
+    def __str__(self) -> str:
+        return ("" if self.resize == "crop" else self.resize) + " inverted" * self.invert
+
+
+AS_THEY_ARE = Reading()
 
 
 class FileInputs(Inputs):
     """Images of any size in files. Each batch is decoded in the process that reads it.
 
     Args:
-        paths: paths of the files, one per sample.
+        paths: paths of the files, one per sample; they are kept as one block of bytes.
         hashes: hashes of the files' contents, if they are already known.
+        how: how files become images of one size.
+        memos: folder in which hashes are kept for other processes; None: none are kept.
     """
 
     # Sizes differ between files, and every file can be read as RGB.
     shape = (3, 0, 0)
     kind = "image"
 
-    def __init__(self, paths: Sequence[str], hashes: Sequence[str] | None = None) -> None:
-        self.paths = list(paths)
-        self._hashes = None if hashes is None else list(hashes)
+    def __init__(
+        self,
+        paths: Sequence[str],
+        hashes: Digests | None = None,
+        how: Reading = AS_THEY_ARE,
+        memos: str | None = MEMOS,
+    ) -> None:
+        self.paths = paths if isinstance(paths, Texts) else Texts.of(paths)
+        self.how = how
+        self.memos = memos
+        self._hashes = hashes
+
+    @property
+    def reading(self) -> str:
+        """How files become images, if this differs from the default."""
+        return str(self.how)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -44,23 +89,22 @@ class FileInputs(Inputs):
             raise ValueError("image files need an image format, which sets the size to decode to")
         batch = torch.empty(len(indices), format.channels, *format.size, dtype=torch.uint8)
         for row, index in zip(batch, indices.tolist(), strict=True):
-            row.copy_(decode(self.paths[index], format))
+            row.copy_(decode(self.paths[index], format, self.how))
         return (batch,)
 
     def select(self, indices: Tensor) -> "FileInputs":
         """Return the files at the given positions, with their hashes if these are known."""
-        chosen = indices.tolist()
-        hashes = self._hashes and [self._hashes[index] for index in chosen]
-        return FileInputs([self.paths[index] for index in chosen], hashes)
+        hashes = None if self._hashes is None else self._hashes.select(indices)
+        return FileInputs(self.paths.select(indices), hashes, self.how, self.memos)
 
-    def hashes(self) -> list[str]:
+    def hashes(self) -> Digests:
         """Return a hash of each file's bytes; see `content_hashes`.
 
         Raises:
             LandbridgeError: a file cannot be opened.
         """
         if self._hashes is None:
-            self._hashes = content_hashes(self.paths)
+            self._hashes = content_hashes(self.paths, self.memos)
         return self._hashes
 
     def ids(self) -> list[str]:
@@ -69,19 +113,21 @@ class FileInputs(Inputs):
 
     def describe(self) -> dict[str, Any]:
         """Describe the images: those in files are resized and cropped in another way than those in memory."""
-        return super().describe() | {"files": True}
+        return super().describe() | {"files": True} | ({} if self.how == AS_THEY_ARE else asdict(self.how))
 
 
-def decode(path: str, format: ImageFormat) -> Tensor:
-    """Read an image in its upright orientation, resized and cropped for a backbone.
+def decode(path: str, format: ImageFormat, how: Reading = AS_THEY_ARE) -> Tensor:
+    """Read an image in its upright orientation, at the size of a backbone.
 
-    The shorter side becomes `size / crop` pixels, and the centre is kept. If the target size is not a square, the side
-    that limits the crop counts in place of the shorter side. The kept area is, to the pixel, the one that torchvision's
-    `Resize` and `CenterCrop` keep of a Pillow image, but here both are one step. Pixels of 16 bits are reduced to 8.
+    With `crop`, the shorter side becomes `size / crop` pixels, and the centre is kept. If the target size is not a
+    square, the side that limits the crop counts in place of the shorter side. The kept area is, to the pixel, the one
+    that torchvision's `Resize` and `CenterCrop` keep of a Pillow image, but here both are one step. Pixels of 16 bits
+    are reduced to 8. Of several frames, the first is read.
 
     Args:
         path: path of the file.
         format: size, channels, crop and interpolation.
+        how: how the image gets the size.
 
     Returns:
         uint8 image (channels, height, width).
@@ -95,17 +141,18 @@ def decode(path: str, format: ImageFormat) -> Tensor:
     try:
         with Image.open(path) as file:
             file.draft("L" if format.channels == 1 else None, (enough, enough))
-            return raw_image(file, format)
+            return raw_image(file, format, how)
     except Exception as error:  # Pillow's decoders raise errors of many classes for a broken file
         raise LandbridgeError(f"{path}: cannot be read as an image ({error})") from error
 
 
-def raw_image(image: Image.Image, format: ImageFormat) -> Tensor:
-    """Turn an image of Pillow upright, resize and crop it; see `decode`.
+def raw_image(image: Image.Image, format: ImageFormat, how: Reading = AS_THEY_ARE) -> Tensor:
+    """Turn an image of Pillow upright, and bring it to the size of a backbone; see `decode`.
 
     Args:
         image: of any size and mode; it is turned in place.
         format: size, channels, crop and interpolation.
+        how: how the image gets the size.
 
     Returns:
         uint8 image (channels, height, width).
@@ -116,9 +163,14 @@ def raw_image(image: Image.Image, format: ImageFormat) -> Tensor:
     height, width = format.size
     ImageOps.exif_transpose(image, in_place=True)
     image = _eight_bits(image).convert("L" if format.channels == 1 else "RGB")
-    image = image.resize(
-        (width, height), Image.Resampling[format.interpolation.upper()], box=_centre(image.size, format)
-    )
+    if how.invert:
+        image = ImageOps.invert(image)
+    filter = Image.Resampling[format.interpolation.upper()]
+    if how.resize == "pad":
+        image = ImageOps.pad(image, (width, height), filter)
+    else:
+        box = None if how.resize == "squash" else _centre(image.size, format)
+        image = image.resize((width, height), filter, box=box)
     return torch.from_numpy(np.array(image)).view(height, width, -1).permute(2, 0, 1)
 
 
@@ -139,6 +191,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     # Pillow alone would clip 16-bit values at 255, and would warn about palettes with transparency.
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode == "I" and image.format in SCALED_TO_16_BITS:
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise ValueError("pixels of 32 bits have no known range; save the image with 8 or 16 bits")
     return image.convert("RGBA") if "transparency" in image.info else image

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landbridge.data.digests import DIGEST, Digests
 from landbridge.data.formats import Format
 
 
@@ -19,6 +20,11 @@ class Inputs(ABC):
     kind: str
     #: (c, h, w) for images, with h = w = 0 if sizes differ between samples; (d,) for vectors; () for text.
     shape: tuple[int, ...]
+
+    @property
+    def reading(self) -> str:
+        """How samples are read, in addition to their content: empty, unless a setting of the domain changes it."""
+        return ""
 
     @property
     def must_be_decoded(self) -> bool:
@@ -47,7 +53,7 @@ class Inputs(ABC):
         """Return the samples at the given positions as a new object."""
 
     @abstractmethod
-    def hashes(self) -> Sequence[str]:
+    def hashes(self) -> Digests:
         """Return one hash of content per sample."""
 
     def ids(self) -> list[str]:
@@ -72,7 +78,7 @@ class TensorInputs(Inputs):
     def __init__(
         self,
         tensor: Tensor,
-        hashes: Sequence[str] | None = None,
+        hashes: Digests | None = None,
         rows: np.ndarray | None = None,
         columns: Sequence[str] = (),
     ) -> None:
@@ -83,7 +89,7 @@ class TensorInputs(Inputs):
         self.kind = "image" if tensor.ndim == 4 else "vector"
         self.rows = np.arange(len(tensor)) if rows is None else rows
         self.columns = tuple(columns)
-        self._hashes = None if hashes is None else list(hashes)
+        self._hashes = hashes
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -94,14 +100,16 @@ class TensorInputs(Inputs):
 
     def select(self, indices: Tensor) -> "TensorInputs":
         """Return a copy of the samples at the given positions, with their hashes if these are known."""
-        hashes = self._hashes and [self._hashes[index] for index in indices.tolist()]
+        hashes = None if self._hashes is None else self._hashes.select(indices)
         return TensorInputs(self.tensor[indices], hashes, self.rows[indices.numpy()], self.columns)
 
-    def hashes(self) -> list[str]:
+    def hashes(self) -> Digests:
         """Return a hash of each sample's bytes."""
         if self._hashes is None:
             rows = self.tensor.numpy()
-            self._hashes = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows]
+            self._hashes = Digests.joined(
+                b"".join([hashlib.blake2b(row.tobytes(), digest_size=DIGEST).digest() for row in rows])
+            )
         return self._hashes
 
     def ids(self) -> list[str]:

@@ -19,7 +19,7 @@ _DEALT = ("test", "val", "train")
 
 def split_indices(
     labels: Tensor,
-    groups: Sequence[Hashable] | None = None,
+    groups: Sequence[Hashable] | np.ndarray | None = None,
     *,
     val: float = 0.1,
     test: float = 0.2,
@@ -94,7 +94,7 @@ def _most_frequent(y: np.ndarray, numbers: np.ndarray, sizes: np.ndarray) -> np.
     return most
 
 
-def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
+def join_groups(*groupings: Sequence[Hashable] | np.ndarray) -> list[int]:
     """Join groupings of the same samples: samples that share a group in any grouping are joined.
 
     Args:
@@ -104,6 +104,8 @@ def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
         group numbers (n,), in the order in which groups first appear.
     """
     n = len(groupings[0])
+    if len(groupings) == 1:
+        return _number(groupings[0]).tolist()
     numbers, nodes = [], n
     for grouping in groupings:
         numbers.append(nodes + _number(grouping))
@@ -111,7 +113,7 @@ def join_groups(*groupings: Sequence[Hashable]) -> list[int]:
     samples = np.tile(np.arange(n), len(groupings))
     edges = coo_array((np.ones(len(samples)), (samples, np.concatenate(numbers))), shape=(nodes, nodes))
     joined = connected_components(edges, directed=False)[1][:n]
-    return _number(joined.tolist()).tolist()
+    return _number(joined).tolist()
 
 
 def keep_apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
@@ -143,9 +145,19 @@ def keep_apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> 
     return parts
 
 
-def _number(entries: Sequence[Hashable]) -> np.ndarray:
+def _number(entries: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+    if isinstance(entries, np.ndarray):
+        return in_order_of_appearance(entries)
     seen: dict[Hashable, int] = {}
     return np.fromiter((seen.setdefault(entry, len(seen)) for entry in entries), np.int64, len(entries))
+
+
+def in_order_of_appearance(entries: np.ndarray) -> np.ndarray:
+    """Return a number for each entry (n,), the same for equal entries, in the order in which they first appear."""
+    _, first, number = np.unique(entries, return_index=True, return_inverse=True)
+    rank = np.empty_like(first)
+    rank[first.argsort()] = np.arange(len(first))
+    return rank[number]
 
 
 def _members(numbers: np.ndarray) -> list[np.ndarray]:

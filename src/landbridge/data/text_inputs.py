@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from landbridge.data.digests import Digests
 from landbridge.data.formats import Format, TextFormat
 from landbridge.data.inputs import Inputs
-from landbridge.data.texts import DIGEST, Texts
+from landbridge.data.texts import Texts
 
 
 class TextInputs(Inputs):
@@ -15,14 +16,14 @@ class TextInputs(Inputs):
 
     Args:
         texts: one per sample; they are kept as one block of bytes.
-        digests: hashes of the texts, uint8 (n, 16), if they are already known.
+        digests: hashes of the texts, if they are already known.
         rows: the row of each text in the data, as a person counts it (n,); None: from 0 on.
     """
 
     kind = "text"
     shape = ()
 
-    def __init__(self, texts: Sequence[str], digests: np.ndarray | None = None, rows: np.ndarray | None = None) -> None:
+    def __init__(self, texts: Sequence[str], digests: Digests | None = None, rows: np.ndarray | None = None) -> None:
         self.texts = texts if isinstance(texts, Texts) else Texts.of(texts)
         self.rows = np.arange(len(self.texts)) if rows is None else rows
         self._digests = digests
@@ -39,15 +40,14 @@ class TextInputs(Inputs):
 
     def select(self, indices: Tensor) -> "TextInputs":
         """Return the texts at the given positions, with their hashes if these are known."""
-        digests = None if self._digests is None else self._digests[indices.numpy()]
+        digests = None if self._digests is None else self._digests.select(indices)
         return TextInputs(self.texts.select(indices), digests, self.rows[indices.numpy()])
 
-    def hashes(self) -> list[str]:
+    def hashes(self) -> Digests:
         """Return a hash of each text."""
         if self._digests is None:
             self._digests = self.texts.digests()
-        written = self._digests.tobytes().hex()
-        return [written[first : first + 2 * DIGEST] for first in range(0, len(written), 2 * DIGEST)]
+        return self._digests
 
     def ids(self) -> list[str]:
         """Return the row of each text."""

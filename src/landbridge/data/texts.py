@@ -7,8 +7,7 @@ from typing import overload
 import numpy as np
 from torch import Tensor
 
-#: Bytes of a hash of content.
-DIGEST = 16
+from landbridge.data.digests import DIGEST, Digests
 
 
 class Texts(Sequence[str]):
@@ -32,7 +31,8 @@ class Texts(Sequence[str]):
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Texts":
         """Copy texts into one block."""
-        encoded = [text.encode() for text in texts]
+        # Names of files may hold bytes that are not UTF-8. Python reads them as lone surrogates.
+        encoded = [text.encode(errors="surrogateescape") for text in texts]
         return cls.joined(b"".join(encoded), np.fromiter(map(len, encoded), np.int64, len(encoded)))
 
     @classmethod
@@ -53,16 +53,32 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: int | slice) -> "str | Texts":
         if isinstance(index, slice):
             return Texts(self._content, self._starts[index], self._ends[index])
-        return self._content[self._starts[index] : self._ends[index]].decode()
+        return self._content[self._starts[index] : self._ends[index]].decode(errors="surrogateescape")
 
     def select(self, indices: Tensor) -> "Texts":
         """Return the texts at the given positions (m,)."""
-        where = indices.numpy()
-        return Texts(self._content, self._starts[where], self._ends[where])
+        return self.at(indices.numpy())
 
-    def digests(self) -> np.ndarray:
-        """Return a hash of each text's bytes, uint8 (n, 16)."""
+    def at(self, rows: np.ndarray) -> "Texts":
+        """Return the texts in some rows: a mask (n,) or positions (m,)."""
+        return Texts(self._content, self._starts[rows], self._ends[rows])
+
+    def equal(self, other: "Texts") -> bool:
+        """Return whether both hold the same texts in the same order."""
+        (content, sizes), (their_content, their_sizes) = self.block(), other.block()
+        return np.array_equal(sizes, their_sizes) and content == their_content
+
+    def block(self) -> tuple[bytes, np.ndarray]:
+        """Return a block of bytes that holds exactly these texts, one after the other, and the size of each (n,)."""
+        sizes = self._ends - self._starts
+        starts, ends = self._starts, self._ends
+        if len(sizes) and starts[0] == 0 and ends[-1] == len(self._content) and (starts[1:] == ends[:-1]).all():
+            return self._content, sizes
+        places = zip(self._starts.tolist(), self._ends.tolist(), strict=True)
+        return b"".join([self._content[i:j] for i, j in places]), sizes
+
+    def digests(self) -> Digests:
+        """Return a hash of each text's bytes."""
         view = memoryview(self._content)
         places = zip(self._starts.tolist(), self._ends.tolist(), strict=True)
-        hashed = b"".join([hashlib.blake2b(view[i:j], digest_size=DIGEST).digest() for i, j in places])
-        return np.frombuffer(hashed, np.uint8).reshape(-1, DIGEST)
+        return Digests.joined(b"".join([hashlib.blake2b(view[i:j], digest_size=DIGEST).digest() for i, j in places]))

@@ -12,7 +12,7 @@ import torch
 from landbridge.data.formats import ImageFormat, VectorFormat
 from landbridge.data.image_files import FileInputs
 from landbridge.data.inputs import Inputs, TensorInputs
-from landbridge.data.sources.image_folder import EXTENSIONS
+from landbridge.data.sources.image_listing import EXTENSIONS
 from landbridge.data.sources.union import JoinedInputs
 from landbridge.data.text_inputs import TextInputs
 from landbridge.errors import LandbridgeError
@@ -48,11 +48,11 @@ def inputs_from(paths: Sequence[Path], run: FinishedRun, columns: Sequence[str] 
             images += _images(path)
             continue
         if images:
-            yield FileInputs(images)
+            yield FileInputs(images, how=run.reading)
             images = []
         yield _from_file(path, run, columns, several=len(paths) > 1)
     if images:
-        yield FileInputs(images)
+        yield FileInputs(images, how=run.reading)
 
 
 def _images(path: Path) -> list[str]:

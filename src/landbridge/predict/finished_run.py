@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from landbridge.config.build import build
 from landbridge.config.check import check
 from landbridge.data.formats import ImageFormat, TextFormat, VectorFormat
+from landbridge.data.image_files import Reading
 from landbridge.errors import LandbridgeError
 from landbridge.models.checkpoint import CheckpointWeights
 from landbridge.models.network import Network
@@ -58,6 +59,11 @@ class FinishedRun:
     def inputs(self) -> Mapping[str, Any]:
         """The description of the samples that the run was trained on."""
         return self.record.data["target"].get("inputs", {})
+
+    @property
+    def reading(self) -> Reading:
+        """How the run brought its image files to the size of the backbone."""
+        return Reading(self.inputs.get("resize", "crop"), self.inputs.get("invert", False))
 
 
 def open_run(folder: Path | str) -> FinishedRun:

@@ -132,7 +132,7 @@ def _raw(image: Image.Image, run: FinishedRun) -> Tensor:
     """Bring an image of Pillow to the size of the network, as the run did with its files."""
     assert isinstance(run.format, ImageFormat)
     if _trained_on_files(run):
-        return raw_image(image.copy(), run.format)
+        return raw_image(image.copy(), run.format, run.reading)
     pixels = torch.from_numpy(np.array(image.convert("L" if run.format.channels == 1 else "RGB")))
     return run.format.fitted(pixels.view(1, *pixels.shape[:2], -1).permute(0, 3, 1, 2))[0]
 

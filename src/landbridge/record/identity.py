@@ -13,9 +13,9 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
     "data": ("workers", "eval_batch_size"),
     # There is one class of task settings. So a run without such a setting is the same as before there were any.
     "task": ("_target_",),
-    # Paths of files and folders. Their contents are in the fingerprints of the data.
-    "source": ("root", "file"),
-    "target": ("root", "file"),
+    # Paths of files and folders, and where their hashes are kept. Their contents are in the fingerprints of the data.
+    "source": ("root", "file", "hash_memo"),
+    "target": ("root", "file", "hash_memo"),
     "start": ("cache", "path"),
     "backbone": ("folder",),
 }

@@ -122,9 +122,13 @@ class Record:
             raise LandbridgeError(
                 f"the record {path} has schema {found}, this landbridge reads {SCHEMA} and older ones"
             )
+        from landbridge.record.schema import find_fault  # only readers need pydantic
+
         known = {f.name for f in fields(cls)}
         if unknown := content.keys() - known:
             raise LandbridgeError(f"the record {path} has unknown entries: {', '.join(sorted(unknown))}")
+        if fault := find_fault(content):
+            raise LandbridgeError(f"the record {path} is damaged: {fault}")
         if content["schema"] == 1:
             _add_tasks(content.get("data", {}))
         changed = {

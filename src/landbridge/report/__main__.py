@@ -72,8 +72,12 @@ def _write_card(options: argparse.Namespace) -> None:
 
 def _save(files: Mapping[str, str], out: Path) -> None:
     """Write files into a folder, each of them completely or not at all."""
+    from landbridge.report.written import refuse_foreign
+
     try:
         out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            refuse_foreign(out / name, content)
         for name, content in files.items():
             draft = out / f".{name}.{os.getpid()}"
             draft.write_text(content, encoding="utf-8")

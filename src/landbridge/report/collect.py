@@ -58,6 +58,7 @@ def collect(folders: Sequence[Path], metric: str | None = None) -> Collection:
             run = Run(path.parent, Record.read(path), metric)
             # A report reads these values of every record. A record without them is treated as damaged.
             _ = run.seed, run.steps, run.settings, run.metric, run.values, run.source_score
+            _ = run.strategy, run.as_reference, run.is_source_only, run.target_labels
         except LandbridgeError as error:
             found.damaged.append(str(error))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

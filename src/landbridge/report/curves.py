@@ -117,7 +117,7 @@ def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
     curves: dict[Pair, list[Curve]] = {}
     for cell in cells:
         # Epochs without a training step evaluate other versions of the trained model. They do not belong to the curve.
-        rows = [[row for row in run.record.epochs if row["losses"]] for run in cell.runs.values()]
+        rows = [[row for row in run.record.epochs if row["losses"] and "seconds" in row] for run in cell.runs.values()]
         rows = [each for each in rows if len(each) > 1 and all("oracle" in row["scores"] for row in each)]
         if not rows or not cell.pair.source:
             continue

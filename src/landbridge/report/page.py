@@ -1,10 +1,11 @@
 """Make the report: collect everything that the HTML page, the Markdown file and the CSV files show."""
 
+import base64
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from landbridge.report.advice import Advice, advise
@@ -12,6 +13,7 @@ from landbridge.report.answer import Answer, answer, compared
 from landbridge.report.cells import Comparison
 from landbridge.report.collect import Collection
 from landbridge.report.compare import compare
+from landbridge.report.escaping import as_html, as_markdown
 from landbridge.report.parts import Part, parts
 from landbridge.report.rules import rule_rows
 from landbridge.report.runs import Run
@@ -69,18 +71,17 @@ class Report:
 
     def html(self) -> str:
         """Return the HTML page. Style, script and pictures are inside, so that the page needs no other file."""
-        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        template = environment.from_string((TEMPLATES / "page.html.j2").read_text())
         parts = {
             name: Markup((TEMPLATES / file).read_text())
             for name, file in (("style", "page.css"), ("script", "page.js"))
         }
-        return template.render(report=self, svg=lambda plot: Markup(str(plot)), **parts)
+        # The browser runs this script and no other, and loads nothing.
+        digest = base64.b64encode(hashlib.sha256(parts["script"].encode()).digest()).decode()
+        return as_html(TEMPLATES / "page.html.j2").render(report=self, digest=digest, **parts)
 
     def markdown(self) -> str:
         """Return the answer and the tables as Markdown, without plots."""
-        environment = Environment(autoescape=False, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        return environment.from_string((TEMPLATES / "page.md.j2").read_text()).render(report=self)
+        return as_markdown(TEMPLATES / "page.md.j2").render(report=self)
 
 
 def make(found: Collection, title: str, embedding: str = "pca") -> Report:

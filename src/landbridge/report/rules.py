@@ -68,7 +68,8 @@ def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
             by_pair[cell.pair] += [run for run in cell.runs.values() if len(run.record.epochs) > 1]
     rows = []
     for pair, runs in by_pair.items():
-        tables = [(run, table) for run in runs if (table := _scores(run)) and ORACLE in table]
+        # The oracle's score may be undefined, such as R2 on one sample. Then there is no regret.
+        tables = [(run, table) for run in runs if np.isfinite((table := _scores(run)).get(ORACLE, np.nan)).all()]
         names = dict.fromkeys(name for _, table in tables for name in table if name != ORACLE)
         rows += [_row(name, pair, [(run, t[name], t[ORACLE]) for run, t in tables if name in t]) for name in names]
     return sorted(rows, key=lambda row: (str(row.pair), row.regret))

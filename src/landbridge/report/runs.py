@@ -116,7 +116,12 @@ class Run:
     @property
     def source_score(self) -> float | None:
         """The metric on the source's test split; None if the run has no source domain or the source another task."""
-        return _numbers("", self.record.results.get("source", {})).get(self.metric.key)
+        return self.source_values.get(self.metric.key)
+
+    @cached_property
+    def source_values(self) -> dict[str, float]:
+        """Every finite metric on the source's test split."""
+        return _numbers("", self.record.results.get("source", {}))
 
     @cached_property
     def strategy(self) -> str:

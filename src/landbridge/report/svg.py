@@ -8,7 +8,8 @@ show this text on hover, and the script of the page also shows it on keyboard fo
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import Markup
 
 #: Number of colours. Further series repeat the colours with another dash.
 COLOURS = 8
@@ -82,32 +83,38 @@ class Plot:
         self.width = width
         self.height = height
         self.label = label
-        self.parts: list[str] = []
+        self.parts: list[Markup] = []
+
+    def __html__(self) -> str:
+        size = {"viewBox": f"0 0 {self.width:g} {self.height:g}", "style": f"max-width:{self.width:g}px"}
+        drawn = Markup("").join(self.parts)
+        return element("svg", drawn, class_="plot", role="img", **size, aria_label=self.label)
 
     def __str__(self) -> str:
-        size = f'viewBox="0 0 {self.width:g} {self.height:g}" style="max-width:{self.width:g}px"'
-        return f'<svg class="plot" role="img" {size} aria-label="{escape(self.label)}">{"".join(self.parts)}</svg>'
+        return self.__html__()
+
+    def draw(self, tag: str, tip: str = "", **attributes: str | float | None) -> None:
+        """Add an element. Its tip is shown on hover."""
+        self.parts.append(element(tag, element("title", tip) if tip else "", **attributes))
 
     def line(self, x1: float, y1: float, x2: float, y2: float, kind: str = "axis") -> None:
         """Draw a straight line."""
-        self.parts.append(f'<line class="{kind}" x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"/>')
+        self.draw("line", class_=kind, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def text(self, x: float, y: float, text: str, anchor: str = "middle", kind: str = "", turned: bool = False) -> None:
         """Write a line of text."""
-        turn = f' transform="rotate(-90 {x:g} {y:g})"' if turned else ""
-        kind = f' class="{kind}"' if kind else ""
-        self.parts.append(f'<text{kind} x="{x:g}" y="{y:g}" text-anchor="{anchor}"{turn}>{escape(text)}</text>')
+        turn = f"rotate(-90 {x:g} {y:g})" if turned else None
+        self.parts.append(element("text", text, class_=kind or None, x=x, y=y, text_anchor=anchor, transform=turn))
 
     def path(self, points: Sequence[tuple[float, float]], kind: str, dash: str = "", tip: str = "") -> None:
         """Draw a line through points."""
         steps = " ".join(f"{x:g},{y:g}" for x, y in points)
-        dash = f' stroke-dasharray="{dash}"' if dash else ""
-        self.parts.append(f'<polyline class="{kind}"{dash} points="{steps}">{title(tip)}</polyline>')
+        self.draw("polyline", tip, class_=kind, stroke_dasharray=dash or None, points=steps)
 
     def band(self, lower: Sequence[tuple[float, float]], upper: Sequence[tuple[float, float]], kind: str) -> None:
         """Fill the area between two lines."""
         steps = " ".join(f"{x:g},{y:g}" for x, y in [*lower, *reversed(upper)])
-        self.parts.append(f'<polygon class="band {kind}" points="{steps}"/>')
+        self.draw("polygon", class_=f"band {kind}", points=steps)
 
     def mark(self, x: float, y: float, kind: str, tip: str, shape: int = 0, size: float = 4.5) -> None:
         """Draw a mark that shows its values on hover. The shape helps readers who cannot tell colours apart."""
@@ -119,17 +126,16 @@ class Plot:
             4: f"M{x:g} {y + 1.3 * size:g}l{1.2 * size:g} {-2.2 * size:g}h{-2.4 * size:g}z",
         }
         if shape in corners:
-            self.parts.append(f'<path class="mark {kind}" d="{corners[shape]}">{title(tip)}</path>')
+            self.draw("path", tip, class_=f"mark {kind}", d=corners[shape])
         else:
-            self.parts.append(f'<circle class="mark {kind}" cx="{x:g}" cy="{y:g}" r="{size:g}">{title(tip)}</circle>')
+            self.draw("circle", tip, class_=f"mark {kind}", cx=x, cy=y, r=size)
 
     def rect(
         self, x: float, y: float, width: float, height: float, kind: str, tip: str = "", opacity: float = 1
     ) -> None:
         """Draw a rectangle."""
-        see = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
-        size = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
-        self.parts.append(f'<rect class="{kind}" {size}{see}>{title(tip)}</rect>')
+        see = f"{opacity:.2f}" if opacity < 1 else None
+        self.draw("rect", tip, class_=kind, x=x, y=y, width=width, height=height, fill_opacity=see)
 
     def axes(
         self,
@@ -152,9 +158,22 @@ class Plot:
         self.text(12, (y.start + y.end) / 2, y_title, turned=True)
 
 
-def title(tip: str) -> str:
-    """Return the `<title>` element that browsers show on hover; empty for an empty text."""
-    return f"<title>{escape(tip)}</title>" if tip else ""
+def element(tag: str, content: str = "", **attributes: str | float | None) -> Markup:
+    """Write an element of SVG. This is the only place that writes tags, and it escapes everything it is given.
+
+    Args:
+        tag: name of the element.
+        content: text, which is escaped, or other elements.
+        **attributes: by name, with `_` for `-` and behind names that Python reserves; None: the attribute is left out.
+    """
+    written = Markup("").join(
+        Markup(' {}="{}"').format(
+            name.rstrip("_").replace("_", "-"), f"{value:g}" if isinstance(value, float | int) else value
+        )
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, written, content)
 
 
 def colour(number: int) -> str:

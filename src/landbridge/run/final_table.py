@@ -74,7 +74,7 @@ def _setting(record: Record) -> str:
     config = record.config
     strategy = record.choices.get("strategy") or config["strategy"]["_target_"].rpartition(".")[2]
     transductive = ", transductive" if config["transductive"] else ""
-    return f"{strategy}, target_labels={config['target_labels']}{transductive}, seed={config['seed']}, n=1"
+    return f"{escape(strategy)}, target_labels={config['target_labels']}{transductive}, seed={config['seed']}, n=1"
 
 
 def _domain_names(record: Record) -> dict[str, str]:

@@ -9,11 +9,16 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from landbridge.errors import LandbridgeError
-from landbridge.record import RECORD, Record
-from landbridge.run.checkpoints import LAST
+from landbridge.record import OUTPUTS, RECORD, SAMPLES, Record
+from landbridge.run.checkpoints import LAST, SELECTED
 from landbridge.run.interruption import interruption, request_to_stop
 
 log = logging.getLogger(__name__)
+
+#: Files that a run writes and replaces, in addition to its record.
+WRITTEN = (OUTPUTS, SAMPLES, LAST, SELECTED)
+#: Settings of loggers that become folders below the run's folder.
+FOLDERS = ("name", "version", "sub_dir")
 
 
 class RunFolder:
@@ -24,16 +29,44 @@ class RunFolder:
         record: record of the run.
 
     Raises:
-        LandbridgeError: the folder cannot be created.
+        LandbridgeError: the folder cannot be created, it holds files of these names that no run has written, or the
+            logger would write outside of it.
     """
 
     def __init__(self, path: Path, record: Record) -> None:
         self.path = path
         self.record = record
+        self._keep_foreign_files()
+        self._keep_logger_inside()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise LandbridgeError(f"cannot create the folder {path}: {error.strerror}") from error
+
+    def _keep_foreign_files(self) -> None:
+        """Refuse to replace files of the user. A folder with a record is one of landbridge, and its files are too."""
+        if (self.path / RECORD).exists():
+            return
+        found = [self.path / name for name in WRITTEN if (self.path / name).exists()]
+        if found:
+            raise LandbridgeError(
+                f"{found[0]}: landbridge did not write this file, and would replace it; choose another hydra.run.dir "
+                f"or move the file"
+            )
+
+    def _keep_logger_inside(self) -> None:
+        """Refuse a logger whose files would be outside of the folder of the run."""
+        logger = self.record.config.get("logger") or {}
+        if "Wandb" in logger.get("_target_", ""):
+            return  # its name is a title, and no folder
+        home = self.path.resolve()
+        for setting in FOLDERS:
+            value = logger.get(setting)
+            if isinstance(value, str) and not (home / value).resolve().is_relative_to(home):
+                raise LandbridgeError(
+                    f"logger.{setting}={value} leads out of the folder of the run; use a name without .. and without a "
+                    f"leading slash"
+                )
 
     def write(self) -> None:
         """Write the record. If a run has several processes, only the first one writes.

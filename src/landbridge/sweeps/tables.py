@@ -26,7 +26,7 @@ def print_jobs(jobs: Sequence[Job], stands_for: Mapping[int, Job]) -> None:
     for job in jobs:
         first = stands_for[job.number]
         fate = FATE[job.state()] if first is job else f"the same as job {first.number}"
-        table.add_row(str(job.number), escape(names[job.number]), job.folder.name, fate)
+        table.add_row(str(job.number), escape(names[job.number]), escape(job.folder.name), fate)
     _print(table)
 
 

@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,23 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from landbridge.data.augment import ImageKind
+from landbridge.data.content_hashes import MEMOS
 from landbridge.data.domain import Domain, split_domain
-from landbridge.data.image_files import FileInputs
-from landbridge.errors import LandbridgeError
+from landbridge.data.image_files import FileInputs, Reading, Resize
+from landbridge.data.sources.image_listing import EXTENSIONS, ImageFinder, class_folders
+from landbridge.errors import LandbridgeError, printable
 
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-#: Valid names of split folders, and the split of each.
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+#: Valid names of split folders in lower case, and the split of each.
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
 
 
 def image_folder(
@@ -29,17 +38,23 @@ def image_folder(
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
     image_kind: ImageKind = "photographs",
+    resize: Resize = "crop",
+    invert: bool = False,
+    hash_memo: str | None = MEMOS,
 ) -> Domain:
-    """Load `root/CLASS/...` or `root/{train,val,test}/CLASS/...`. Other names for `val` are `valid` and `validation`.
+    """Load `root/CLASS/...` or `root/{train,val,test}/CLASS/...`.
 
-    Splits that come with the folder are kept. Missing splits are taken from `train`. A folder with only `train` and
-    `val` therefore keeps its `val` for choosing epochs, and its test split is a part of `train`. The given `val` does
-    not become the test split, because others may have used it for selection. Images of equal content, and images of
-    one group, are always in one split. If the given splits share such images, the test split keeps them; next in
-    priority is the validation split.
+    Split folders may be written in any case, such as `Train`. Other names are `training`, `valid`, `validation`, `dev`
+    and `testing`. Splits that come with the folder are kept. Missing splits are taken from `train`. A folder with only
+    `train` and `val` therefore keeps its `val` for choosing epochs, and its test split is a part of `train`. The given
+    `val` does not become the test split, because others may have used it for selection. Images of equal content, and
+    images of one group, are always in one split. If the given splits share such images, the test split keeps them; next
+    in priority is the validation split.
 
-    Classes are sorted by name. Class folders may contain further folders. Hidden files, and files with an extension
-    that is not in `EXTENSIONS`, are ignored. Images are decoded when a batch needs them.
+    Classes are sorted by name. A class without images in the given validation or test split is allowed, and metrics
+    leave it out. Class folders may contain further folders and links to folders; each folder is read once. Files with
+    an extension that is not in `image_listing.EXTENSIONS` are left out, and a warning in the log counts them. Hidden
+    files are ignored. Images are decoded when a batch needs them; of several frames, the first is read.
 
     Args:
         root: the folder.
@@ -55,6 +70,12 @@ def image_folder(
             depends only on the paths below `root` and the contents of the files.
         image_kind: what the images show: `digits` (also for letters) or `photographs`. Augmented digits are never
             mirrored.
+        resize: how an image gets the size that the backbone takes. `crop` resizes the shorter side and keeps the
+            centre. `squash` resizes the whole image and changes its proportions. `pad` resizes the whole image in its
+            proportions and fills the rest with black.
+        invert: whether bright becomes dark, before anything is padded: for dark objects on white.
+        hash_memo: folder in which hashes of the files are kept, so that later runs do not read all files again. A file
+            whose inode, size or times have changed is read again. None keeps none.
 
     Raises:
         LandbridgeError: the folder does not exist, its layout is not one of the two, a class is empty or too small to
@@ -65,24 +86,30 @@ def image_folder(
             "image_folder: root is not set; set it to the folder of images, such as target.root=photos"
         )
     base = Path(root).expanduser().absolute()
-    if not base.is_dir():
-        raise LandbridgeError(f"image_folder: root={root}: there is no folder {base}; name an existing folder")
-    splits = _split_folders(base)
-    classes = _classes(splits)
+    _require_folder(base, root)
+    splits = _class_folders(str(base))
+    classes = list(splits["train"])
+    finder = ImageFinder(str(base), [folder for folders in splits.values() for folder in folders.values()])
+    finder.count_beside(dict.fromkeys([str(base), *map(os.path.dirname, finder.folders)]))
     files: list[str] = []
     labels: list[int] = []
     given = {}
-    for split, folder in splits.items():
+    for split, folders in splits.items():
         first = len(files)
         for index, label in enumerate(classes):
-            images = _images(folder / label)
+            images = finder.find(folders[label]) if label in folders else []
+            if not images and split == "train":
+                raise LandbridgeError(
+                    f"{folders[label]}: this class holds no image; valid extensions: {', '.join(sorted(EXTENSIONS))}"
+                )
             files += images
             labels += [index] * len(images)
         given[split] = torch.arange(first, len(files))
+    finder.log(f"domain {name or printable(base.resolve().name)}")
     return split_domain(
-        name or base.resolve().name,
+        name or printable(base.resolve().name),
         classes,
-        FileInputs(files),
+        FileInputs(files, how=Reading(resize, invert), memos=hash_memo),
         torch.tensor(labels),
         _groups(groups, base, files) if groups else None,
         given=given,
@@ -93,59 +120,66 @@ def image_folder(
     )
 
 
-def _split_folders(base: Path) -> dict[str, Path]:
-    """Find the folder of each given split. If there are none, the whole folder is `train`."""
-    names = _folders(base)
-    found = [name for name in names if name in SPLIT_FOLDERS]
-    others = [name for name in names if name not in SPLIT_FOLDERS]
-    # `train` is also a vehicle. One folder with such a name, next to other classes, is therefore a class.
-    if len(found) <= 1 and (others or "train" not in found):
-        return {"train": base}
-    if others:
-        raise LandbridgeError(
-            f"{base}: holds splits ({', '.join(found)}) and other folders ({', '.join(others)}); keep one kind"
-        )
-    splits = {SPLIT_FOLDERS[name]: base / name for name in found}
-    if "train" not in splits or len(splits) < len(found):
-        raise LandbridgeError(
-            f"{base}: holds {', '.join(found)}; valid are one train folder and at most one folder each for val and test"
-        )
-    return splits
+def _require_folder(base: Path, root: str) -> None:
+    if base.is_dir():
+        return
+    if not base.exists():
+        raise LandbridgeError(f"image_folder: root={root}: there is no folder {base}; name an existing folder")
+    others = {".npz": "vectors", **dict.fromkeys((".csv", ".tsv", ".jsonl", ".parquet"), "table")}
+    other = others.get(base.suffix.lower())
+    mend = f"such a file is target={other} target.file={root}" if other else "unpack it if it is an archive"
+    raise LandbridgeError(f"image_folder: root={root} is a file, not a folder; {mend}")
 
 
-def _classes(splits: dict[str, Path]) -> list[str]:
-    classes = _folders(splits["train"])
+def _class_folders(base: str) -> dict[str, dict[str, str]]:
+    """Return the path of each class folder, by split and name. Without split folders, all are `train`."""
+    folders = class_folders(base)
+    places = _split_folders(base, folders)
+    splits = {split: class_folders(folder) for split, folder in places.items()} or {"train": folders}
+    classes, where = splits["train"], places.get("train", base)
     if len(classes) < 2:
         raise LandbridgeError(
-            f"{splits['train']}: holds {len(classes) or 'no'} class folder{'s' * (not classes)}"
+            f"{where}: holds {len(classes) or 'no'} class folder{'s' * (not classes)}"
             f"{''.join(f' ({name})' for name in classes)}; put the images into one folder per class, "
             f"for two classes or more"
         )
-    for split, folder in splits.items():
-        theirs = _folders(folder)
-        if theirs != classes:
-            lacks = ", ".join(sorted(set(classes) - set(theirs))) or "nothing"
-            extra = ", ".join(sorted(set(theirs) - set(classes))) or "nothing"
+    for split, theirs in splits.items():
+        if extra := ", ".join(sorted(theirs.keys() - classes.keys())):
             raise LandbridgeError(
-                f"{folder}: the classes of {split} must equal those of train: missing {lacks}, extra {extra}"
+                f"{places[split]}: the classes of {split} must be classes of train: {extra} are not among "
+                f"{', '.join(classes)}"
             )
-    return classes
+    return splits
 
 
-def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _split_folders(base: str, folders: Mapping[str, str]) -> dict[str, str]:
+    """Return the folder of each given split; empty if the folders are classes."""
+    found = {name: SPLIT_FOLDERS[name.lower()] for name in folders if name.lower() in SPLIT_FOLDERS}
+    others = [name for name in folders if name not in found]
+    if not found or (len(found) == 1 and others and not _are_splits(folders)):
+        # `train` is also a vehicle. One folder with such a name, next to other classes, is therefore a class.
+        return {}
+    if others:
+        raise LandbridgeError(
+            f"{base}: holds splits ({', '.join(found)}) and other folders ({', '.join(others)}); keep one kind, or "
+            f"give each split one of the names {', '.join(SPLIT_FOLDERS)}"
+        )
+    if "train" not in found.values():
+        raise LandbridgeError(
+            f"{base}: holds {', '.join(found)}, but no train folder; add it, or move the class folders directly into "
+            f"{base}, so that splits are made"
+        )
+    if len({*found.values()}) < len(found):
+        raise LandbridgeError(
+            f"{base}: holds {', '.join(found)}; valid are one train folder and at most one folder each for val and test"
+        )
+    return {split: folders[name] for name, split in found.items()}
 
 
-def _images(folder: Path) -> list[str]:
-    images = []
-    for parent, below, names in os.walk(folder, followlinks=True):
-        below[:] = [name for name in below if not name.startswith(".")]
-        # Creating Path objects would take longer than reading the folder.
-        shown = (name for name in names if not name.startswith("."))
-        images += [f"{parent}{os.sep}{name}" for name in shown if name.lower().endswith(EXTENSIONS)]
-    if not images:
-        raise LandbridgeError(f"{folder}: this class holds no image; valid extensions: {', '.join(EXTENSIONS)}")
-    return sorted(images)
+def _are_splits(folders: Mapping[str, str]) -> bool:
+    """Return whether all folders hold folders of the same names, two or more, as splits with classes do."""
+    inside = [frozenset(class_folders(folder)) for folder in folders.values()]
+    return len({*inside}) == 1 and len(inside[0]) > 1
 
 
 def _groups(setting: str, base: Path, files: Sequence[str]) -> list[str]:

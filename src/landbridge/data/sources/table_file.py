@@ -54,7 +54,8 @@ class TableFile:
         if not self.path.is_file():
             raise LandbridgeError(f"table: file={self.path}: there is no such file")
         if self.ending not in ENDINGS:
-            raise LandbridgeError(f"table: file={self.path} must end in one of {', '.join(ENDINGS)}")
+            mend = "; an .npz file of arrays is target=vectors" if self.ending == ".npz" else ""
+            raise LandbridgeError(f"table: file={self.path} must end in one of {', '.join(ENDINGS)}{mend}")
         if not self.path.stat().st_size:
             raise LandbridgeError(f"{self.path}: the file is empty")
 

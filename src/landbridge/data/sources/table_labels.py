@@ -24,7 +24,8 @@ def kind_of(table: Table, column: str, separator: str | None) -> str:
     most `FEW` different values are classes. Other numbers are numbers to predict.
 
     Raises:
-        LandbridgeError: the column holds something else, or text that is nearly all numbers.
+        LandbridgeError: the column holds something else, text that is nearly all numbers, or the label -1 beside others
+            than 1.
     """
     series = table.frame[column]
     if isinstance(series.dtype, pl.List):
@@ -42,7 +43,18 @@ def kind_of(table: Table, column: str, separator: str | None) -> str:
             f"of texts"
         )
     usable = series.filter(~unusable(series))
-    return "classification" if _whole(usable) and usable.n_unique() <= FEW else "regression"
+    if not _whole(usable) or usable.n_unique() > FEW:
+        return "regression"
+    if usable.min() == -1 and {*usable} != {-1, 1}:
+        table.refuse(
+            (series == -1).fill_null(False),
+            column,
+            lambda _: (
+                "-1 often marks rows without a label; name it in target.missing_values=[-1] and set "
+                "target.missing=drop, or set target.task=classification if -1 is a class"
+            ),
+        )
+    return "classification"
 
 
 def read_labels(table: Table, kinds: Mapping[str, str], separator: str | None) -> tuple[Task, Tensor]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landbridge.data.digests import Digests
 from landbridge.data.domain import Domain, Split
 from landbridge.data.formats import Format, ImageFormat
 from landbridge.data.inputs import Inputs
@@ -136,10 +137,17 @@ class JoinedInputs(Inputs):
         """Return the samples at the given positions as a new object."""
         return JoinedInputs(self.parts, self.places[indices], self.names)
 
-    def hashes(self) -> list[str]:
+    @property
+    def reading(self) -> str:
+        """How the samples of each part are read; empty if no part has a setting for it."""
+        readings = [part.reading for part in self.parts]
+        return " + ".join(readings) if any(readings) else ""
+
+    def hashes(self) -> Digests:
         """Return one hash of content per sample."""
-        by_part = [part.hashes() for part in self.parts]
-        return [by_part[number][row] for number, row in self.places.tolist()]
+        sizes = torch.tensor([0, *(len(part) for part in self.parts)])
+        rows = sizes.cumsum(0)[self.places[:, 0]] + self.places[:, 1]
+        return Digests(np.concatenate([part.hashes().content for part in self.parts])).select(rows)
 
     def ids(self) -> list[str]:
         """Return the name of each sample's part, and what the sample is found by there."""

@@ -16,6 +16,9 @@ from landbridge.tasks import Classification, Regression, Task
 
 OPTIONAL = ("split", "groups", "classes")
 
+#: Endings of tables, which are the domain `table`.
+TABLES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq")
+
 
 def vectors(
     file: str | None = None,
@@ -43,7 +46,8 @@ def vectors(
         val: share of `train` that becomes the validation split if none is given, in (0, 1).
         test: share of `train` that becomes the test split if none is given, in (0, 1).
         split_seed: seed of the stratified choice of samples for missing splits.
-        task: what is predicted; None: as `y` says.
+        task: what is predicted; None: as `y` says. The label -1 beside others than 1 is a class only if this is set,
+            because it often marks samples without a label.
 
     Raises:
         LandbridgeError: the file does not exist, one of its arrays is missing or invalid, a number is not finite, or a
@@ -64,7 +68,7 @@ def vectors(
         labels = arrays["y"].reshape(len(x), -1).astype(np.float32)
         what: Task = Regression(("y",) if labels.shape[1] == 1 else tuple(f"y{i}" for i in range(labels.shape[1])))
     else:
-        classes, labels = _classes(path, arrays["y"], arrays.get("classes"))
+        classes, labels = _classes(path, arrays["y"], arrays.get("classes"), minus_one=task is not None)
         what = Classification(tuple(classes))
     return split_domain(
         name or path.stem,
@@ -79,9 +83,29 @@ def vectors(
     )
 
 
-def _read(path: Path) -> Mapping[str, np.ndarray]:
-    if not path.is_file():
+def _require_archive(path: Path) -> None:
+    """Refuse what is not a `.npz` file, and say what the file is for."""
+    if not path.exists():
         raise LandbridgeError(f"vectors: file={path}: there is no such file")
+    if path.is_dir():
+        inside = sorted(file.name for file in path.glob("*.npz"))
+        mend = f"name a file in it, such as {inside[0]}" if inside else "a folder of images is target=image_folder"
+        raise LandbridgeError(f"vectors: file={path} is a folder, not a file; {mend}")
+    ending = path.suffix.lower()
+    if ending in TABLES:
+        raise LandbridgeError(
+            f"vectors: file={path} is a table, not a .npz file; use target=table target.file={path} "
+            f"target.numbers=all target.label=..."
+        )
+    if ending == ".npy":
+        raise LandbridgeError(
+            f"vectors: file={path} holds one array; save samples and labels together: numpy.savez('{path.stem}.npz', "
+            f"x=x, y=y)"
+        )
+
+
+def _read(path: Path) -> Mapping[str, np.ndarray]:
+    _require_archive(path)
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in ("x", "y", *OPTIONAL) if key in archive}
@@ -130,8 +154,12 @@ def _are_numbers(path: Path, y: np.ndarray, task: str | None, n: int) -> bool:
     return numbers
 
 
-def _classes(path: Path, y: np.ndarray, names: np.ndarray | None) -> tuple[list[str], np.ndarray]:
-    """Return the names of the classes, and for each label its position among them."""
+def _classes(path: Path, y: np.ndarray, names: np.ndarray | None, minus_one: bool) -> tuple[list[str], np.ndarray]:
+    """Return the names of the classes, and for each label its position among them.
+
+    Unless `minus_one` is true, the label -1 is refused beside other labels than 1, because it may mark samples without
+    a label.
+    """
     whole = y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((np.isfinite(y) & (y == np.round(y))).all()))
     if not whole and y.dtype.kind != "U":
         raise LandbridgeError(f"{path}: y holds {y.dtype}; it must hold whole numbers or text")
@@ -141,9 +169,15 @@ def _classes(path: Path, y: np.ndarray, names: np.ndarray | None) -> tuple[list[
             raise LandbridgeError(f"{path}: classes must be one row of different names")
         if not whole or (len(values) and not 0 <= values[0] <= values[-1] < len(names)):
             raise LandbridgeError(
-                f"{path}: classes has {len(names)} names, so y must hold whole numbers from 0 to {len(names) - 1}"
+                f"{path}: classes has {len(names)} names, so y must hold whole numbers from 0 to {len(names) - 1}, but "
+                f"it holds {values[0]} and {values[-1]}"
             )
         values, labels = names, values[labels]
+    elif whole and not minus_one and values[0] == -1 and values.tolist() != [-1, 1]:
+        raise LandbridgeError(
+            f"{path}: y holds -1 for {int((y == -1).sum())} samples; leave them out if they have no label, or set "
+            f"target.task=classification if -1 is a class"
+        )
     if len(values) < 2:
         raise LandbridgeError(f"{path}: y has {len(values)} classes; two or more are needed")
     return [str(value) for value in values], labels

@@ -8,7 +8,7 @@ import numpy as np
 from landbridge.report.charts import BOTTOM, LEFT, TOP
 from landbridge.report.metrics import metric_of
 from landbridge.report.numbers import share
-from landbridge.report.svg import Plot, Scale, colour, padded, title
+from landbridge.report.svg import Plot, Scale, colour, padded
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str]) -> Plot:
@@ -62,7 +62,7 @@ def scatter(values: np.ndarray, predictions: np.ndarray, name: str) -> Plot:
     plot.axes(x, y, f"true {name}", f"predicted {name}")
     plot.line(x(limits[0]), y(limits[0]), x(limits[1]), y(limits[1]), "zero")
     steps = "".join(f"M{x(value):g} {y(own):g}h0" for value, own in zip(values, predictions, strict=True))
-    plot.parts.append(f'<path class="dots {colour(0)}" d="{steps}">{title(f"{len(values)} samples")}</path>')
+    plot.draw("path", f"{len(values)} samples", class_=f"dots {colour(0)}", d=steps)
     return plot
 
 
@@ -103,7 +103,7 @@ def embedding(groups: Mapping[str, Sequence[Group]], name: str, scale: Sequence[
             else:
                 steps = "".join(f"M{x(px):g} {y(py):g}h0" for px, py in group.points)
             kind = f"{'crosses' if ring else 'dots'} {group.kind}"
-            plot.parts.append(f'<path class="{kind}" d="{steps}">{title(group.title)}</path>')
+            plot.draw("path", group.title, class_=kind, d=steps)
     plot.text(side / 2, side + 14, ", ".join(f"{role} {mark}" for role, mark in zip(groups, ("●", "+"), strict=False)))
     for i, (kind, text) in enumerate(scale):
         width = side / len(scale)

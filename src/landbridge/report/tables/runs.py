@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from landbridge.report.metrics import Metric, metric_of
 from landbridge.report.numbers import seconds
 from landbridge.report.runs import Run
-from landbridge.report.tables.table import Column, Table, Value
+from landbridge.report.tables.table import Column, Table
 
 
 def run_table(runs: Sequence[Run]) -> Table:
@@ -72,11 +72,11 @@ def _metric_column(metric: Metric, title: str) -> Column:
 
 
 def _source_column(metric: Metric, title: str) -> Column:
-    def value(run: Run) -> Value:
-        return run.record.results.get("source", {}).get(metric.key)
+    def value(run: Run) -> float | None:
+        return run.source_values.get(metric.key)
 
     def text(run: Run) -> str:
-        return "" if (own := value(run)) is None else metric.text(float(own))
+        return "" if (own := value(run)) is None else metric.text(own)
 
     return Column(f"source_{metric.key}", title, value, text, lower=metric.lower)
 

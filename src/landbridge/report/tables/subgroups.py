@@ -93,7 +93,7 @@ def _groups(
 ) -> Groups | None:
     """Return the groups in which every run has samples and a finite score; None if there is none."""
     key = metric.key
-    shared = [value for value in runs[0] if all(np.isfinite(run.get(value, {}).get(key, np.nan)) for run in runs)]
+    shared = [value for value in runs[0] if all(_is_finite(run.get(value, {}).get(key)) for run in runs)]
     groups = []
     for value in shared:
         rows = [run[value] for run in runs]
@@ -215,3 +215,7 @@ def _about(groups: Any) -> list[Column]:
         Column("domain", "test split of", lambda r: groups(r).role, number=False),
         Column("attribute", "attribute", lambda r: groups(r).attribute, number=False),
     ]
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(float(value)))

@@ -6,6 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from markupsafe import Markup
+
+from landbridge.report.escaping import in_cell, in_csv
+
 Value = str | float | int | bool | None
 
 
@@ -69,15 +73,15 @@ class Table:
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([column.key for column in self.columns])
-        writer.writerows([raw(column.value(row)) for column in self.columns] for row in self.rows)
+        writer.writerows([_csv(column.value(row)) for column in self.columns] for row in self.rows)
         return file.getvalue()
 
-    def markdown(self) -> str:
+    def markdown(self) -> Markup:
         """Return the shown columns as a Markdown table."""
         heads = [column.title for column in self.shown]
         rule = ["---:" if column.number else "---" for column in self.shown]
         lines = [heads, rule, *([cell.text for cell in row] for row in self.body())]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return Markup("\n".join("| " + " | ".join(map(in_cell, line)) + " |" for line in lines))
 
 
 def raw(value: Value) -> str:
@@ -87,6 +91,10 @@ def raw(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _csv(value: Value) -> str:
+    return in_csv(value) if isinstance(value, str) else raw(value)
 
 
 def _shown(column: Column, row: Any) -> Shown:
