@@ -145,3 +145,19 @@ def test_auxiliary_losses_are_refused_without_gradient_steps(solved):
     message = "terms: l2_sp cannot act on strategy NearestMean: it takes no gradient steps"
     with pytest.raises(LandbridgeError, match=message):
         solved("nearest_mean", "terms=[l2_sp]")
+
+
+@pytest.mark.parametrize("strategy", [*HEADS, "ridge"])
+def test_without_target_labels_a_head_learns_from_the_source(strategy, tiny, tmp_path):
+    """The head equals that of a run whose target is the source, because both read the same labels."""
+    source, target = ("noon_regression", "dusk_regression") if strategy == "ridge" else ("noon", "dusk")
+    record = tiny(f"strategy={strategy}", f"source={source}", f"target={target}", "target_labels=0", folder="both")
+    alone = (f"strategy={strategy}", "source=null", f"target={source}", "target_labels=all")
+    direct = tiny(*alone, folder="alone")
+    weights = [
+        torch.load(tmp_path / folder / "last.ckpt", weights_only=True)["state_dict"] for folder in ("both", "alone")
+    ]
+    heads = [{name: value for name, value in each.items() if name.startswith("network.head.")} for each in weights]
+    assert all(torch.equal(heads[0][name], heads[1][name]) for name in heads[1])
+    assert {**record.results["source"], "domain": ""} == {**direct.results["target"], "domain": ""}
+    assert record.seal["target train"] == []

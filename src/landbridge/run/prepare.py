@@ -191,6 +191,8 @@ def streams_of(cfg: DictConfig, start: Start, choice: str | None = None) -> froz
     added = [*(cfg.get("terms") or ())]
     name += f" with terms {', '.join(added)}" if added else ""
     wanted = frozenset(requirements.streams).union(*(term.streams for term in terms.values()))
+    if requirements.source_instead and not cfg.target_labels and cfg.get("source"):
+        wanted = (wanted - {"target"}) | {"source"}
     optional = frozenset(requirements.optional_streams)
     chosen = choose_streams(name, wanted, optional, cfg.target_labels, bool(cfg.get("source")))
     if cfg.label_sets == "different" and "target" not in chosen:

@@ -44,23 +44,24 @@ class ClosedForm(Strategy):
         The solution depends on the initial weights and on the samples only.
         """
 
-    def validation_outputs(self) -> Output:
-        """Encode the target's validation inputs in the order of the split, in evaluation mode."""
-        return self.encode_whole("target", self.data.streams.validation["target"])
+    def validation_outputs(self, role: str = "target") -> Output:
+        """Encode the validation inputs of a domain in the order of the split, in evaluation mode."""
+        return self.encode_whole(role, self.data.streams.validation[role])
 
-    def visible_validation_labels(self, why: str) -> Tensor:
-        """Return the target's validation labels. A label that the setting hides is -1.
+    def visible_validation_labels(self, why: str, role: str = "target") -> Tensor:
+        """Return the validation labels of a domain. A label that the setting hides is -1.
 
         Args:
             why: the purpose of the labels, for the message.
+            role: `source` or `target`.
 
         Raises:
             LandbridgeError: the setting hides all validation labels.
         """
-        labels = self.data.streams.validation_labels["target"]
+        labels = self.data.streams.validation_labels[role]
         if not bool(shown(labels).any()):
             raise LandbridgeError(
-                f"strategy {type(self).__name__} reads target validation labels, but this setting hides all of them: "
+                f"strategy {type(self).__name__} reads {role} validation labels, but this setting hides all of them: "
                 f"set target_labels to a number per class or to all ({why})"
             )
         return labels

@@ -21,6 +21,7 @@ class Requirements:
             as its target.
         trains: whether it is trained before the test.
         trains_head: whether the head may train.
+        source_instead: whether it learns from the source if no target label is visible.
         frozen_backbone: whether the backbone is frozen in all epochs, whatever the configured freezing policy.
         adapts_at_test: whether it changes its weights during the test. It then needs gradients.
         separate_heads: whether source and target may have different tasks, each with a head of its own.
@@ -46,6 +47,7 @@ class Requirements:
     source_strategy: str = "landbridge.strategies.TargetOnly"
     trains: bool = True
     trains_head: bool = True
+    source_instead: bool = False
     frozen_backbone: bool = False
     adapts_at_test: bool = False
     separate_heads: bool = False

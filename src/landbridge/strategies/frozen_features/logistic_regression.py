@@ -46,14 +46,14 @@ class LogisticRegression(ClosedFormHead):
     @torch.no_grad()
     def solve(self) -> None:
         """Fit a head for every value of C, and put the best one into the network."""
-        head, seen = require_linear(self.network.head, self), self.collect("target")
+        head, seen = require_linear(self.network.head, self), self.collect(self.learned_from)
         x, y = seen.features.double().cpu().numpy(), seen.y.cpu().numpy()
         weights = None if seen.weights is None else seen.weights.double().cpu().numpy()
         heads = [fit(x, y, len(head.bias), strength, self.max_iter, weights) for strength in self.strengths]
         chosen = 0
         if len(heads) > 1:
-            labels = self.visible_validation_labels("chooses C; give one strategy.strengths=[1.0]")
-            held_out = self.validation_outputs().features.double().cpu()
+            labels = self.visible_validation_labels("chooses C; give one strategy.strengths=[1.0]", self.learned_from)
+            held_out = self.validation_outputs(self.learned_from).features.double().cpu()
             scores = [self.task.score(held_out @ weight.T + bias, labels) for weight, bias in heads]
             chosen = int(np.argmax(scores))
         weight, bias = heads[chosen]

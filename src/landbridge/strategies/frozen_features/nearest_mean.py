@@ -27,7 +27,7 @@ class NearestMean(ClosedFormHead):
     @torch.no_grad()
     def solve(self) -> None:
         """Compute the class means, and put them into the head."""
-        seen = self.collect("target")
+        seen = self.collect(self.learned_from)
         means, head = class_means(seen.features, seen.y, self.network.outputs), require_linear(self.network.head, self)
         head.weight.copy_(means)
         # A class without samples must never be the nearest.

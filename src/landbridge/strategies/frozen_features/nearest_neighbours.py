@@ -77,7 +77,7 @@ class NearestNeighbours(ClosedFormHead):
 
     def solve(self) -> None:
         """Store the features and labels of the target in the bank."""
-        seen = self.collect("target")
+        seen = self.collect(self.learned_from)
         if self.k > len(seen.y):
             log.warning("strategy.k=%d: there are %d labelled samples, and all are used", self.k, len(seen.y))
             self.note = {"k": len(seen.y)}

@@ -49,7 +49,7 @@ class Ridge(ClosedFormHead):
     @torch.no_grad()
     def solve(self) -> None:
         """Fit a head for every value of alpha, and put the best one into the network."""
-        head, seen = require_linear(self.network.head, self), self.collect("target")
+        head, seen = require_linear(self.network.head, self), self.collect(self.learned_from)
         if bool((lacking := seen.y.isnan().all(0)).any()):
             name = self.task.names[int(lacking.nonzero()[0])]
             raise LandbridgeError(f"strategy ridge: no visible label has the number '{name}'; raise target_labels")
@@ -57,8 +57,8 @@ class Ridge(ClosedFormHead):
         heads = [fit_where_seen(x, y, alpha) for alpha in self.alphas]
         chosen = 0
         if len(heads) > 1:
-            labels = self.visible_validation_labels("chooses alpha; give one strategy.alphas=[1.0]")
-            held_out = self.validation_outputs().features.double().cpu()
+            labels = self.visible_validation_labels("chooses alpha; give one strategy.alphas=[1.0]", self.learned_from)
+            held_out = self.validation_outputs(self.learned_from).features.double().cpu()
             scores = torch.tensor([self.task.score(held_out @ weight.T + bias, labels) for weight, bias in heads])
             chosen = int(scores.nan_to_num(nan=-torch.inf).argmax())
         weight, bias = heads[chosen]
