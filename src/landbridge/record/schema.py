@@ -131,6 +131,7 @@ class _Record(_Part):
     config: Annotated[_Config, BeforeValidator(_names_targets)] = _Config()
     environment: dict[str, Any] = {}
     data: dict[str, _Domain] = {}
+    parent: dict[str, Any] | None = None
     start: dict[str, Any] | None = None
     selection: _Selection = _Selection()
     results: dict[str, _Result] = {}
