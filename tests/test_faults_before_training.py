@@ -27,7 +27,7 @@ FAULTS = {
     "terms=[l2_sp] optimizer.weight_decay=0.1": ("strategy=source_only", "set optimizer.weight_decay=0"),
     "selection=target_val": ("strategy=shot", "reads target labels, which this setting hides"),
     "trainer.max_epochs=1 freeze=linear_then_full": ("strategy=dann", "two phases need trainer.max_epochs"),
-    "trainer.strategy=nonsense": ("strategy=dann", "trainer: "),
+    "trainer.strategy=nonsense": ("strategy=dann", "trainer.strategy=nonsense: "),
 }
 #: Those that need data or a trainer are found by the run and not by the check of a sweep.
 OF_THE_RUN = {"selection=target_val", "trainer.strategy=nonsense"}

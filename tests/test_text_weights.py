@@ -97,9 +97,11 @@ def test_source_models_of_two_encoders_are_two(learn, folder, tmp_path):
     assert len([each for each in (tmp_path / "models").iterdir() if each.is_dir()]) == 2
 
 
-def test_jobs_with_encoders_in_two_folders_differ(compose):
+def test_jobs_with_encoders_in_two_folders_differ(compose, folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+
     def of(folder):
-        more = [f"backbone._target_={TARGET}", f"backbone.folder={folder}"]
+        more = [f"backbone._target_={TARGET}", f"backbone.folder={folder}", "backbone.longest=12"]
         return identity(OmegaConf.to_container(compose("experiment=tiny", *more), resolve=True))
 
-    assert of("a") == of("a") != of("b")
+    assert of(folder) == of(folder) != of(copy)

@@ -9,10 +9,9 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from landbridge.cli.config_sources import ROLES, conf_folder, config_folders, register_groups, replaced_files
+from landbridge.cli.config_sources import conf_folder, register_groups, replaced_files
 from landbridge.cli.exit import mistakes_in_short, nothing_left, told_in_short
 from landbridge.cli.flags import show_version
-from landbridge.cli.options import options_in, require_single
 from landbridge.cli.overrides import as_additions, as_typed
 
 
@@ -42,7 +41,6 @@ def main() -> None:
     """Run the command line: the entry point of `landbridge` and of `python -m landbridge`."""
     with told_in_short():
         show_version(sys.argv[1:])
-        require_single(sys.argv[1:], {*options_in(config_folders(sys.argv[1:])), *ROLES})
         sys.argv[1:] = as_additions(sys.argv[1:])
         register_groups(sys.argv[1:])
         for file in replaced_files(sys.argv[1:]):

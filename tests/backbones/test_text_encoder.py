@@ -149,7 +149,8 @@ def test_features_depend_neither_on_padding_nor_on_the_other_texts():
 
 
 def test_attention_is_torchs_scaled_dot_product():
-    settings = {module.config._attn_implementation for module in TinyBert().modules() if hasattr(module, "config")}
+    parts = list(TinyBert().modules())[1:]
+    settings = {part.config._attn_implementation for part in parts if hasattr(part, "config")}
     assert settings == {"sdpa"}
 
 
@@ -205,7 +206,7 @@ def test_weights_are_read_under_the_names_of_transformers(tmp_path, prefix, plac
 
 def test_a_file_of_another_model_is_refused(tmp_path):
     torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(LandbridgeError, match=r"no entry of .* matches .*begins with 'backbone.conv.weight'"):
+    with pytest.raises(LandbridgeError, match=r"no entry of .* matches .*begins with 'conv.weight'"):
         Pretrained(str(tmp_path / "other.pth")).apply(Network(TinyBert(), 2))
 
 

@@ -94,9 +94,10 @@ def test_in_each_epoch_exactly_the_stages_of_the_policy_change(policy, optimizer
     assert record.cost["trainable_parameters"] == sum(parameters[name].numel() for name in begun)
 
 
-def test_surgical_can_freeze_the_head(tiny):
+def test_surgical_can_freeze_the_head(tiny, tmp_path):
     tiny(
         *SUPERVISED,
+        *("start=source", "start.max_epochs=1", f"start.cache={tmp_path / 'models'}"),
         "freeze=surgical",
         "freeze.stages=1",
         "freeze.head=false",

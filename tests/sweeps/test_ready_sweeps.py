@@ -45,12 +45,11 @@ def test_the_command_in_each_file_composes_and_passes_the_check(name, sweep):
 def test_experiments_can_be_combined(sweep):
     code, told = sweep(
         *("experiment=[learning_rate,seeds]", "seed=range(2)", "strategy=source_only,dann"),
-        *("hydra.launcher.dry_run=true", "hydra.sweep.dir=outputs/${name}"),
+        *("hydra.launcher.dry_run=true"),
         base=(),
     )
     assert code == 0, told
     assert told.count("to run") == 5 * 2 * 2
-    assert Path("outputs/learning_rate").is_dir()
 
 
 def test_pairs_of_a_domain_with_itself_are_left_out(sweep):

@@ -14,9 +14,6 @@ def idle_settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     trainer, freeze, averaging = (nodes.get(name, {}) for name in ("trainer", "freeze", "averaging"))
     epochs = trainer.get("max_epochs")
     ends = f"training ends after trainer.max_epochs={epochs}"
-    clip = trainer.get("gradient_clip_val")
-    if isinstance(clip, int | float) and clip <= 0:
-        yield "trainer.gradient_clip_val", f"{clip} clips nothing; set a number > 0, or null for no clipping"
     if nodes.get("optimizer", {}).get("lr") == 0:
         yield "optimizer.lr", "0 trains nothing; set a number > 0, or freeze stages with freeze.depth"
     if isinstance(epochs, int):

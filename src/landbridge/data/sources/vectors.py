@@ -91,6 +91,9 @@ def _require_archive(path: Path) -> None:
         inside = sorted(file.name for file in path.glob("*.npz"))
         mend = f"name a file in it, such as {inside[0]}" if inside else "a folder of images is target=image_folder"
         raise LandbridgeError(f"vectors: file={path} is a folder, not a file; {mend}")
+    if not path.is_file():
+        # Reading a pipe or a device would wait for ever.
+        raise LandbridgeError(f"vectors: file={path} is not a file with content, but a pipe or a device")
     ending = path.suffix.lower()
     if ending in TABLES:
         raise LandbridgeError(

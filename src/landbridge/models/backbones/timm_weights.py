@@ -41,8 +41,13 @@ def fitted(state: Mapping[str, Tensor], model: nn.Module, channels: int) -> Mapp
             load_pretrained(adapted, config, num_classes=0, in_chans=channels, filter_fn=convert, strict=False)
     except Exception:  # timm's functions raise errors of many classes for weights of another architecture
         return state
-    loaded = {name: value for name, value in adapted.state_dict().items() if not bool(value.isnan().any())}
-    return loaded | {name: value for name, value in state.items() if name not in own}
+    values = adapted.state_dict().items()
+    loaded = {name: value for name, value in values if value.is_floating_point() and not bool(value.isnan().any())}
+    if not loaded:
+        return state
+    # Counters, as BatchNorm has them, are no floating-point values.
+    others = {name: value for name, value in state.items() if name not in own or not own[name].is_floating_point()}
+    return loaded | others
 
 
 @contextmanager
