@@ -114,6 +114,7 @@ def test_no_odd_entry_ends_a_report(folder):
     [
         (("epochs",), "three", "epochs: input should be a valid list"),
         (("epochs", 1, "scores"), None, "epochs.1.scores: input should be a valid dictionary"),
+        (("data", "target", "task"), {"a": 1}, "data.target.task.kind: field required (2 more)"),
         (("cost",), None, "cost: input should be a valid dictionary"),
         (("results",), GONE, "status is done, but the record lacks results.target"),
         (("results", "target", "correct"), "!", "results.target: correct is not base64"),

@@ -1,9 +1,11 @@
 """Collect the records below some folders: each run once, and a list of the records that cannot be used."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from landbridge.errors import LandbridgeError, nearest
 from landbridge.record import RECORD, Record
@@ -89,7 +91,7 @@ def _leave_out(found: Collection, metric: str | None) -> None:
     undefined: set[Path] = set()
     for pair, runs in by_pair.items():
         without = [run for run in runs if run.metric.key not in run.values]
-        if len(without) < len(runs) and all(run.is_undefined for run in without):
+        if len(without) < len(runs) and all(_is_undefined(run) for run in without):
             kept.add(pair)
             undefined |= {run.folder for run in without}
             found.left_out += [f"{run.folder / RECORD}: {run.metric.key} is not finite" for run in without]
@@ -107,6 +109,14 @@ def _leave_out(found: Collection, metric: str | None) -> None:
     found.runs = [run for run in found.runs if run.pair in kept and run.folder not in undefined]
     # Pairs without a finished run count as declared, and pairs that are left out do not.
     found.unfinished = [run for run in found.unfinished if run.pair in kept or run.pair not in by_pair]
+
+
+def _is_undefined(run: Run) -> bool:
+    """Return whether a run computed the metric on the target's test split, and its value is not finite."""
+    node: Any = run.record.results.get("target", {})
+    for key in run.metric.key.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return isinstance(node, float) and not math.isfinite(node)
 
 
 def record_files(folders: Iterable[Path]) -> list[Path]:

@@ -104,14 +104,6 @@ class Run:
         return _numbers("", self.record.results.get("target", {}))
 
     @property
-    def is_undefined(self) -> bool:
-        """Whether the run computed the metric on the target's test split, and its value is not finite."""
-        node: Any = self.record.results.get("target", {})
-        for key in self.metric.key.split("."):
-            node = node.get(key) if isinstance(node, dict) else None
-        return isinstance(node, float) and not math.isfinite(node)
-
-    @property
     def score(self) -> float:
         """The metric on the target's test split."""
         return self.values[self.metric.key]
