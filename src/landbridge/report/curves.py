@@ -126,7 +126,7 @@ def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
             continue
         length = min(map(len, rows))
         seconds = np.mean([np.cumsum([row["seconds"] for row in each[:length]]) for each in rows], axis=0)
-        scores = np.array([[row["scores"]["oracle"] for row in each[:length]] for each in rows])
+        scores = np.array([[row["scores"]["oracle"] for row in each[:length]] for each in rows], float)
         finite = np.isfinite(scores).all(axis=0)
         points = [_point(float(x), list(column)) for x, column in zip(seconds[finite], scores.T[finite], strict=True)]
         if points:
