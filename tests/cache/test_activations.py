@@ -247,13 +247,18 @@ def test_images_that_are_read_in_another_way_have_other_entries(cached, tiny, ph
     overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=2"]
     overrides += ["data.workers=0", "trainer.max_epochs=1", "freeze.depth=1"]
     fingerprints = set()
-    for how in ("crop", "pad"):
+    for how in ("crop", "squash", "pad"):
         settings = [*overrides, f"target.resize={how}", "target.hash_memo=null"]
         record = cached(*settings, folder=how)
+        # The same files are in the store already, but read in another way.
+        assert record.cost["cache"]["found"] == 0
+        assert record.cost["cache"]["computed"] > 0
         assert_equal(record, tiny(*ALL, *settings, folder=f"{how}_without"))
         fingerprints.add(record.fingerprint)
-    assert len(fingerprints) == 2
+    assert len(fingerprints) == 3
     assert cached(*overrides, "target.resize=pad", folder="pad").fingerprint in fingerprints
+    again = cached(*overrides, "target.resize=squash", "optimizer.lr=0.5", folder="again")
+    assert again.cost["cache"]["computed"] == 0
 
 
 def test_a_changed_image_is_decoded_again(cached, photos):

@@ -13,6 +13,7 @@ from dusk_tasks import dusk_task
 from dusk_text import chatter
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
+from landbridge.export.description import describe
 from landbridge.record import OUTPUTS, Record, read_arrays
 from landbridge.report.__main__ import main as report
 from landbridge.report.runs import Run
@@ -46,6 +47,22 @@ def test_images_in_files_equal_the_test_outputs_bit_for_bit_and_ids_trace_them(t
     assert len(model.predict(photos)) == 24
     assert found.features.shape == (len(ids), 8)
     assert model.predict(ids, features=False).features is None
+
+
+def test_inverted_and_padded_images_equal_the_test_outputs_bit_for_bit(tiny, tmp_path, photos):
+    tiny("target=image_folder", f"target.root={photos}", "target.resize=pad", "target.invert=true", *SUPERVISED)
+    ids, logits, _ = outputs(tmp_path / "run")
+    model = landbridge.load(tmp_path / "run", "cpu")
+    found = model.predict(ids)
+    assert np.array_equal(found.outputs.numpy(), logits)
+    assert torch.equal(model.predict([Image.open(path) for path in ids]).outputs, found.outputs)
+    assert torch.equal(model.predict([np.asarray(Image.open(path)) for path in ids]).outputs, found.outputs)
+    # Another reading of the same files gives other outputs.
+    model.run.inputs.pop("invert")
+    assert not torch.equal(model.predict(ids).outputs, found.outputs)
+    # Whoever runs the exported model reads from its description how to prepare a file.
+    described = describe(landbridge.load(tmp_path / "run", "cpu").run)["input"]
+    assert (described["resize"], described["invert"], described["crop"]) == ("pad", True, None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 
 from landbridge.record import Record
 from landbridge.report.__main__ import main
-from landbridge.report.card import card
+from landbridge.report.card import CARD, card
+from landbridge.report.written import BEGINNING
 
 SUPERVISED = ("source=null", "strategy=target_only", "target_labels=all")
 
@@ -68,6 +69,25 @@ def test_a_record_of_an_earlier_version_still_has_a_card(tiny, tmp_path):
     del record.data["target"]["inputs"]
     record.write(tmp_path / "run")
     assert "- Target: dusk, samples (" in card(tmp_path / "run")
+
+
+def test_a_later_card_replaces_an_earlier_one_and_no_file_of_the_user(tiny, tmp_path):
+    tiny(*SUPERVISED)
+    record = Record.read(tmp_path / "run")
+    # A card of many classes is longer than what is read of an earlier file.
+    record.results["target"]["accuracy_by_class"] = {f"class number {number}": 0.5 for number in range(1000)}
+    record.write(tmp_path / "run")
+    place = tmp_path / "run" / CARD
+    main(["--card", str(tmp_path / "run")])
+    first = place.read_text()
+    assert len(first) > BEGINNING
+    main(["--card", str(tmp_path / "run")])
+    assert place.read_text() == first
+    for own in ("# Model card: mine", ""):
+        place.write_text(own)
+        with pytest.raises(SystemExit, match=r"model_card\.md: landbridge-report did not write this file"):
+            main(["--card", str(tmp_path / "run")])
+        assert place.read_text() == own
 
 
 @pytest.mark.parametrize(

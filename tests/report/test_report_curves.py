@@ -65,6 +65,16 @@ def test_time_to_accuracy_is_the_oracle_score_over_cumulative_seconds(cells):
     assert [point.mean for point in curve.points] == pytest.approx([0.3, 0.5, 0.7])
 
 
+def test_an_epoch_without_a_finite_score_in_some_run_is_no_point_of_the_curve(cells):
+    records = [made(name, seed=seed, oracle=(0.2, 0.4, 0.6)) for name in ("dann", "mcc") for seed in (0, 1)]
+    records[0].epochs[1]["scores"]["oracle"] = float("nan")
+    for row in records[2].epochs:
+        row["scores"]["oracle"] = float("inf")
+    # A method without any finite score has no curve.
+    (curve,) = curves.over_time(cells(records))[NOON]
+    assert [(point.x, point.mean) for point in curve.points] == [(1.5, pytest.approx(0.2)), (4.5, pytest.approx(0.6))]
+
+
 def test_the_frontier_contains_the_pareto_optimal_methods(cells):
     records = [made("a", 0.5), made("b", 0.7), made("c", 0.6), made("d", 0.4)]
     for record, source in zip(records, (0.9, 0.6, 0.8, 0.85), strict=True):

@@ -13,12 +13,13 @@ from made_records import ITEMS, REGRESSION, made, with_results, write
 from scipy import stats
 
 from landbridge.errors import LandbridgeError
-from landbridge.record import pack_scores
+from landbridge.record import RECORD, pack_scores
 from landbridge.report.__main__ import main
 from landbridge.report.collect import collect
 from landbridge.report.compare import compare
 from landbridge.report.metrics import KNOWN, Metric, metric_of
 from landbridge.report.numbers import signed, significant
+from landbridge.report.page import make
 from landbridge.report.ranking import rank
 from landbridge.tasks import Classification, MultiLabel, Regression, Several, Shown, Task
 
@@ -129,12 +130,25 @@ def test_pairs_without_the_metric_are_left_out_and_named(tmp_path, capsys):
     assert collect([folder], "mae").runs == [run for run in collect([folder], "mae").runs if run.pair.source == "noon"]
 
 
-def test_a_metric_that_is_not_finite_is_missing(tmp_path):
+def test_a_run_whose_metric_is_not_finite_is_named_and_the_others_of_its_pair_stay(tmp_path):
+    records = [measured(strategy, seed) for strategy in ("source_only", "dann") for seed in (0, 1, 2)]
+    records[4].results["target"]["r2"] = float("nan")
+    found = collect([write(tmp_path, records)])
+    assert [run.folder.name for run in found.runs] == ["0", "1", "2", "3", "5"]
+    assert found.left_out == [f"{tmp_path / '4' / RECORD}: r2 is not finite"]
+    assert found.partial
+    page = make(found, "odd")
+    assert str(tmp_path / "4" / RECORD) in page.html()
+    assert "**PARTIAL**" in page.markdown()
+
+
+def test_a_pair_without_a_finite_metric_is_left_out(tmp_path):
     records = [measured(strategy, 0, source) for strategy in ("source_only", "dann") for source in ("noon", "dawn")]
-    records[0].results["target"]["r2"] = float("nan")
+    for record in records[::2]:
+        record.results["target"]["r2"] = float("nan")
     found = collect([write(tmp_path, records)])
     assert {run.pair.source for run in found.runs} == {"dawn"}
-    assert found.left_out == ["noon → dusk: 1 of 2 runs have no finite r2"]
+    assert found.left_out == ["noon → dusk: 2 of 2 runs have no finite r2"]
 
 
 @pytest.mark.parametrize("task", [Classification, MultiLabel, Regression, Several])

@@ -65,7 +65,7 @@ def changed(content, at, value):
 
 
 def reported(folder, content):
-    """Write one record anew, make the whole report, and return how many runs it uses and what it leaves out."""
+    """Write one record anew, make the whole report, and return how many runs it uses and leaves out."""
     path = folder / "4" / RECORD
     whole = path.read_text()
     path.write_text(json.dumps(content))
@@ -75,11 +75,12 @@ def reported(folder, content):
         page = report.html() + report.markdown()
     finally:
         path.write_text(whole)
-    for line in found.damaged:
+    unused = found.damaged + found.left_out
+    for line in unused:
         assert str(path) in line
         assert "\n" not in line
-    assert bool(found.damaged) == (str(path) in page)
-    return len(found.runs) + len(found.unfinished) + len(found.duplicates), len(found.damaged)
+    assert bool(unused) == (str(path) in page)
+    return len(found.runs) + len(found.unfinished) + len(found.duplicates), len(unused)
 
 
 def changes():
@@ -113,6 +114,7 @@ def test_no_odd_entry_ends_a_report(folder):
     [
         (("epochs",), "three", "epochs: input should be a valid list"),
         (("epochs", 1, "scores"), None, "epochs.1.scores: input should be a valid dictionary"),
+        (("data", "target", "task"), {"a": 1}, "data.target.task.kind: field required (2 more)"),
         (("cost",), None, "cost: input should be a valid dictionary"),
         (("results",), GONE, "status is done, but the record lacks results.target"),
         (("results", "target", "correct"), "!", "results.target: correct is not base64"),

@@ -45,7 +45,7 @@ def test_the_command_in_each_file_composes_and_passes_the_check(name, sweep):
 def test_experiments_can_be_combined(sweep):
     code, told = sweep(
         *("experiment=[learning_rate,seeds]", "seed=range(2)", "strategy=source_only,dann"),
-        *("hydra.launcher.dry_run=true"),
+        "hydra.launcher.dry_run=true",
         base=(),
     )
     assert code == 0, told

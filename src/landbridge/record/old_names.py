@@ -54,10 +54,7 @@ LOSSES = {
 def with_new_losses(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of epochs with the present names of their losses."""
     return [
-        row | {"losses": {LOSSES.get(name, name): value for name, value in row["losses"].items()}}
-        if "losses" in row
-        else row
-        for row in epochs
+        row | {"losses": {LOSSES.get(name, name): value for name, value in row["losses"].items()}} for row in epochs
     ]
 
 

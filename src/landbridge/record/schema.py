@@ -26,9 +26,9 @@ class _Part(BaseModel):
 
 
 class _Task(_Part):
-    kind: str = ""
-    leading: str = ""
-    names: list[str] = []
+    kind: str
+    leading: str
+    names: list[str]
     shown: dict[str, str] = {}
     tasks: dict[str, "_Task"] = {}
 
@@ -36,7 +36,8 @@ class _Task(_Part):
 class _Domain(_Part):
     name: str = ""
     fingerprint: str | None = None
-    task: _Task = _Task()
+    # A record without the description of a task is one of a classification.
+    task: _Task = _Task(kind="classification", leading="accuracy", names=[])
     classes: list[str] = []
     sizes: dict[str, Count] = {}
 
@@ -158,7 +159,7 @@ class _Record(_Part):
                 if not there
             ]
             if not lacking:
-                leading = self.data["target"].task.leading or "accuracy"
+                leading = self.data["target"].task.leading
                 value = (self.results["target"].model_extra or {}).get(leading)
                 there = isinstance(value, int | float) and not isinstance(value, bool)
                 lacking = [] if there else [f"the number results.target.{leading}"]

@@ -49,8 +49,10 @@ def card(folder: Path) -> str:
         "How to make it again": _command(run.record),
     }
     title = f"# Model card: {_text(run.strategy)} on {_text(run.record.data['target']['name'])}"
+    # It stands at the top because a later card finds this one by it, however many classes the tables have.
+    fingerprint = f"Fingerprint of configuration and data: `{run.record.fingerprint}`."
     sections = ["\n".join([f"## {name}", "", *lines]) for name, lines in parts.items()]
-    return "\n\n".join([title, *sections]) + "\n"
+    return "\n\n".join([title, fingerprint, *sections]) + "\n"
 
 
 def _data(run: Run) -> Iterator[str]:
@@ -182,7 +184,6 @@ def _command(record: Record) -> Iterator[str]:
     named = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     revision = record.environment.get("git") or "unknown"
     yield f"Seed {record.config['seed']}; {named or 'versions unknown'}; git {revision}."
-    yield f"Fingerprint of configuration and data: `{record.fingerprint}`."
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,9 +1,11 @@
 """Collect the records below some folders: each run once, and a list of the records that cannot be used."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from landbridge.errors import LandbridgeError, nearest
 from landbridge.record import RECORD, Record
@@ -22,7 +24,8 @@ class Collection:
         unfinished: runs that failed or have not ended.
         duplicates: folders of runs that are already counted from another folder.
         damaged: one line for each record that cannot be read.
-        left_out: one line for each pair whose runs do not all have the metric. Its runs are left out.
+        left_out: one line for each run whose metric is not finite, and for each pair whose runs do not all have the
+            metric. These runs are left out.
     """
 
     folders: Sequence[Path]
@@ -34,8 +37,8 @@ class Collection:
 
     @property
     def partial(self) -> bool:
-        """Whether results are missing, because of unfinished runs or damaged records."""
-        return bool(self.unfinished or self.damaged)
+        """Whether results are missing, because of unfinished runs, damaged records or a metric that runs lack."""
+        return bool(self.unfinished or self.damaged or self.left_out)
 
 
 def collect(folders: Sequence[Path], metric: str | None = None) -> Collection:
@@ -75,18 +78,26 @@ def collect(folders: Sequence[Path], metric: str | None = None) -> Collection:
 
 
 def _leave_out(found: Collection, metric: str | None) -> None:
-    """Leave out the pairs that cannot be compared by the metric, because runs lack it."""
+    """Leave out the runs whose metric is not finite, and the pairs whose runs do not all have the metric.
+
+    A metric may be undefined for one run, for example because its training diverged. The other runs of the pair can
+    still be compared. If runs never computed the metric, or no run of a pair has a finite one, there is nothing to
+    compare.
+    """
     by_pair: dict[Pair, list[Run]] = {}
     for run in found.runs:
         by_pair.setdefault(run.pair, []).append(run)
     kept: set[Pair] = set()
+    undefined: set[Path] = set()
     for pair, runs in by_pair.items():
-        without = sum(run.metric.key not in run.values for run in runs)
-        if not without:
+        without = [run for run in runs if run.metric.key not in run.values]
+        if len(without) < len(runs) and all(_is_undefined(run) for run in without):
             kept.add(pair)
+            undefined |= {run.folder for run in without}
+            found.left_out += [f"{run.folder / RECORD}: {run.metric.key} is not finite" for run in without]
         else:
             found.left_out.append(
-                f"{pair}: {without} of {plural(len(runs), 'run')} have no finite {runs[0].metric.key}"
+                f"{pair}: {len(without)} of {plural(len(runs), 'run')} have no finite {runs[0].metric.key}"
             )
     if by_pair and not kept:
         shared = set.union(*(set.intersection(*(set(run.values) for run in runs)) for runs in by_pair.values()))
@@ -95,9 +106,17 @@ def _leave_out(found: Collection, metric: str | None) -> None:
             f"nearest: {best}" if best else f"metrics: {', '.join(sorted(each for each in shared if '.' not in each))}"
         )
         raise LandbridgeError(f"metric {metric or found.runs[0].metric.key}: no pair whose runs all have it; {hint}")
-    found.runs = [run for run in found.runs if run.pair in kept]
+    found.runs = [run for run in found.runs if run.pair in kept and run.folder not in undefined]
     # Pairs without a finished run count as declared, and pairs that are left out do not.
     found.unfinished = [run for run in found.unfinished if run.pair in kept or run.pair not in by_pair]
+
+
+def _is_undefined(run: Run) -> bool:
+    """Return whether a run computed the metric on the target's test split, and its value is not finite."""
+    node: Any = run.record.results.get("target", {})
+    for key in run.metric.key.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return isinstance(node, float) and not math.isfinite(node)
 
 
 def record_files(folders: Iterable[Path]) -> list[Path]:

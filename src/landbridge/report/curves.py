@@ -113,6 +113,9 @@ def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
 
     The labels of that split were read only after training, so that these curves are ORACLE results. Seconds count the
     epochs of the run itself, not the training of the source model that it continues.
+
+    The score of an epoch may be undefined, such as R2 after training diverged. An epoch in which a run has no finite
+    score is no point of the curve, so every point is the mean over all runs.
     """
     curves: dict[Pair, list[Curve]] = {}
     for cell in cells:
@@ -123,9 +126,11 @@ def over_time(cells: Iterable[Cell]) -> dict[Pair, list[Curve]]:
             continue
         length = min(map(len, rows))
         seconds = np.mean([np.cumsum([row["seconds"] for row in each[:length]]) for each in rows], axis=0)
-        scores = np.array([[row["scores"]["oracle"] for row in each[:length]] for each in rows])
-        points = [_point(float(x), list(column)) for x, column in zip(seconds, scores.T, strict=True)]
-        curves.setdefault(cell.pair, []).append(Curve(str(cell.method), points))
+        scores = np.array([[row["scores"]["oracle"] for row in each[:length]] for each in rows], float)
+        finite = np.isfinite(scores).all(axis=0)
+        points = [_point(float(x), list(column)) for x, column in zip(seconds[finite], scores.T[finite], strict=True)]
+        if points:
+            curves.setdefault(cell.pair, []).append(Curve(str(cell.method), points))
     return curves
 
 
