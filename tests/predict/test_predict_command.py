@@ -9,6 +9,7 @@ import torch
 import landbridge
 from landbridge.errors import LandbridgeError
 from landbridge.predict.__main__ import main
+from landbridge.predict.files import _lines
 from landbridge.run.run import run
 
 SUPERVISED = ("source=null", "strategy=target_only", "target_labels=all", "data.workers=0")
@@ -126,3 +127,9 @@ def test_a_table_of_paths_and_a_table_of_texts(tiny, tmp_path, photos, told):
     assert "texts is a folder, and this model takes tables with a column of texts" in told(
         tmp_path / "texts", tmp_path / "texts"
     )
+
+
+def test_an_empty_line_is_no_text(tmp_path):
+    (tmp_path / "texts.txt").write_text("good\n\nbad\n")
+    with pytest.raises(LandbridgeError, match=r"texts\.txt: line 2 is empty, and each line is a text"):
+        _lines(tmp_path / "texts.txt")

@@ -13,7 +13,7 @@ from dusk_tasks import TASKS
 from landbridge.errors import LandbridgeError
 from landbridge.run.checkpoints import LAST, SELECTED
 from landbridge.run.initial_network import strategy_class
-from landbridge.run.prepare import require_task
+from landbridge.run.needs import require_task
 from landbridge.strategies.terms import TERMS, join_terms
 from landbridge.tasks import NUMBERS, ONE_CLASS
 

@@ -101,6 +101,8 @@ def _lines(path: Path) -> list[str]:
         raise LandbridgeError(f"{path} cannot be read as text in UTF-8 ({error})") from error
     if not lines:
         raise LandbridgeError(f"{path} is empty")
+    if blank := [number for number, line in enumerate(lines, start=1) if not line.strip()]:
+        raise LandbridgeError(f"{path}: line {blank[0]} is empty, and each line is a text; remove or fill it")
     return lines
 
 

@@ -93,7 +93,11 @@ class Helper:
             self.process.kill()  # no job has started, so the helper's imports need not finish
         with suppress(BrokenPipeError):
             self.process.stdin.close()
-        self.process.wait()
+        try:
+            self.process.wait()
+        except KeyboardInterrupt:  # a second Ctrl-C; the kernel stops the jobs when the helper ends
+            self.process.kill()
+            self.process.wait()
         if self.process.stdout:
             self.process.stdout.close()
 

@@ -12,7 +12,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.models.start import Start
 from landbridge.record import INCIDENTAL, fingerprint, only
 from landbridge.run.initial_network import strategy_class
-from landbridge.run.prepare import streams_of
+from landbridge.run.needs import streams_of
 from landbridge.sweeps.rehearsal import rehearse
 
 
