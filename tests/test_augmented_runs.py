@@ -51,7 +51,7 @@ def setting(compose, tmp_path, tiny):
         if strategy == "soup":
             tiny("seed=0", folder="sweep/0")
             found += [f"strategy.folder={tmp_path / 'sweep'}", "strategy.how=uniform"]
-        if needs.source_model or needs.source_classifier or needs.looks_back:
+        if needs.source_model or needs.source_classifier or needs.looks_back or strategy == "l2_sp":
             found += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path}"]
         return found + (["transductive=true"] if needs.adapts_at_test else [])
 

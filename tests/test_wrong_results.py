@@ -303,7 +303,7 @@ def test_a_setting_that_a_strategy_replaces_is_named(tiny, caplog):
             ["strategy=dann", "strategy=mcc"],
             r"strategy is chosen 2 times: strategy=dann and strategy=mcc; keep one, or -m",
         ),
-        (["source=mnist_5k", "+source=uci_digits"], r"keep one, or -m source=mnist_5k,uci_digits runs both"),
+        (["source=mnist_5k", "source=uci_digits"], r"keep one, or -m source=mnist_5k,uci_digits runs both"),
         (["experiment=demo", "experiment=seeds"], r"or experiment=\[demo,seeds\] combines both"),
     ],
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from landbridge.cli.config_sources import conf_folder, register_groups, replaced_files
+from landbridge.cli.config_sources import ROLES, conf_folder, config_folders, register_groups, replaced_files
 from landbridge.cli.exit import mistakes_in_short, nothing_left, told_in_short
 from landbridge.cli.flags import show_version
+from landbridge.cli.options import options_in, require_single
 from landbridge.cli.overrides import as_additions, as_typed
 
 
@@ -42,6 +43,7 @@ def main() -> None:
     with told_in_short():
         show_version(sys.argv[1:])
         sys.argv[1:] = as_additions(sys.argv[1:])
+        require_single(sys.argv[1:], {*options_in(config_folders(sys.argv[1:])), *ROLES})
         register_groups(sys.argv[1:])
         for file in replaced_files(sys.argv[1:]):
             print(f"{file} is read in place of landbridge's own file of this name", file=sys.stderr)

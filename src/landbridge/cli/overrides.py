@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from landbridge.cli.config_sources import DOMAIN, ROLES, TimmModels, conf_folder, config_folders
 from landbridge.cli.flags import require_flags, split_flags
 from landbridge.cli.grammar import grammar_problems, listed
-from landbridge.cli.options import ELSEWHERE, OPTIONAL, name_problems, option_problems, options_in, require_single
+from landbridge.cli.options import ELSEWHERE, OPTIONAL, name_problems, option_problems, options_in
 from landbridge.errors import LandbridgeError
 
 #: Overrides with which a user chooses no option of a group, and the form that Hydra needs.
@@ -41,7 +41,6 @@ def as_additions(arguments: Sequence[str]) -> list[str]:
     for each in (own, options):
         each |= dict.fromkeys(ROLES, each[DOMAIN])
         del each[DOMAIN]
-    require_single(overrides, options)
     sweep = bool(values.multirun) or "hydra.mode=MULTIRUN" in overrides
     problems, sound = grammar_problems(overrides, options, facts, sweep)
     if not any(argument.startswith(ELSEWHERE) for argument in arguments):
