@@ -21,6 +21,7 @@ def name_as_typed(config: DictConfig) -> None:
     job = config.hydra.job
     separator = job.config.override_dirname.item_sep
     # Values may contain interpolations, which are left as they are.
-    name: str = OmegaConf.to_container(job)["override_dirname"]  # pyright: ignore -- a job is a mapping
+    plain: Any = OmegaConf.to_container(job)
+    name: str = plain["override_dirname"]
     with read_write(job):
         job.override_dirname = separator.join(as_typed(name.split(separator)))

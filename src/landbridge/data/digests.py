@@ -55,8 +55,6 @@ class Digests(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
-
     def select(self, indices: Tensor) -> "Digests":
         """Return the hashes at the given positions (m,)."""
         return Digests(self.content[indices.numpy()])
