@@ -6,10 +6,10 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import PIL
-import timm
 import torch
 from torch import Tensor
 
@@ -53,7 +53,7 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
     for name, parameter in backbone.named_parameters():
         parts[stage_of[name]].append((name, parameter))
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps([SCHEMA, torch.__version__, timm.__version__, config], sort_keys=True).encode())
+    digest.update(json.dumps([SCHEMA, torch.__version__, version("timm"), config], sort_keys=True).encode())
     digest.update(backbone.origin.encode())
     digest.update(inspect.getsource(sys.modules[type(backbone).__module__]).encode())
     keys = [digest.hexdigest()]

