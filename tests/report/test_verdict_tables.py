@@ -128,3 +128,14 @@ def test_a_page_without_a_place_is_refused_and_kept(runs, tmp_path, content):
     with pytest.raises(SystemExit, match=r"page\.md"):
         main([str(runs), "--into", str(page)])
     assert (page.read_text() if page.exists() else None) == content
+
+
+def test_neither_another_augmentation_nor_an_ablation_nor_a_longer_reference_is_a_further_trial(runs, tmp_path):
+    longer = [made("source_only", 0.5, seed, trainer__max_epochs=6) for seed in SEEDS]
+    tuned = [made("mcc", 0.5, seed, strategy__weight=weight) for seed in SEEDS for weight in (0.5, 1.0)]
+    more = write(tmp_path / "more", [augmented(record, "weak") for record in (*longer, *tuned)])
+    found = collect([runs, more])
+    trials: dict[str, set[int]] = {}
+    for cell in compare(found.runs, found.unfinished).cells:
+        trials.setdefault(cell.method.strategy, set()).add(cell.trials)
+    assert trials == {each: {1} for each in trials if each != "mcc"} | {"mcc": {2}}

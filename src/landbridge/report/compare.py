@@ -1,6 +1,5 @@
 """Comparison of each method with its reference on each pair, paired by seed, with a verdict."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -8,11 +7,10 @@ import numpy as np
 
 from landbridge.record import unpack_scores
 from landbridge.report.cells import Cell, Comparison
+from landbridge.report.controls import LENGTH, settings_tried
 from landbridge.report.runs import METHOD, Method, Pair, Run
 from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
 
-#: The length of training. It may differ between a method and its reference, but the verdict is then flagged.
-LENGTH = ("trainer.max_epochs", "data.steps_per_epoch", "patience")
 #: How training changes images. Its settings count as one.
 AUGMENTATION = "augmentation"
 # Resampling the test items of one cell takes 0.06 s with 1,000 draws. These limits keep all cells within a few seconds.
@@ -34,9 +32,8 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
         groups.setdefault((run.method, run.pair), {})[run.seed] = run
     cells = [Cell(method, pair, by_seed) for (method, pair), by_seed in groups.items()]
     cells.sort(key=lambda c: (c.pair.source is None, str(c.pair), not c.first.is_source_only, str(c.method)))
-    trials = Counter((cell.method.strategy, cell.pair) for cell in cells)
     for cell in cells:
-        cell.oracle, cell.trials = _is_oracle(cell, cells), trials[cell.method.strategy, cell.pair]
+        cell.oracle, cell.trials = _is_oracle(cell, cells), settings_tried(cell, cells)
     for cell in cells:
         cell.reference, cell.why_none = find_reference(cell, cells)
     pairs = sorted({run.pair for run in [*runs, *declared] if run.pair.source}, key=str)

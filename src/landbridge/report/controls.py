@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from landbridge.report.cells import Cell
-from landbridge.report.compare import LENGTH
 from landbridge.report.runs import METHOD
 from landbridge.statistics import Interval, t_interval
+
+#: The length of training. It may differ between a method and its reference, but the verdict is then flagged.
+LENGTH = ("trainer.max_epochs", "data.steps_per_epoch", "patience")
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,22 @@ def condition(cell: Cell) -> dict[str, str]:
     # Training on the source alone, and the oracle, read other numbers of target labels.
     kept.pop("target_labels", None)
     return kept
+
+
+def settings_tried(cell: Cell, cells: Sequence[Cell]) -> int:
+    """Return the number of settings of a cell's strategy on its pair that one could have chosen the best from.
+
+    Only cells with an equal `condition` count, because no other could stand in the place of the cell. Ablations do not
+    count, because they are there to explain another cell. The lengths of a reference count as one setting: each serves
+    the methods that take as many steps.
+    """
+    strategy, mine = cell.method.strategy, condition(cell)
+    alike = [each for each in cells if (each.method.strategy, each.pair) == (strategy, cell.pair)]
+    alike = [each for each in alike if condition(each) == mine]
+    alike = [each for each in alike if not any(ablates(each, other) for other in alike)] or [cell]
+
+    def setting(each: Cell) -> tuple[tuple[str, str], ...]:
+        is_reference = each.first.is_source_only or each.first.is_target_only
+        return tuple(pair for pair in each.method.variant if not (is_reference and pair[0] in LENGTH))
+
+    return len({setting(each) for each in alike})

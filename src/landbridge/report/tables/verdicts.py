@@ -80,7 +80,8 @@ def _table(rows: Sequence[Cell], cells: Sequence[Cell], keys: Sequence[str], con
     worst, extreme = ("highest", max) if metric.lower else ("lowest", min)
 
     def method(cell: Cell) -> str:
-        own = [f"{key}={value}" for key, value in cell.method.variant if key not in keys]
+        # The plain name is that of the default settings.
+        own = [f"{key}={value}" for key, value in cell.method.variant if key not in keys and value != "default"]
         return " ".join([*(["ORACLE:"] if cell.oracle else []), cell.method.strategy, *own])
 
     def reference(cell: Cell) -> str:
