@@ -1,9 +1,9 @@
-"""Compare adaptation methods on the 12 pairs of Office-Caltech10 with pretrained backbones; writes docs/results_office.md.
+"""Compare adaptation methods on the 12 pairs of Office-Caltech10, pretrained backbones; writes docs/results_office.md.
 
-The images are 128 pixels wide and high. They are read from `$LANDBRIDGE_DATA/office_caltech10_128.tar`, which is unpacked
-into the folder of the runs, or from the folder `--data` with one subfolder per domain. Two recipes: all stages but the
-last are frozen and cached, or the last three stages train at the recipe for pretrained convolutional networks. The
-sweeps run one seed of all pairs after the other.
+The images have 128 pixels a side. They are read from `$LANDBRIDGE_DATA/office_caltech10_128.tar`, which is unpacked
+into the parent of the folder of runs, or from the folder `--data` with one subfolder per domain. There are two recipes:
+`frozen` trains the head on cached features, and `fine_tuned` also trains the last stage of the backbone, as the recipe
+for pretrained convolutional networks does. The sweeps run one seed of all pairs after the other.
 
     LANDBRIDGE_DATA=../data python benchmarks/office.py --recipes frozen --backbones efficientnet_lite0 --seeds 1
 """
@@ -24,14 +24,15 @@ BACKBONES = ["efficientnet_lite0", "mobilenetv2"]
 SMALL = "'backbone.options={pretrained_cfg_overlay:{input_size:[3,128,128],crop_pct:1}}'"
 REFERENCE = "source_only"
 CONTROL = "adabn"
-METHODS = ["adabn", "coral", "dan", "dann", "cdan_e", "mcc", "bnm", "entropy", "pseudo_label", "shot", "gmm_prototypes"]
-ORACLE = "strategy=target_only target_labels=all"
+#: Methods that act on predictions, so that a head alone can adapt. Alignment of features needs features that train.
+ON_PREDICTIONS = ["mcc", "bnm", "entropy", "pseudo_label", "mme", "cdan_e", "gmm_prototypes"]
+METHODS = ["adabn", "coral", "dan", "dann", "cdan_e", "mcc", "bnm", "entropy", "pseudo_label", "mme", "shot"]
 COMMON = "data.batch_size=32 optimizer.fused=true logger=none"
-#: For each recipe, its settings, its epochs, and the settings of one epoch.
+#: For each recipe: its settings, its epochs of 20 steps, its methods, and its oracles with all target labels.
 RECIPES = {
-    # The last of eight stages and the head train. Alignment of features needs a stage that trains.
-    "frozen": ("freeze.depth=7 optimizer.lr=0.001", 10, "data.steps_per_epoch=20"),
-    "fine_tuned": ("freeze.depth=5 optimizer.lr=0.0003", 5, "data.steps_per_epoch=20"),
+    "frozen": ("freeze.depth=all", 10, ON_PREDICTIONS, "linear_probe,logistic"),
+    # The last of eight stages trains. The outputs of the others are cached.
+    "fine_tuned": ("recipe=pretrained_conv freeze.depth=7", 5, METHODS, "target_only"),
 }
 
 
@@ -40,8 +41,8 @@ def sweeps(
     domains: Sequence[str] = DOMAINS,
     backbones: Sequence[str] = BACKBONES,
     recipes: Sequence[str] = tuple(RECIPES),
-    methods: Sequence[str] = METHODS,
     seeds: int = 5,
+    strategies: Sequence[str] = (),
 ) -> list[str]:
     """Return the sweeps, as they stand after `landbridge -m`. Every ordered pair of domains is a job of each sweep.
 
@@ -50,8 +51,8 @@ def sweeps(
         domains: names of subfolders; the sweeps run all their ordered pairs.
         backbones: names of options of `backbone`.
         recipes: names of `RECIPES`.
-        methods: strategies beside the reference.
         seeds: their number.
+        strategies: the methods to compare; all of the recipe if empty. References and oracles always run.
     """
     places = ",".join(str(data / name) for name in domains)
     pairs = f"source=image_folder source.root={places} target=image_folder target.root={places}"
@@ -59,14 +60,15 @@ def sweeps(
     found = []
     for seed in portions(seeds, 1):
         for recipe in recipes:
-            settings, epochs, of_epoch = RECIPES[recipe]
-            once, twice = (f"trainer.max_epochs={factor * epochs} {of_epoch}" for factor in (1, 2))
+            settings, epochs, methods, oracles = RECIPES[recipe]
+            own = [name for name in methods if name in (strategies or methods)]
+            once, twice = (f"trainer.max_epochs={factor * epochs} data.steps_per_epoch=20" for factor in (1, 2))
             for backbone in backbones:
                 common = f"seed={seed} {pairs} backbone={backbone} {SMALL} {settings} {COMMON}"
                 found += [
-                    f"{common} strategy={','.join([REFERENCE, *methods])} {once}",
+                    f"{common} strategy={','.join([REFERENCE, *own])} {once}",
                     f"{common} strategy={REFERENCE} {twice}",
-                    f"{common} {ORACLE} {once}",
+                    f"{common} strategy={oracles} target_labels=all {once}",
                 ]
     return found
 
@@ -84,15 +86,15 @@ def unpacked(folder: Path) -> Path:
 
 def main() -> None:
     """Run the sweeps that the arguments choose, and write the tables."""
-    parser = arguments(__doc__.splitlines()[0], "outputs/bench-office", seeds=5)
+    parser = arguments(__doc__, "outputs/bench-office", seeds=5)
     parser.add_argument("--data", type=Path, help="folder with one subfolder of images per domain")
     parser.add_argument("--domains", nargs="+", default=DOMAINS, choices=DOMAINS)
     parser.add_argument("--backbones", nargs="+", default=BACKBONES, choices=BACKBONES)
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--strategies", nargs="+", default=METHODS, help="methods beside source_only")
+    parser.add_argument("--strategies", nargs="+", default=[], help="methods to run (default: all of the recipe)")
     options = parser.parse_args()
     data = options.data or unpacked(options.folder.parent)
-    chosen = (options.domains, options.backbones, options.recipes, options.strategies, options.seeds)
+    chosen = (options.domains, options.backbones, options.recipes, options.seeds, options.strategies)
     publish(sweeps(data.resolve(), *chosen), PAGE, CONTROL, options)
 
 

@@ -17,9 +17,15 @@ ROOT = Path(__file__).resolve().parents[1]
 STOPPED = (130, 143)
 
 
-def arguments(description: str, folder: str, seeds: int) -> argparse.ArgumentParser:
-    """Return a parser of the arguments that all benchmarks have."""
-    parser = argparse.ArgumentParser(description=description)
+def arguments(documentation: str | None, folder: str, seeds: int) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that all benchmarks have.
+
+    Args:
+        documentation: of the benchmark; the first line describes it.
+        folder: of the runs, if none is given.
+        seeds: their number, if none is given.
+    """
+    parser = argparse.ArgumentParser(description=(documentation or "").partition("\n")[0])
     parser.add_argument("--seeds", type=int, default=seeds, help=f"number of seeds (default: {seeds})")
     parser.add_argument("--folder", type=Path, default=Path(folder))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at the same time, one thread each")

@@ -98,7 +98,7 @@ def _domains(pair: str) -> str:
 
 def main() -> None:
     """Run the sweeps that the arguments choose, and write the tables."""
-    parser = arguments(__doc__.splitlines()[0], "outputs/bench-transfer", seeds=8)
+    parser = arguments(__doc__, "outputs/bench-transfer", seeds=8)
     parser.add_argument("--blocks", nargs="+", default=list(BLOCKS), choices=list(BLOCKS))
     parser.add_argument("--pairs", nargs="+", default=PAIRS, metavar="SOURCE:TARGET")
     parser.add_argument("--strategies", nargs="+", default=[], help="methods to run (default: all of the block)")
