@@ -68,11 +68,19 @@ def run(sweeps: Iterable[str], options: argparse.Namespace) -> int:
     return failed
 
 
-def publish(sweeps: Iterable[str], page: Path, control: str, options: argparse.Namespace) -> None:
-    """Run sweeps, and write the tables of their report between the marks of a page."""
+def publish(sweeps: Iterable[str], page: Path, control: str | None, options: argparse.Namespace) -> None:
+    """Run sweeps, and write the tables of their report between the marks of a page.
+
+    Args:
+        sweeps: as they stand after `landbridge -m`.
+        page: with the marks.
+        control: a simple strategy that the methods are compared with in addition to their reference.
+        options: of the command line.
+    """
     failed = 0 if options.no_run else run(sweeps, options)
     if not (options.no_write or options.show):
-        report = ["landbridge.report", str(options.folder), "--into", str(page), "--control", control]
+        report = ["landbridge.report", str(options.folder), "--into", str(page)]
+        report += ["--control", control] if control else []
         subprocess.run([sys.executable, "-m", *report], check=True)
     if failed:
         sys.exit(f"jobs have failed in {failed} sweeps; hydra.launcher.retry_failed=true runs them again")
