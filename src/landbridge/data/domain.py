@@ -91,6 +91,7 @@ class Domain:
         return {
             "name": self.name,
             "fingerprint": self.fingerprint,
+            "samples": self.samples,
             "task": self.task.describe(),
             "classes": list(self.classes),
             "inputs": self.splits["train"].inputs.describe(),
@@ -110,6 +111,28 @@ class Domain:
             for column, entries in part.attributes.items():
                 digest.update("\0".join((column, *entries)).encode())
         return digest.hexdigest()
+
+    @cached_property
+    def samples(self) -> str:
+        """Hash of the contents of all samples, the same for all splits and orders of these samples."""
+        return hashlib.blake2b(self._contents[self._contents.argsort()].tobytes(), digest_size=16).hexdigest()
+
+    def items(self, split: str) -> np.ndarray:
+        """Return which samples a split holds, so that runs with different splits can be compared sample by sample.
+
+        Returns:
+            int64 positions among all samples of the domain, sorted by content (n,), in the order of the split. Copies
+            have positions next to each other.
+        """
+        order = self._contents.argsort(kind="stable")
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.arange(len(order))
+        sizes = [len(self.splits[name].inputs) for name in SPLITS]
+        return np.split(ranks, np.cumsum(sizes)[:-1])[SPLITS.index(split)]
+
+    @cached_property
+    def _contents(self) -> np.ndarray:
+        return np.concatenate([self.splits[name].inputs.hashes().items() for name in SPLITS])
 
 
 def split_domain(
