@@ -15,7 +15,8 @@ from pathlib import Path
 
 import torch
 
-from landbridge.data.domain import Domain, split_domain
+from landbridge.data.domain import Domain
+from landbridge.data.split_domain import split_domain
 from landbridge.data.text_inputs import TextInputs
 from landbridge.record import Record
 from runs import run_one

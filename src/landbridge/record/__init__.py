@@ -4,16 +4,8 @@ from landbridge.record.finished import finished_record, selected_checkpoint
 from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
 from landbridge.record.paths import domain_path, told_apart
-from landbridge.record.record import (
-    OUTPUTS,
-    RECORD,
-    SAMPLES,
-    Record,
-    best_epoch,
-    pack_scores,
-    read_arrays,
-    unpack_scores,
-)
+from landbridge.record.per_sample import pack_items, pack_scores, unpack_items, unpack_scores
+from landbridge.record.record import OUTPUTS, RECORD, SAMPLES, Record, best_epoch, read_arrays
 
 __all__ = [
     "INCIDENTAL",
@@ -27,10 +19,12 @@ __all__ = [
     "fingerprint",
     "finished_record",
     "only",
+    "pack_items",
     "pack_scores",
     "peak_memory_bytes",
     "read_arrays",
     "selected_checkpoint",
     "told_apart",
+    "unpack_items",
     "unpack_scores",
 ]

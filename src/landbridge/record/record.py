@@ -1,10 +1,9 @@
 """The record of a run: one JSON file with its configuration, scores, results and cost, written atomically."""
 
-import base64
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -161,26 +160,3 @@ def read_arrays(path: Path) -> "dict[str, np.ndarray]":
 
     with np.load(path) as kept:
         return dict(kept)
-
-
-def pack_scores(scores: "np.ndarray", whole: bool) -> dict[str, Any]:
-    """Write the value of each test sample (n,) for a record.
-
-    Args:
-        scores: one a sample, in the order of the split.
-        whole: whether every value is 0 or 1; a bit each is then enough.
-    """
-    import numpy as np
-
-    content = np.packbits(scores.astype(bool)) if whole else scores.astype("<f4")
-    return {"correct" if whole else "sample_scores": base64.b64encode(content.tobytes()).decode()}
-
-
-def unpack_scores(result: Mapping[str, Any]) -> "np.ndarray":
-    """Return the value of each test sample (n,), higher is better, from the metrics of a record."""
-    import numpy as np
-
-    if "sample_scores" in result:
-        return np.frombuffer(base64.b64decode(result["sample_scores"]), dtype="<f4").astype(float)
-    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=result["n"]).astype(float)
