@@ -1,5 +1,6 @@
 """The record of a run: one JSON file with its configuration, scores, results and cost."""
 
+from landbridge.record.budget import inherited, own_steps, total_passes, total_steps
 from landbridge.record.finished import finished_record, selected_checkpoint
 from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
@@ -18,13 +19,17 @@ __all__ = [
     "environment",
     "fingerprint",
     "finished_record",
+    "inherited",
     "only",
     "pack_items",
+    "own_steps",
     "pack_scores",
     "peak_memory_bytes",
     "read_arrays",
     "selected_checkpoint",
     "told_apart",
     "unpack_items",
+    "total_passes",
+    "total_steps",
     "unpack_scores",
 ]

@@ -47,7 +47,9 @@ class Record:
             stopped before its last planned epoch, `stopped_early` is the number of epochs.
         results: for each role, metrics on the test split; shares are fractions of 1. If the initial weights include a
             head for the classes, `accuracy_at_start` is the accuracy of the initial network on the same samples.
-        cost: seconds by phase, peak memory in bytes, numbers of parameters.
+        cost: seconds by phase, peak memory in bytes, numbers of parameters. `steps` are the steps of training, and
+            `passes` the samples that the network read in these steps, every augmented view counted. `source_steps` and
+            `source_passes` are those of the model that the run started from.
         epochs: one row for each epoch: losses; the scores under every rule that the setting allows and under the
             oracle; notes of the strategy, such as the point of a curve.
         seal: for each role and split, the reasons for which hidden labels were opened.

@@ -50,7 +50,8 @@ def _has_samples(subgroup: dict[str, float | None]) -> dict[str, float | None]:
 
 
 def _are_numbers(cost: dict[str, Any]) -> dict[str, Any]:
-    for key in ("seconds", "parameters", "trainable_parameters", "peak_memory_bytes"):
+    counts = ("parameters", "trainable_parameters", "steps", "source_steps", "passes", "source_passes")
+    for key in ("seconds", "peak_memory_bytes", *counts):
         value = cost.get(key)
         if isinstance(value, dict) or (value is not None and not 0 <= value < math.inf):
             raise ValueError(f"{key} is {value}, no number from 0 on")

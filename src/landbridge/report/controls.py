@@ -7,12 +7,10 @@ much, that idea has no share in the gain.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from landbridge.report.budgets import LENGTH
 from landbridge.report.cells import Cell
 from landbridge.report.runs import METHOD
 from landbridge.statistics import Interval, t_interval
-
-#: The length of training. It may differ between a method and its reference, but the verdict is then flagged.
-LENGTH = ("trainer.max_epochs", "data.steps_per_epoch", "patience")
 
 
 @dataclass(frozen=True)
