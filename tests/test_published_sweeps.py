@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,8 @@ from landbridge.sweeps.grid import grid
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import office  # noqa: E402
-import publish  # noqa: E402
-import transfer  # noqa: E402
+office, publish, transfer = map(import_module, ("office", "publish", "transfer"))
+sys.path.remove(str(ROOT / "benchmarks"))
 
 EVERY = (list(transfer.BLOCKS), transfer.PAIRS)
 

@@ -139,3 +139,20 @@ def test_neither_another_augmentation_nor_an_ablation_nor_a_longer_reference_is_
     for cell in compare(found.runs, found.unfinished).cells:
         trials.setdefault(cell.method.strategy, set()).add(cell.trials)
     assert trials == {each: {1} for each in trials if each != "mcc"} | {"mcc": {2}}
+
+
+def test_the_mean_over_pairs_is_over_the_pairs_that_all_methods_have(tmp_path):
+    records = [
+        made(name, value + shift, seed, target=target)
+        for seed in SEEDS
+        for target, shift in (("dusk", 0.0), ("dawn", 0.2), ("night", -0.3))
+        for name, value in (("source_only", 0.5), ("dann", 0.6))
+        if (name, target) != ("dann", "night")
+    ]
+    text, found = tables(write(tmp_path / "runs", records))
+    head, _, source_only, dann = found["All pairs"]
+    assert "Mean over the 2 pairs that all methods have (noon → dawn, noon → dusk)" in text
+    assert head[:3] == ["method", "mean accuracy, % [95 %]", "mean gain, points"]
+    assert (source_only[0], source_only[1].split()[0]) == ("source_only", "60.0")
+    assert (dann[0], dann[1].split()[0], dann[2]) == ("dann", "70.0", "+10.0")
+    assert sum(int(each) for each in dann[3:] if each) == 2

@@ -1,7 +1,8 @@
 """Short tables of verdicts as Markdown: one for each pair and setting of the comparison, to be put into a page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 from markupsafe import Markup
 
 from landbridge.report.answer import answer
@@ -11,11 +12,15 @@ from landbridge.report.controls import condition, control_of
 from landbridge.report.escaping import in_markdown
 from landbridge.report.names import varying
 from landbridge.report.numbers import interval_text, seconds
+from landbridge.report.runs import Pair
 from landbridge.report.tables.table import Column, Table
+from landbridge.statistics import t_interval
 
 
 def verdict_tables(comparison: Comparison, control: str | None = None) -> Markup:
     """Return the headline of a report, and one table for each pair and each setting that varies between tables.
+
+    With several pairs, tables of the means over pairs come first.
 
     Cells that share a table have equal settings, except for those of the method and the length of training. Oracles are
     the last rows of the tables of their target.
@@ -36,14 +41,77 @@ def verdict_tables(comparison: Comparison, control: str | None = None) -> Markup
     cells = comparison.cells
     conditions = Conditions(cells)
     lines = [f"**{in_markdown(answer(comparison).headline)}**"]
+    transferring = [cell for cell in cells if cell.pair.source and not cell.oracle]
+    for found in sorted({conditions.of(cell) for cell in transferring}):
+        lines += _over_pairs([cell for cell in transferring if conditions.of(cell) == found], found, conditions.keys)
     for pair in comparison.pairs:
         own = [cell for cell in cells if cell.pair == pair and not cell.oracle]
         oracles = [cell for cell in cells if cell.pair.target == pair.target and (cell.oracle or not cell.pair.source)]
         for found in sorted({conditions.of(cell) for cell in own}):
             rows = [cell for cell in (*own, *oracles) if conditions.of(cell) == found]
-            heading = ", ".join([str(pair), *(f"{key}={value}" for key, value in found)])
-            lines += ["", f"### {in_markdown(heading)}", "", _table(rows, cells, conditions.keys, control).markdown()]
+            table = _table(rows, cells, conditions.keys, control)
+            lines += ["", _heading(str(pair), found), "", table.markdown()]
     return Markup("\n".join(lines))
+
+
+def _heading(name: str, found: Sequence[tuple[str, str]]) -> str:
+    return f"### {in_markdown(', '.join([name, *(f'{key}={value}' for key, value in found)]))}"
+
+
+def _name(cell: Cell, keys: Sequence[str]) -> str:
+    """Return the name of a cell without the settings `keys`. The plain name is that of the default settings."""
+    own = [f"{key}={value}" for key, value in cell.method.variant if key not in keys and value != "default"]
+    return " ".join([*(["ORACLE:"] if cell.oracle else []), cell.method.strategy, *own])
+
+
+def _over_pairs(cells: Sequence[Cell], found: Sequence[tuple[str, str]], keys: Sequence[str]) -> list[str]:
+    """Return the lines of a table with the mean of each method over pairs; none for one pair or several metrics.
+
+    Only pairs that all methods have count, so that all means are over the same pairs.
+    """
+    methods: dict[str, dict[Pair, Cell]] = {}
+    for cell in cells:
+        methods.setdefault(_name(cell, keys), {})[cell.pair] = cell
+    pairs = [
+        pair for pair in dict.fromkeys(cell.pair for cell in cells) if all(pair in own for own in methods.values())
+    ]
+    if len(pairs) < 2 or len({cell.metric for cell in cells}) > 1:
+        return []
+    metric = cells[0].metric
+    rows = [(name, [own[pair] for pair in pairs]) for name, own in methods.items()]
+
+    def mean(row: tuple[str, Sequence[Cell]]) -> str:
+        seeds = sorted(set.intersection(*({*cell.runs} for cell in row[1])))
+        means = [float(np.mean([cell.runs[seed].score for cell in row[1]])) for seed in seeds]
+        interval = t_interval(means) if len(means) > 1 else None
+        return (
+            f"{metric.text(float(np.mean(means)))} {interval_text(interval, metric.text, len(means))}" if means else ""
+        )
+
+    def gain(row: tuple[str, Sequence[Cell]]) -> str:
+        judged = [cell.gain for cell in row[1] if cell.judgement]
+        return metric.change(float(np.mean(judged))) if len(judged) == len(pairs) else ""
+
+    def count(verdict: str) -> Callable[[tuple[str, Sequence[Cell]]], int | None]:
+        def number(row: tuple[str, Sequence[Cell]]) -> int | None:
+            verdicts = [cell.verdict for cell in row[1]]
+            return verdicts.count(verdict) if any(verdicts) else None
+
+        return number
+
+    table = Table(
+        "pairs",
+        [
+            Column("method", "method", lambda row: row[0], number=False),
+            Column(metric.key, f"mean {metric.label} [95 %]", mean, mean),
+            Column("gain", f"mean gain, {metric.gain_label}", gain, gain),
+            *(Column(verdict, verdict, count(verdict)) for verdict in ("helps", "harms", "undecided")),
+        ],
+        rows,
+    )
+    listed = ", ".join(map(str, pairs))
+    said = f"Mean over the {len(pairs)} pairs that all methods have ({in_markdown(listed)}), and number of verdicts."
+    return ["", _heading("All pairs", found), "", said, "", table.markdown()]
 
 
 class Conditions:
@@ -80,9 +148,7 @@ def _table(rows: Sequence[Cell], cells: Sequence[Cell], keys: Sequence[str], con
     worst, extreme = ("highest", max) if metric.lower else ("lowest", min)
 
     def method(cell: Cell) -> str:
-        # The plain name is that of the default settings.
-        own = [f"{key}={value}" for key, value in cell.method.variant if key not in keys and value != "default"]
-        return " ".join([*(["ORACLE:"] if cell.oracle else []), cell.method.strategy, *own])
+        return _name(cell, keys)
 
     def reference(cell: Cell) -> str:
         return method(cell.reference) if cell.reference else ""
