@@ -75,8 +75,12 @@ bench: $(INSTALLED) ## measure speed and memory against hand-written loops and o
 	@$(BIN)/python benchmarks/sweep.py
 
 .PHONY: bench-transfer
-bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md, and write its table
+bench-transfer: $(INSTALLED) ## run the comparison in docs/results.md, and write its tables
 	@$(BIN)/python benchmarks/transfer.py $(ARGS)
+
+.PHONY: bench-office
+bench-office: $(INSTALLED) ## run the comparison in docs/results_office.md, and write its tables
+	@$(BIN)/python benchmarks/office.py $(ARGS)
 
 .PHONY: bench-fine-tuning
 bench-fine-tuning: $(INSTALLED) ## run the comparison of fine-tuning methods, and write its table

@@ -20,8 +20,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from transfer import PAGE, _with_interval, run_one
+from runs import run_one
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results.md"
 PAIR = ("mnist_5k", "uci_digits")
 RATES = ["0.0003", "0.001", "0.003", "0.01"]
 BY_RATE = [[f"optimizer.lr={rate}"] for rate in RATES]
@@ -104,6 +105,12 @@ def rows(chosen: dict[str, list], trials: dict[str, int]) -> list[str]:
         cells.append(f"{statistics.median(record.cost['seconds'] for record in chosen[name]):.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _with_interval(value: float, interval, sign: str = "") -> str:
+    if interval is None:
+        return f"{100 * value:{sign}.1f} (n=1)"
+    return f"{100 * value:{sign}.1f} [{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
 
 
 def _steps(config: dict) -> int:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from landbridge.data.domain import Domain, split_domain
+from landbridge.data.domain import Domain
+from landbridge.data.split_domain import split_domain
 from landbridge.data.text_inputs import TextInputs
 from landbridge.record import Record
-from transfer import run_one
+from runs import run_one
 
 FROZEN = ["freeze.depth=all", "optimizer.lr=0.01", "data.steps_per_epoch=100"]  # steps cost little with a cache
 TUNED = ["freeze.depth=4", "optimizer.lr=0.0005"]

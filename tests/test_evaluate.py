@@ -114,7 +114,8 @@ def test_metrics_of_the_two_domains_are_not_mixed(learned):
         again = judged(
             Classification(CLASSES), torch.from_numpy(kept[f"{role}_logits"]), torch.from_numpy(kept[f"{role}_labels"])
         )
-        assert record.results[role] == {"domain": "noon", **again}
+        items = record.results[role]["items"]
+        assert record.results[role] == {"domain": "noon", "items": items, **again}
 
 
 def test_sealed_labels_are_opened_once_and_the_reason_is_recorded(tiny):

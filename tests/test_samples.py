@@ -120,9 +120,9 @@ def test_strategies_with_their_own_networks_save_samples(strategy, tiny, tmp_pat
 
 
 def test_domains_of_vectors_have_embeddings_but_no_pictures(tmp_path):
-    from landbridge.data.domain import split_domain
     from landbridge.data.formats import VectorFormat
     from landbridge.data.inputs import TensorInputs
+    from landbridge.data.split_domain import split_domain
     from landbridge.models.backbones.small import MLP
 
     torch.manual_seed(0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from landbridge.data import content_hashes as hashing
 from landbridge.data.digests import Digests
-from landbridge.data.splits import join_groups
+from landbridge.data.groups import join_groups
 from landbridge.errors import LandbridgeError
 
 

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from landbridge.data.domain import Domain, Split, domain_from_positions, split_domain
+from landbridge.data.domain import Domain, Split, domain_from_positions
 from landbridge.data.inputs import TensorInputs
 from landbridge.data.labels import Labels
+from landbridge.data.split_domain import split_domain
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification, MultiLabel, Regression
 
@@ -73,8 +74,8 @@ def test_copies_are_never_divided_even_across_groups(pairs, seed):
 def test_a_given_test_split_is_kept_and_validation_is_taken_from_train():
     pixels, y = samples(100)
     given_splits = {"train": torch.arange(80), "test": torch.arange(80, 100)}
-    domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=given_splits, val=0.25)
-    assert torch.equal(domain.splits["test"].inputs.tensor, pixels[80:])
+    domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=given_splits, val=0.25, stratify=True)
+    assert {*hashes(domain, "test")} == {*TensorInputs(pixels[80:]).hashes()}
     assert len(domain.splits["val"].inputs) == 20
     assert len(domain.splits["train"].inputs) == 60
     assert domain.splits["val"].labels.open("test").bincount().tolist() == [10, 10]
@@ -84,7 +85,7 @@ def test_three_given_splits_are_kept():
     pixels, y = samples(60)
     domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=three(30, 10, 20))
     assert [len(part.inputs) for part in domain.splits.values()] == [30, 10, 20]
-    assert torch.equal(domain.splits["train"].inputs.tensor, pixels[:30])
+    assert list(hashes(domain, "train")) == sorted(TensorInputs(pixels[:30]).hashes())
 
 
 def test_copies_in_two_given_splits_stay_in_test_before_val_before_train(caplog):
@@ -117,7 +118,35 @@ def test_a_class_with_too_few_samples_is_named():
     pixels, _ = samples(32)
     y = torch.tensor([0] * 30 + [1] * 2)
     with pytest.raises(LandbridgeError, match=r"zoo: class 'bee' has no sample for .*its 2 samples form 2 groups"):
-        split_domain("zoo", CLASSES, TensorInputs(pixels), y)
+        split_domain("zoo", CLASSES, TensorInputs(pixels), y, stratify=True)
+
+
+def test_splits_that_lack_a_class_are_named_in_a_warning(caplog):
+    pixels, _ = samples(32)
+    y = torch.tensor([0] * 31 + [1])
+    split_domain("zoo", CLASSES, TensorInputs(pixels), y)
+    lacking = [f"the {split} split has no sample of 1 of 2 classes (bee)" for split in ("train", "val", "test")]
+    assert sum(each in caplog.text for each in lacking) == 2
+
+
+@given(st.permutations(range(60)), st.integers(0, 9))
+@settings(deadline=None, max_examples=20)
+def test_neither_the_order_of_the_samples_nor_their_labels_change_a_split(order, seed):
+    pixels, y = samples()
+    domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, seed=seed)
+    moved = split_domain("zoo", CLASSES, TensorInputs(pixels[order]), y[order], seed=seed)
+    assert moved.fingerprint == domain.fingerprint
+    relabelled = split_domain("zoo", CLASSES, TensorInputs(pixels), torch.zeros_like(y), seed=seed)
+    for split in domain.splits:
+        assert hashes(relabelled, split) == hashes(domain, split)
+
+
+def test_the_record_states_how_the_splits_were_made():
+    pixels, y = samples()
+    domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, seed=3, stratify=True)
+    assert domain.summary()["design"] == {"splits": {"made": ["val", "test"], "seed": 3, "stratified": True}}
+    fixed = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=three(30, 10, 20))
+    assert fixed.summary()["design"] == {}
 
 
 def test_copies_do_not_make_a_class_large_enough():
@@ -127,7 +156,7 @@ def test_copies_do_not_make_a_class_large_enough():
     with pytest.raises(
         LandbridgeError, match=r"class 'bee' has no sample for val and test: its 10 samples form 1 group"
     ):
-        split_domain("zoo", CLASSES, TensorInputs(pixels), y)
+        split_domain("zoo", CLASSES, TensorInputs(pixels), y, stratify=True)
 
 
 def build(pixels, y, classes=CLASSES, name="zoo"):
@@ -182,10 +211,10 @@ def test_the_fingerprint_of_other_tasks_changes_with_labels_names_and_kind():
     assert len({mark(*each) for each in different}) == 4
 
 
-def test_numbers_are_split_by_their_quantiles():
+def test_numbers_are_stratified_by_their_quantiles():
     pixels, _ = samples(100)
     y = torch.randperm(100).float()
-    domain = split_domain("zoo", Regression(("age",)), TensorInputs(pixels), y)
+    domain = split_domain("zoo", Regression(("age",)), TensorInputs(pixels), y, stratify=True)
     parts = {split: part.labels.open("test").flatten() for split, part in domain.splits.items()}
     assert {split: len(part) for split, part in parts.items()} == {"train": 70, "val": 10, "test": 20}
     assert (parts["test"] // 10).long().bincount().tolist() == [2] * 10

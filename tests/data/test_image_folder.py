@@ -49,7 +49,7 @@ def everything(domain):
 
 
 def test_a_folder_per_class_becomes_a_stratified_domain(tmp_path):
-    domain = image_folder(str(fill(tmp_path / "zoo", ("bee", "ant", "Fly"), 20)))
+    domain = image_folder(str(fill(tmp_path / "zoo", ("bee", "ant", "Fly"), 20)), stratify=True)
     assert domain.name == "zoo"
     assert domain.classes == ("Fly", "ant", "bee")
     assert domain.shape == (3, 0, 0)
@@ -117,7 +117,7 @@ def test_given_splits_are_kept(tmp_path, called):
 def test_missing_splits_are_taken_from_train(tmp_path, given_splits, expected):
     for seed, (split, n) in enumerate(given_splits.items()):
         fill(tmp_path / "zoo" / split, n=n, seed=seed)
-    domain = image_folder(str(tmp_path / "zoo"))
+    domain = image_folder(str(tmp_path / "zoo"), stratify=True)
     assert sizes(domain) == expected
     for split, part in domain.splits.items():
         folder = split if split in given_splits else "train"
@@ -233,7 +233,7 @@ def test_invalid_settings_of_groups_are_refused(patients, tmp_path, setting, mes
 def test_hidden_files_and_other_files_are_ignored_and_counted(tmp_path, caplog):
     root = fill(tmp_path / "zoo")
     with caplog.at_level(logging.INFO):
-        expected = image_folder(str(root)).fingerprint
+        expected = image_folder(str(root), stratify=True).fingerprint
     assert caplog.messages == ["domain zoo: 20 images (20 .png)"]
     caplog.clear()
     fill(root / "__MACOSX")
@@ -249,7 +249,7 @@ def test_hidden_files_and_other_files_are_ignored_and_counted(tmp_path, caplog):
     (root / "readme.md").write_text("no class")
     write(root / "lost.png", 5)
     with caplog.at_level(logging.INFO):
-        assert image_folder(str(root)).fingerprint == expected
+        assert image_folder(str(root), stratify=True).fingerprint == expected
     found, left_out = caplog.messages
     assert found == "domain zoo: 20 images (20 .png); 4 hidden files or folders are ignored"
     assert left_out.startswith("domain zoo: 5 files are left out: ")
@@ -297,16 +297,16 @@ def test_links_to_folders_are_followed(tmp_path):
 
 def test_links_that_lead_back_or_to_another_class_are_not_followed(tmp_path, caplog):
     root = fill(tmp_path / "zoo")
-    expected = image_folder(str(root)).fingerprint
+    expected = image_folder(str(root), stratify=True).fingerprint
     more = fill(tmp_path / "more", ("deep",), n=3, seed=7)
     (more / "deep" / "up").symlink_to(more)
     for name, aim in (("again", root), ("self", root / "ant"), ("other", root / "bee")):
         (root / "ant" / name).symlink_to(aim)
-    assert image_folder(str(root)).fingerprint == expected
+    assert image_folder(str(root), stratify=True).fingerprint == expected
     for label in ("ant", "bee"):
         (root / label / "more").symlink_to(more)
     caplog.clear()
-    domain = image_folder(str(root))
+    domain = image_folder(str(root), stratify=True)
     assert sum(sizes(domain)) == 23
     assert sum(name.startswith("deep/") for name in everything(domain)) == 3
     warned = caplog.messages[-1]
@@ -422,7 +422,7 @@ def test_invalid_folders_are_refused(tmp_path, made, message):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         write(root / path, seed) if path.endswith(".png") else (root / path).touch()
     with pytest.raises(LandbridgeError, match=message) as caught:
-        image_folder(str(root))
+        image_folder(str(root), stratify=True)
     assert "\n" not in str(caught.value)
 
 

@@ -9,6 +9,7 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from landbridge.data.image_files import FileInputs
+from landbridge.data.inputs import TensorInputs
 from landbridge.data.sources.table import table
 from landbridge.data.text_inputs import TextInputs
 from landbridge.errors import LandbridgeError
@@ -111,7 +112,7 @@ def test_the_task_can_be_set(label, wanted, task, save):
     path = save({"x": [*WORDS], "y": label, "part": ["train"] * 60})
     if given:
         with pytest.raises(LandbridgeError, match="no sample for"):
-            table(path, text="x", label="y", task=wanted)
+            table(path, text="x", label="y", task=wanted, stratify=True)
         return
     assert table(path, text="x", label="y", task=wanted, separator="|").task == task
 
@@ -417,8 +418,10 @@ def test_garbage_in_hidden_labels_changes_no_weight(kind, tiny, save, tmp_path):
     # The order of samples that show their labels depends on the seed alone; see `Labels.visible`.
     seen = torch.zeros(90, dtype=torch.bool)
     for first, size in ((0, 60), (60, 15)):
+        # The samples of a split stand in the order of their contents.
+        contents = TensorInputs(torch.from_numpy(x[first : first + size]).float()).hashes().items()
         order = torch.randperm(size, generator=torch.Generator().manual_seed(0))
-        seen[first + order[:budget]] = True
+        seen[first + contents.argsort()[order[:budget]]] = True
     mixed = np.where(seen, price, other)
     garbled = [
         tag if shown else ("c", "b", "a|c")[n % 3] for n, (tag, shown) in enumerate(zip(tags, seen, strict=True))

@@ -159,17 +159,16 @@ def check_content(domain, dataset, parts):
     assert domain.name == dataset
     assert domain.shape == SHAPES[dataset]
     assert domain.classes == SOURCES[dataset].classes
-    assert torch.equal(test.inputs.tensor, torch.from_numpy(parts["test"][0]))
-    assert test.labels.open("test").tolist() == parts["test"][1].tolist()
     assert train.inputs.tensor.dtype == torch.uint8
-    got = [
-        (bytes(image.flatten().tolist()), label)
-        for part in (train, val)
-        for image, label in zip(part.inputs.tensor, part.labels.open("test").tolist(), strict=True)
-    ]
-    written = [(image.tobytes(), label) for image, label in zip(*parts["train"], strict=True)]
-    assert sorted(got) == sorted(written)
-    assert val.labels.open("test").bincount().tolist() == [1] * 10
+    for official, made in (("train", (train, val)), ("test", (test,))):
+        got = [
+            (bytes(image.flatten().tolist()), label)
+            for part in made
+            for image, label in zip(part.inputs.tensor, part.labels.open("test").tolist(), strict=True)
+        ]
+        written = [(image.tobytes(), label) for image, label in zip(*parts[official], strict=True)]
+        assert sorted(got) == sorted(written)
+    assert len(val.labels) == 10
 
 
 @everyone
@@ -266,7 +265,9 @@ def test_the_real_usps_is_read():
         arrays = dict(opened)
     pixels = ((arrays["x"] + 1) / 2 * 255).astype(np.uint8)
     test = arrays["split"] == "test"
-    assert np.array_equal(domain.splits["test"].inputs.tensor[:, 0].numpy(), pixels[test])
-    assert np.array_equal(domain.splits["test"].labels.open("test").numpy(), arrays["y"][test])
+    split = domain.splits["test"]
+    in_file = split.inputs.rows.argsort()
+    assert np.array_equal(split.inputs.tensor[in_file, 0].numpy(), pixels[test])
+    assert np.array_equal(split.labels.open("test")[in_file].numpy(), arrays["y"][test])
     counts = sum(domain.splits[name].labels.open("test").bincount() for name in ("train", "val"))
     assert counts.tolist() == np.bincount(arrays["y"][~test]).tolist()

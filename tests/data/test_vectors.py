@@ -110,7 +110,7 @@ def with_(value, dtype=np.float64):
 def test_invalid_arrays_are_refused_in_one_line(arrays, message, save):
     file = save(**arrays)
     with pytest.raises(LandbridgeError, match=message) as caught:
-        vectors(file)
+        vectors(file, stratify=True)
     assert "\n" not in str(caught.value)
 
 
@@ -132,7 +132,7 @@ def test_a_given_split_may_lack_a_class_and_one_made_here_may_not(save, caplog):
     assert "domain features: the given val split has no sample of 1 of 3 classes (2)" in caplog.text
     y[:40] %= 2
     with pytest.raises(LandbridgeError, match="class '2' has no sample for train"):
-        vectors(save(y=y, split=split))
+        vectors(save(y=y, split=split), stratify=True)
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,9 @@ class _Walk:
 
     def run(self, cfg: DictConfig) -> dict[str, str]:
         root = self.resolve(cfg)
-        if "experiment" in root:
-            self.report("experiment", "an experiment file's first line must be `# @package _global_`")
+        for group, file in (("experiment", "an experiment file"), ("recipe", "a recipe file")):
+            if group in root:
+                self.report(group, f"{file}'s first line must be `# @package _global_`")
         required = {name for name, each in {**SLOTS, **FACTS}.items() if not each.optional}
         self.names("", root, {*SLOTS, *FACTS}, required, "landbridge")
         for name in FACTS.keys() & root:

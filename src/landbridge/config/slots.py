@@ -127,6 +127,8 @@ FACTS: Mapping[str, Fact] = {
     "target_labels": Fact(Annotated[int, Ge(0)] | Literal["all"], in_source_model="all"),
     "label_sets": Fact(LabelSets, in_source_model="same"),
     "transductive": Fact(bool, in_source_model=False),
+    "backbone_lr_scale": Fact(Annotated[float, Ge(0)], optional=True),
+    "layer_decay": Fact(Annotated[float, Gt(0)], optional=True),
     "label_smoothing": Fact(Annotated[float, Ge(0), Lt(1)], optional=True),
     # Epochs without a better score of the selection rule after which training stops.
     "patience": Fact(Annotated[int, Gt(0)], optional=True, in_source_model=None),

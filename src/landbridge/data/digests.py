@@ -1,6 +1,7 @@
 """Hashes of content as one array."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import overload
 
 import numpy as np
@@ -62,6 +63,12 @@ class Digests(Sequence[str]):
     def items(self) -> np.ndarray:
         """Return each hash as one item of an array that can be compared and sorted (n,)."""
         return np.ascontiguousarray(self.content).view(f"S{DIGEST}").ravel()
+
+    def keyed(self, key: bytes) -> "Digests":
+        """Return a hash of each hash and a key of at most 64 bytes: another random order of contents for each key."""
+        written = self.content.tobytes()
+        parts = (written[first : first + DIGEST] for first in range(0, len(written), DIGEST))
+        return Digests.joined(b"".join([blake2b(part, digest_size=DIGEST, key=key).digest() for part in parts]))
 
     def find(self, wanted: "Digests") -> np.ndarray | None:
         """Return a position here for each wanted hash (m,); None if one of them is not here."""

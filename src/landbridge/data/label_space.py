@@ -1,6 +1,6 @@
 """How the classes of source and target relate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -146,4 +146,4 @@ def _recast(target: Domain, space: LabelSpace) -> Domain:
         )
         for name, split in target.splits.items()
     }
-    return Domain(target.name, task, splits, target.image_kind)
+    return replace(target, task=task, splits=splits)

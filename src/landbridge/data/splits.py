@@ -1,13 +1,14 @@
-"""Deterministic, stratified splits that do not divide groups or copies."""
+"""Deterministic splits that depend on the contents of the samples, and divide no group and no copies."""
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
+
+from landbridge.data.digests import Digests
+from landbridge.data.groups import numbered
 
 log = logging.getLogger(__name__)
 
@@ -18,52 +19,64 @@ _DEALT = ("test", "val", "train")
 
 
 def split_indices(
-    labels: Tensor,
+    contents: Digests,
     groups: Sequence[Hashable] | np.ndarray | None = None,
     *,
+    strata: Tensor | None = None,
     val: float = 0.1,
     test: float = 0.2,
     seed: int = 0,
 ) -> dict[str, Tensor]:
-    """Split samples into train, val and test, class by class, without dividing a group.
+    """Split samples into train, val and test, without dividing a group.
 
-    Each group counts for its most frequent class. The groups of a class are assigned one by one, in random order.
-    For each group, test, val and train are tried in this order. The group goes to the first of them whose number of
-    samples gets closer to the wanted number with this group. The shares are therefore exact if every sample is its own
-    group. Otherwise they are right up to the size of one group per class. The last groups of a class go to the splits
-    that have no group of this class yet. A class with three groups or more is therefore in every split.
+    The order of the groups is that of a hash of the seed and of the least content in the group. It depends neither on
+    the order of the samples nor on labels. The groups are assigned one by one. For each group, test, val and train are
+    tried in this order. The group goes to the first of them whose number of samples gets closer to the wanted number
+    with this group. The shares are therefore exact if every sample is its own group. Otherwise they are right up to the
+    size of one group. The last groups go to the splits that have no group yet. Three groups or more are therefore in
+    every split.
+
+    With `strata`, all this holds within each stratum, and each group counts for its most frequent stratum.
 
     Args:
-        labels: class indices (n,).
+        contents: hash of the content of each sample (n,).
         groups: the group of each sample, such as a writer, a patient, or a hash of the content (so that copies of one
             image are always in one split). None: every sample is its own group.
+        strata: such as the classes, whole numbers from 0 on (n,). None: the samples are one stratum.
         val: share of the samples for validation, in [0, 1); 0 leaves the split empty.
         test: share of the samples for the test, in [0, 1); 0 leaves the split empty.
-        seed: seed of the random order.
+        seed: part of the hash.
 
     Returns:
         for each split, sorted int64 positions.
 
     Example:
-        Ten samples of one class, without groups, give 2 test, 1 validation and 7 training samples. One hundred samples
-        of one class in three groups of 2, 2 and 96 samples give 2 test, 2 validation and 96 training samples.
+        Ten samples without groups give 2 test, 1 validation and 7 training samples. One hundred samples in three groups
+        of 2, 2 and 96 samples give 2 test, 2 validation and 96 training samples.
     """
-    y = labels.numpy()
-    numbers = np.arange(len(y)) if groups is None else _number(groups)
+    numbers = np.arange(len(contents)) if groups is None else numbered(groups)
     sizes = np.bincount(numbers)
-    strata = _most_frequent(y, numbers, sizes)
-    rng = np.random.default_rng(seed)
+    order = _order(contents, numbers, seed)
+    where = np.zeros(len(sizes), np.int64) if strata is None else _most_frequent(strata.numpy(), numbers, sizes)
     shares = {"test": test, "val": val, "train": 1.0}
     dealt = np.empty(len(sizes), dtype=np.int8)
-    for stratum in _members(strata):
-        shuffled = stratum[rng.permutation(len(stratum))]
-        dealt[shuffled] = _deal(sizes[shuffled].tolist(), shares)
+    for members in _members(where[order]):
+        stratum = order[members]
+        dealt[stratum] = _deal(sizes[stratum].tolist(), shares)
     place = dealt[numbers]
     return {name: torch.from_numpy(np.flatnonzero(place == _DEALT.index(name))) for name in SPLITS}
 
 
+def _order(contents: Digests, numbers: np.ndarray, seed: int) -> np.ndarray:
+    """Return the groups in the order of a hash of the seed and of the least content in each group."""
+    by_content = contents.items().argsort(kind="stable")
+    # `unique` finds the first sample of each group, and here the samples stand in the order of their contents.
+    least = contents.content[by_content[np.unique(numbers[by_content], return_index=True)[1]]]
+    return Digests(least).keyed(str(seed).encode()).items().argsort(kind="stable")
+
+
 def _deal(sizes: Sequence[int], shares: Mapping[str, float]) -> list[int]:
-    """Assign the groups of a class, given by their sizes, one by one; return the place of each split in `_DEALT`."""
+    """Assign the groups of a stratum, given by their sizes, one by one; return the place of each split in `_DEALT`."""
     wanted = [round(shares[name] * sum(sizes)) for name in _DEALT]
     offered_splits = [split for split, name in enumerate(_DEALT) if shares[name]]
     held = [0] * len(_DEALT)
@@ -94,28 +107,6 @@ def _most_frequent(y: np.ndarray, numbers: np.ndarray, sizes: np.ndarray) -> np.
     return most
 
 
-def join_groups(*groupings: Sequence[Hashable] | np.ndarray) -> list[int]:
-    """Join groupings of the same samples: samples that share a group in any grouping are joined.
-
-    Args:
-        *groupings: each has one entry per sample.
-
-    Returns:
-        group numbers (n,), in the order in which groups first appear.
-    """
-    n = len(groupings[0])
-    if len(groupings) == 1:
-        return _number(groupings[0]).tolist()
-    numbers, nodes = [], n
-    for grouping in groupings:
-        numbers.append(nodes + _number(grouping))
-        nodes += n
-    samples = np.tile(np.arange(n), len(groupings))
-    edges = coo_array((np.ones(len(samples)), (samples, np.concatenate(numbers))), shape=(nodes, nodes))
-    joined = connected_components(edges, directed=False)[1][:n]
-    return _number(joined).tolist()
-
-
 def keep_apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> dict[str, Tensor]:
     """Leave out of each split the groups that a split of higher priority has: test, then val, then train.
 
@@ -143,21 +134,6 @@ def keep_apart(name: str, given: Mapping[str, Tensor], together: np.ndarray) -> 
         parts[split] = given[split][torch.from_numpy(~double)]
         taken = np.union1d(taken, groups)
     return parts
-
-
-def _number(entries: Sequence[Hashable] | np.ndarray) -> np.ndarray:
-    if isinstance(entries, np.ndarray):
-        return in_order_of_appearance(entries)
-    seen: dict[Hashable, int] = {}
-    return np.fromiter((seen.setdefault(entry, len(seen)) for entry in entries), np.int64, len(entries))
-
-
-def in_order_of_appearance(entries: np.ndarray) -> np.ndarray:
-    """Return a number for each entry (n,), the same for equal entries, in the order in which they first appear."""
-    _, first, number = np.unique(entries, return_index=True, return_inverse=True)
-    rank = np.empty_like(first)
-    rank[first.argsort()] = np.arange(len(first))
-    return rank[number]
 
 
 def _members(numbers: np.ndarray) -> list[np.ndarray]:

@@ -22,7 +22,14 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
 
 #: Entries of the configuration that older versions did not have, with the value that stands for their absence. Without
 #: them, the fingerprint of a run is that of the older version.
-NEUTRAL: dict[str, Any] = {"augment": None, "callbacks": None, "label_smoothing": 0, "patience": None}
+NEUTRAL: dict[str, Any] = {
+    "augment": None,
+    "backbone_lr_scale": 1,
+    "callbacks": None,
+    "label_smoothing": 0,
+    "layer_decay": 1,
+    "patience": None,
+}
 
 
 def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] = frozenset()) -> str:

@@ -1,10 +1,9 @@
 """The record of a run: one JSON file with its configuration, scores, results and cost, written atomically."""
 
-import base64
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -48,7 +47,9 @@ class Record:
             stopped before its last planned epoch, `stopped_early` is the number of epochs.
         results: for each role, metrics on the test split; shares are fractions of 1. If the initial weights include a
             head for the classes, `accuracy_at_start` is the accuracy of the initial network on the same samples.
-        cost: seconds by phase, peak memory in bytes, numbers of parameters.
+        cost: seconds by phase, peak memory in bytes, numbers of parameters. `steps` are the steps of training, and
+            `passes` the samples that the network read in these steps, every augmented view counted. `source_steps` and
+            `source_passes` are those of the model that the run started from.
         epochs: one row for each epoch: losses; the scores under every rule that the setting allows and under the
             oracle; notes of the strategy, such as the point of a curve.
         seal: for each role and split, the reasons for which hidden labels were opened.
@@ -161,26 +162,3 @@ def read_arrays(path: Path) -> "dict[str, np.ndarray]":
 
     with np.load(path) as kept:
         return dict(kept)
-
-
-def pack_scores(scores: "np.ndarray", whole: bool) -> dict[str, Any]:
-    """Write the value of each test sample (n,) for a record.
-
-    Args:
-        scores: one a sample, in the order of the split.
-        whole: whether every value is 0 or 1; a bit each is then enough.
-    """
-    import numpy as np
-
-    content = np.packbits(scores.astype(bool)) if whole else scores.astype("<f4")
-    return {"correct" if whole else "sample_scores": base64.b64encode(content.tobytes()).decode()}
-
-
-def unpack_scores(result: Mapping[str, Any]) -> "np.ndarray":
-    """Return the value of each test sample (n,), higher is better, from the metrics of a record."""
-    import numpy as np
-
-    if "sample_scores" in result:
-        return np.frombuffer(base64.b64decode(result["sample_scores"]), dtype="<f4").astype(float)
-    bits = np.frombuffer(base64.b64decode(result["correct"]), dtype=np.uint8)
-    return np.unpackbits(bits, count=result["n"]).astype(float)

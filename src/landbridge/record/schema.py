@@ -40,6 +40,7 @@ class _Domain(_Part):
     task: _Task = _Task(kind="classification", leading="accuracy", names=[])
     classes: list[str] = []
     sizes: dict[str, Count] = {}
+    samples: str | None = None
 
 
 def _has_samples(subgroup: dict[str, float | None]) -> dict[str, float | None]:
@@ -49,7 +50,8 @@ def _has_samples(subgroup: dict[str, float | None]) -> dict[str, float | None]:
 
 
 def _are_numbers(cost: dict[str, Any]) -> dict[str, Any]:
-    for key in ("seconds", "parameters", "trainable_parameters", "peak_memory_bytes"):
+    counts = ("parameters", "trainable_parameters", "steps", "source_steps", "passes", "source_passes")
+    for key in ("seconds", "peak_memory_bytes", *counts):
         value = cost.get(key)
         if isinstance(value, dict) or (value is not None and not 0 <= value < math.inf):
             raise ValueError(f"{key} is {value}, no number from 0 on")
@@ -65,21 +67,30 @@ class _Result(_Part):
     n: Count = 0
     correct: str = ""
     sample_scores: str = ""
+    items: str = ""
     subgroups: dict[str, dict[str, _Subgroup]] = {}
     by_task: dict[str, "_Result"] = {}
 
     @model_validator(mode="after")
     def _holds_every_sample(self) -> "_Result":
-        for name, size in (("correct", -(-self.n // 8)), ("sample_scores", 4 * self.n)):
-            if name not in self.model_fields_set:
-                continue
-            try:
-                found = len(base64.b64decode(getattr(self, name), validate=True))
-            except binascii.Error as error:
-                raise ValueError(f"{name} is not base64") from error
-            if found != size:
-                raise ValueError(f"{name} has {found} bytes, but {self.n} samples take {size}")
+        found = {name: self._bytes_of(name) for name in ("correct", "sample_scores", "items") if self._has(name)}
+        if found.get("correct", size := -(-self.n // 8)) != size:
+            raise ValueError(f"correct has {found['correct']} bytes, but {self.n} samples take {size}")
+        # `n` counts the samples with a label, and those without one have a score too, which is nan.
+        samples = max(self.n, found.get("sample_scores", 0) // 4)
+        for name in ("sample_scores", "items"):
+            if found.get(name, 4 * samples) != 4 * samples:
+                raise ValueError(f"{name} has {found[name]} bytes, but {samples} samples take {4 * samples}")
         return self
+
+    def _has(self, name: str) -> bool:
+        return name in self.model_fields_set
+
+    def _bytes_of(self, name: str) -> int:
+        try:
+            return len(base64.b64decode(getattr(self, name), validate=True))
+        except binascii.Error as error:
+            raise ValueError(f"{name} is not base64") from error
 
 
 class _Selection(_Part):

@@ -5,8 +5,12 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from landbridge.errors import LandbridgeError
+
+if TYPE_CHECKING:
+    from landbridge.report.collect import Collection
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,26 +42,56 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--card", action="store_true", help="write the model card of one run, model_card.md, in place of the report"
     )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        metavar="PAGE",
+        help="write short tables of verdicts between the marks of a Markdown page, in place of the report",
+    )
+    parser.add_argument(
+        "--control",
+        metavar="STRATEGY",
+        help="with --into: a simple strategy that methods without an ablation are compared with, such as adabn",
+    )
     parser.add_argument("--title", help="title of the page (default: the name of the first DIR)")
     options = parser.parse_args(arguments)
     try:
-        _write_card(options) if options.card else _write(options)
+        (_write_card if options.card else _write_into if options.into else _write)(options)
     except LandbridgeError as error:
         sys.exit(f"landbridge-report: {error}")
 
 
 def _write(options: argparse.Namespace) -> None:
-    from landbridge.report.collect import collect
     from landbridge.report.page import make
 
-    found = collect(options.folders, options.metric)
-    for line in [*found.damaged, *found.left_out]:
-        print(f"skipped: {line}", file=sys.stderr)
+    found = _collect(options)
     report = make(found, options.title or options.folders[0].resolve().name, options.embedding)
     out: Path = options.out or options.folders[0]
     _save({"report.md": report.markdown(), **report.tables, "report.html": report.html()}, out)
     print(report.answer.headline)
     print(f"report     {(out / 'report.html').resolve()}")
+
+
+def _collect(options: argparse.Namespace) -> "Collection":
+    from landbridge.report.collect import collect
+
+    found = collect(options.folders, options.metric)
+    for line in [*found.damaged, *found.left_out]:
+        print(f"skipped: {line}", file=sys.stderr)
+    return found
+
+
+def _write_into(options: argparse.Namespace) -> None:
+    from landbridge.report.answer import answer
+    from landbridge.report.compare import compare
+    from landbridge.report.inserted import insert
+    from landbridge.report.tables.verdicts import verdict_tables
+
+    found = _collect(options)
+    comparison = compare(found.runs, found.unfinished)
+    insert(options.into, verdict_tables(comparison, options.control))
+    print(answer(comparison).headline)
+    print(f"page       {options.into.resolve()}")
 
 
 def _write_card(options: argparse.Namespace) -> None:

@@ -105,9 +105,17 @@ def _equal_budgets(comparison: Comparison) -> Advice | None:
         f"{len(unequal)} of {plural(len(comparison.judged), 'comparison')} have unequal tuning budgets, such as "
         f"{cell.method} with {one} against {other.method} with {two} (settings × steps). Use the same budget for both."
     )
-    longer = max(cell, other, key=lambda each: each.first.steps)
-    epochs = longer.first.settings["trainer.max_epochs"]
-    return Advice(says, f"trainer.max_epochs={epochs}" if cell.trials == other.trials else "")
+    return Advice(says, _of_equal_length(cell, other) if cell.trials == other.trials else "")
+
+
+def _of_equal_length(cell: Cell, other: Cell) -> str:
+    """Return the override that gives the shorter of two cells as many steps in all as the longer one."""
+    short, long = sorted((cell, other), key=lambda each: each.budget.steps)
+    if cell.first.steps != other.first.steps:
+        return f"trainer.max_epochs={long.first.settings['trainer.max_epochs']}"
+    # Both train equally long, but one of them continues a source model.
+    epochs = float(short.first.settings["trainer.max_epochs"]) * long.budget.steps / short.budget.steps
+    return f"strategy={short.method.strategy} trainer.max_epochs={round(epochs)}"
 
 
 def _more_seeds(comparison: Comparison) -> Advice | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from landbridge.report.budgets import LENGTH, lengths, steps, unequal_budget, unequal_passes
 from landbridge.report.metrics import Metric, metric_of
 from landbridge.report.numbers import plural
 from landbridge.report.runs import Method, Pair, Run
@@ -114,17 +115,21 @@ class Cell:
 
     @property
     def budget(self) -> Budget:
-        """The tuning budget: number of settings tried, and steps of training, the mean over seeds."""
-        return Budget(self.trials, round(float(np.mean([run.steps for run in self.runs.values()]))))
+        """The tuning budget: number of settings tried, and steps of training in all, the mean over seeds."""
+        return Budget(self.trials, steps(self))
 
     @property
     def reference_name(self) -> str:
-        """The name of the reference, with those of its settings that differ from the cell's settings."""
+        """The name of the reference, with those of its settings that differ from the cell's settings.
+
+        If it was run in several lengths, the name says which one this is, as in `source_only, 600 steps`.
+        """
         if not self.reference:
             return ""
-        own = tuple(each for each in self.reference.method.variant if each not in self.method.variant)
+        known = self.method.variant
+        own = tuple(each for each in self.reference.method.variant if each not in known and each[0] not in LENGTH)
         name = self.reference.first.as_reference
-        return str(Method(name, tuple(each for each in own if each[1].lower() != name)))
+        return str(Method(name, tuple(each for each in own if each[1].lower() != name))) + lengths(self.reference)
 
     @property
     def flags(self) -> list[str]:
@@ -134,8 +139,9 @@ class Cell:
         if judgement is None:
             return [*flags, self.why_none] if self.why_none else flags
         flags += ["too few seeds for significance"] if judgement.too_few_seeds else []
-        if judgement.budget_mismatch:
-            flags.append("tuning budgets differ")
+        if self.reference:
+            unequal = (unequal_budget(self, self.reference), unequal_passes(self, self.reference))
+            flags += [each for each in unequal if each]
         stopped = sum(run.stopped_early is not None for run in self.runs.values())
         flags += [f"{stopped} of {len(self.runs)} runs stopped early"] if stopped else []
         unpaired = len(self.runs) - judgement.seeds

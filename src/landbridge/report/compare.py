@@ -1,18 +1,17 @@
 """Comparison of each method with its reference on each pair, paired by seed, with a verdict."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from landbridge.record import unpack_scores
+from landbridge.report.budgets import LENGTH, distance, unequal_budget
 from landbridge.report.cells import Cell, Comparison
+from landbridge.report.controls import settings_tried
 from landbridge.report.runs import METHOD, Method, Pair, Run
 from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
 
-#: The length of training. It may differ between a method and its reference, but the verdict is then flagged.
-LENGTH = ("trainer.max_epochs", "data.steps_per_epoch", "patience")
 #: How training changes images. Its settings count as one.
 AUGMENTATION = "augmentation"
 # Resampling the test items of one cell takes 0.06 s with 1,000 draws. These limits keep all cells within a few seconds.
@@ -34,9 +33,8 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
         groups.setdefault((run.method, run.pair), {})[run.seed] = run
     cells = [Cell(method, pair, by_seed) for (method, pair), by_seed in groups.items()]
     cells.sort(key=lambda c: (c.pair.source is None, str(c.pair), not c.first.is_source_only, str(c.method)))
-    trials = Counter((cell.method.strategy, cell.pair) for cell in cells)
     for cell in cells:
-        cell.oracle, cell.trials = _is_oracle(cell, cells), trials[cell.method.strategy, cell.pair]
+        cell.oracle, cell.trials = _is_oracle(cell, cells), settings_tried(cell, cells)
     for cell in cells:
         cell.reference, cell.why_none = find_reference(cell, cells)
     pairs = sorted({run.pair for run in [*runs, *declared] if run.pair.source}, key=str)
@@ -54,7 +52,9 @@ def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]
     A method that used target labels is compared with training on the same number of target labels alone. If there is
     no such cell, it is compared with `source_only`. A method that used no target labels is compared with `source_only`.
     All settings outside `METHOD` and `LENGTH` must be equal. Among several possible references the function takes the
-    one that agrees with the cell in most parts of `METHOD` and settings of `LENGTH`. An equal strategy has more weight.
+    one that agrees with the cell in most parts of `METHOD`, of which an equal strategy has more weight. Among these it
+    takes the one whose number of steps in all is nearest. A method that continues a source model of 300 steps for 300
+    steps is compared with `source_only` of 600 steps, if there is one.
 
     Cells that need no reference get None and "": those without a source, those that used hidden labels, and
     `source_only` itself.
@@ -71,7 +71,7 @@ def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]
     for kind in kinds:
         partners = [other for other in cells if not other.oracle and _is_reference(other, cell, kind)]
         equal = [other for other in partners if not differences(cell, other)]
-        best = max((_agreement(cell, other) for other in equal), default=0)
+        best = max((_agreement(cell, other) for other in equal), default=None)
         nearest = [other for other in equal if _agreement(cell, other) == best]
         shared = [other for other in nearest if other.runs.keys() & cell.runs.keys()]
         if len(shared) == 1:
@@ -109,13 +109,18 @@ def differences(cell: Cell, other: Cell) -> list[str]:
     return list(dict.fromkeys([*named, *([AUGMENTATION] if unlike else [])]))
 
 
-def _agreement(cell: Cell, other: Cell) -> int:
+def _agreement(cell: Cell, other: Cell) -> tuple[float, ...]:
+    """Return how well a reference fits a cell: first in its method, then in steps in all, then in planned length."""
+
     def node(run: Run, part: str) -> dict[str, str]:
         return {key: value for key, value in run.settings.items() if key == part or key.startswith(f"{part}.")}
 
     # The same strategy without the source is a better reference than another strategy.
     same = 2 * (cell.method.strategy == other.method.strategy)
-    return same + sum(node(cell.first, part) == node(other.first, part) for part in (*METHOD, *LENGTH))
+    in_method, in_length = (
+        sum(node(cell.first, part) == node(other.first, part) for part in parts) for parts in (METHOD, LENGTH)
+    )
+    return same + in_method, -distance(cell, other), in_length
 
 
 def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
@@ -137,7 +142,7 @@ def _judge(cells: Sequence[Cell], pairs: int) -> None:
     for (_, reference), family in families.items():
         judgements = judge_all({cell.pair: cell.gains for cell in family}, reference=reference, pairs=pairs)
         for cell in family:
-            mismatch = cell.reference and cell.budget != cell.reference.budget
+            mismatch = cell.reference and bool(unequal_budget(cell, cell.reference))
             cell.judgement = replace(judgements[cell.pair], budget_mismatch=mismatch)
 
 

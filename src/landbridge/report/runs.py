@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from landbridge.record import INCIDENTAL, Record, domain_path
+from landbridge.record import INCIDENTAL, Record, domain_path, own_steps, total_passes, total_steps
 from landbridge.report.metrics import Metric, metric_of
 
 #: Parts of the configuration that define a method. All other settings except the length of training must be equal for a
@@ -195,13 +195,18 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Number of steps of training: the planned ones, unless the run stopped early."""
-        epochs = int(self.stopped_early or self.record.config["trainer"]["max_epochs"])
-        per_epoch = self.record.config["data"].get("steps_per_epoch")
-        if per_epoch is None:
-            samples = self.record.data.get("target", {}).get("sizes", {}).get("train", 0)
-            per_epoch = -(-samples // int(self.record.config["data"].get("batch_size", 64)))
-        return epochs * int(per_epoch)
+        """Number of steps of the run itself: those it took, or in older records those it planned."""
+        return own_steps(self.record)
+
+    @property
+    def total_steps(self) -> int:
+        """Number of steps in all, with those of the source model that the run started from."""
+        return total_steps(self.record)
+
+    @property
+    def total_passes(self) -> int | None:
+        """Number of samples that the network read in training, in all; None in older records."""
+        return total_passes(self.record)
 
     @property
     def target_labels(self) -> float:

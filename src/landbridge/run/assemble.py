@@ -109,6 +109,7 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: T
         schedule=build(cfg.scheduler),
         steps=steps,
         terms=join_terms(cfg.strategy.get("terms"), cfg.get("terms")),
+        **_learning_rates(cfg),
     )
     name, requirements = type(strategy).__name__, strategy.requirements
     depth = cfg.freeze.get("depth")
@@ -122,3 +123,16 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: T
                 f"trainer.{setting}: {name} makes its optimizer steps itself and cannot use this setting; remove it"
             )
     return strategy
+
+
+def _learning_rates(cfg: DictConfig) -> dict[str, float]:
+    """Return the relative learning rates of the run that the strategy does not set itself."""
+    rates = {name: cfg.get(name) for name in ("backbone_lr_scale", "layer_decay")}
+    changed = {name: rate for name, rate in rates.items() if rate not in (None, 1)}
+    for name, rate in changed.items():
+        if (own := cfg.strategy.get(name)) not in (None, rate):
+            log.warning(
+                "strategy %s has %s=%s of its own, so %s=%s has no effect on it: set strategy.%s to change it",
+                *(cfg.strategy._target_.rpartition(".")[2], name, own, name, rate, name),
+            )
+    return {name: rate for name, rate in changed.items() if cfg.strategy.get(name) is None}

@@ -17,7 +17,7 @@ from landbridge.data.domain import Domain
 from landbridge.data.streams import Stream
 from landbridge.data.transfer import TransferData
 from landbridge.errors import LandbridgeError
-from landbridge.record import OUTPUTS, best_epoch, pack_scores
+from landbridge.record import OUTPUTS, best_epoch, pack_items, pack_scores
 from landbridge.run.epochs import Epochs, epoch_checkpoint
 from landbridge.run.overlaps import warn_of_clashes
 from landbridge.run.samples import Samples
@@ -102,7 +102,7 @@ def test_domains(
             raise RuntimeError(f"{domain.name}: {len(logits)} predictions for {len(labels)} test samples")
         logits, features = logits[arrival.argsort()], features[arrival.argsort()]
         samples.keep(role, split.inputs, features, logits, labels)
-        results[role] = {"domain": domain.name} | judged(domain.task, logits, labels)
+        results[role] = {"domain": domain.name} | judged(domain.task, logits, labels) | pack_items(domain.items("test"))
         if groups := subgroups(domain.task, logits, labels, split.attributes):
             results[role]["subgroups"] = groups
         if logits_before is not None:

@@ -107,6 +107,8 @@ def fit(
                     trainer.fit(strategy, data, ckpt_path=prepared.checkpoint, weights_only=True)
             except MisconfigurationException as error:
                 raise LandbridgeError(f"Lightning refuses the configuration: {error}") from error
+    passes = strategy.passes * trainer.world_size
+    record.cost |= {"steps": strategy.steps_taken, "passes": passes, **prepared.start.trained}
     return Fitted(tested, data, trainer, epochs, cache, samples)
 
 

@@ -74,6 +74,11 @@ class ClosedForm(Strategy):
         """Return no optimizers, because no step is taken."""
         return []
 
+    @property
+    def steps_taken(self) -> int:
+        """Return 0: the batches of its one epoch are counted, but no step is taken."""
+        return 0
+
     def parameter_counts(self) -> tuple[int, int]:
         """Return the number of parameters, and 0, because no parameter trains."""
         return super().parameter_counts()[0], 0

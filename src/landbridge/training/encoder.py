@@ -26,6 +26,8 @@ class Encoder(FastModule, ABC):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        #: Number of samples that were encoded in training steps so far; each view of a sample counts.
+        self.passes = 0
 
     @property
     def data(self) -> TransferData:
@@ -66,6 +68,7 @@ class Encoder(FastModule, ABC):
                 raise
             message = f"a batch of one sample ({name}) has no statistics for BatchNorm: raise data.batch_size above 1"
             raise LandbridgeError(message) from error
+        self.passes += len(inputs) if self.training else 0
         # Losses need full precision, but mixed precision returns half precision.
         return Output(
             name,

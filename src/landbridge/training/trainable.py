@@ -64,6 +64,11 @@ class Trainable(Encoder, ABC):
         """Training progress in [0, 1]: batches seen over batches planned, for any number of optimizers."""
         return min(self.batches_seen / self.steps, 1.0)
 
+    @property
+    def steps_taken(self) -> int:
+        """Number of training steps so far, those of a resumed or continued run included."""
+        return self.batches_seen
+
     def setup(self, stage: str) -> None:
         """Mark all parameters that ever train, because DistributedDataParallel reads the marks only once, at setup."""
         if stage == "fit":
@@ -184,12 +189,14 @@ class Trainable(Encoder, ABC):
                 schedulers[group].step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the number of batches seen into the checkpoint."""
+        """Write the number of batches seen, and of samples encoded, into the checkpoint."""
         checkpoint["batches_seen"] = self.batches_seen
+        checkpoint["passes"] = self.passes
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the number of batches seen."""
+        """Restore both numbers. Checkpoints of older versions have only the first."""
         self.batches_seen = checkpoint["batches_seen"]
+        self.passes = checkpoint.get("passes", 0)
 
     def parameter_counts(self) -> tuple[int, int]:
         """Return the number of the model's parameters, and the number of those that train in some epoch."""

@@ -55,6 +55,7 @@ class TrainableParameters:
             for head in (self.network.head, self.network.source):
                 if head is not None:
                     head.requires_grad_(False)
+                    head.eval()
 
     def require_work(self, beside_the_backbone: bool, strategy: str) -> None:
         """Refuse a policy that leaves an epoch without any trained parameter.

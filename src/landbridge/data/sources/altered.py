@@ -1,5 +1,6 @@
 """A domain with a deliberate defect, to measure the effect of a bad source."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
@@ -44,4 +45,4 @@ def altered(domain: Domain, how: How, seed: Annotated[int, Ge(0)] = 0) -> Domain
         splits[split] = Split(
             TensorInputs(images, rows=part.inputs.rows), Labels(labels, domain.task, f"{name} {split}")
         )
-    return Domain(name, domain.task, splits, domain.image_kind)
+    return replace(domain, name=name, splits=splits)

@@ -12,9 +12,11 @@ from annotated_types import Ge, Gt, Lt
 
 from landbridge.data.augment import ImageKind
 from landbridge.data.content_hashes import MEMOS
-from landbridge.data.domain import Domain, split_domain
+from landbridge.data.domain import Domain
 from landbridge.data.image_files import FileInputs, Reading, Resize
+from landbridge.data.prior import Prior
 from landbridge.data.sources.image_listing import EXTENSIONS, ImageFinder, class_folders
+from landbridge.data.split_domain import split_domain
 from landbridge.errors import LandbridgeError, printable
 
 #: Valid names of split folders in lower case, and the split of each.
@@ -37,6 +39,8 @@ def image_folder(
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
+    stratify: bool = False,
+    prior: Prior | None = None,
     image_kind: ImageKind = "photographs",
     resize: Resize = "crop",
     invert: bool = False,
@@ -66,8 +70,12 @@ def image_folder(
             those: `'target.groups="(patient[0-9]+)"'`.
         val: share of `train` that becomes the validation split if none is given, in (0, 1).
         test: share of `train` that becomes the test split if none is given, in (0, 1).
-        split_seed: seed of the stratified choice of samples for missing splits. In addition to the seed, the choice
-            depends only on the paths below `root` and the contents of the files.
+        split_seed: seed of the choice of samples for missing splits. In addition to the seed, the choice depends only
+            on the contents of the files, and on the groups.
+        stratify: whether every class has equal shares of the splits that are made, which reads all labels.
+        prior: class shares to which the domain is sub-sampled before it is split: a number from 1 on, how many times
+            the first class of a long tail is as frequent as the last; or the share of each class, as a list in the
+            order of the classes or by class name. None: all samples.
         image_kind: what the images show: `digits` (also for letters) or `photographs`. Augmented digits are never
             mirrored.
         resize: how an image gets the size that the backbone takes. `crop` resizes the shorter side and keeps the
@@ -116,6 +124,8 @@ def image_folder(
         val=val,
         test=test,
         seed=split_seed,
+        stratify=stratify,
+        prior=prior,
         image_kind=image_kind,
     )
 

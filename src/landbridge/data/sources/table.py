@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt, Lt
 
 from landbridge.data.augment import ImageKind
-from landbridge.data.domain import Domain, split_domain
+from landbridge.data.domain import Domain
+from landbridge.data.prior import Prior
+from landbridge.data.split_domain import split_domain
 from landbridge.errors import LandbridgeError
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def table(
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
+    stratify: bool = False,
+    prior: Prior | None = None,
     image_kind: ImageKind = "photographs",
 ) -> Domain:
     """Load a CSV, TSV, JSON-lines or Parquet file with polars. Each row is a sample, and settings name its columns.
@@ -73,7 +77,11 @@ def table(
         quote: the character around cells that hold a delimiter; null: quotes have no meaning.
         val: share of `train` that becomes the validation split if none is given, in (0, 1).
         test: share of `train` that becomes the test split if none is given, in (0, 1).
-        split_seed: seed of the stratified choice of samples for missing splits.
+        split_seed: seed of the choice of samples for missing splits.
+        stratify: whether every class has equal shares of the splits that are made, which reads all labels.
+        prior: class shares to which the domain is sub-sampled before it is split: a number from 1 on, how many times
+            the first class of a long tail is as frequent as the last; or the share of each class, as a list in the
+            order of the classes or by class name. None: all samples.
         image_kind: what the images show: `digits` or `photographs`. Augmented digits are never mirrored.
 
     Raises:
@@ -114,6 +122,8 @@ def table(
         val=val,
         test=test,
         seed=split_seed,
+        stratify=stratify,
+        prior=prior,
         image_kind=image_kind,
         attributes=samples.attributes(rows, columns.attributes),
     )

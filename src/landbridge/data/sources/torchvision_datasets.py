@@ -11,9 +11,11 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from landbridge.data.augment import ImageKind
-from landbridge.data.domain import Domain, split_domain
+from landbridge.data.domain import Domain
 from landbridge.data.inputs import TensorInputs
+from landbridge.data.prior import Prior
 from landbridge.data.sources.digits import DIGITS
+from landbridge.data.split_domain import split_domain
 from landbridge.errors import LandbridgeError
 
 
@@ -72,6 +74,8 @@ def torchvision_domain(
     name: str | None = None,
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     split_seed: Annotated[int, Ge(0)] = 0,
+    stratify: bool = False,
+    prior: Prior | None = None,
 ) -> Domain:
     """Load a data set with its official test split. The validation split is taken from the training split.
 
@@ -81,8 +85,12 @@ def torchvision_domain(
         dataset: name of the data set.
         root: folder that holds the files in torchvision's layout, or to which they are downloaded.
         name: name of the domain; None takes the name of the data set.
-        val: share of the official training split that becomes the validation split, in (0, 1), stratified.
+        val: share of the official training split that becomes the validation split, in (0, 1).
         split_seed: seed of that split.
+        stratify: whether every class has equal shares of the splits that are made, which reads all labels.
+        prior: class shares to which the domain is sub-sampled before it is split: a number from 1 on, how many times
+            the first class of a long tail is as frequent as the last; or the share of each class, as a list in the
+            order of the classes or by class name. None: all samples.
 
     Raises:
         LandbridgeError: a file is missing and cannot be downloaded, or one cannot be read.
@@ -109,6 +117,8 @@ def torchvision_domain(
         given=given,
         val=val,
         seed=split_seed,
+        stratify=stratify,
+        prior=prior,
         image_kind=source.image_kind,
     )
 

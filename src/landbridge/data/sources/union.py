@@ -7,12 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from landbridge.data.augment import ImageKind
 from landbridge.data.digests import Digests
 from landbridge.data.domain import Domain, Split
 from landbridge.data.formats import Format, ImageFormat
+from landbridge.data.groups import join_groups
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
-from landbridge.data.splits import SPLITS, join_groups, keep_apart
+from landbridge.data.splits import SPLITS, keep_apart
 from landbridge.errors import LandbridgeError
 
 #: The attribute of a sample that holds the name of its domain.
@@ -56,7 +58,10 @@ def union(domains: Mapping[str, Domain], name: str | None = None) -> Domain:
     splits = {split: _joined(name, split, domains, inputs[split], kept[split]) for split in SPLITS}
     kinds = {domain.image_kind for domain in domains.values()}
     # Digits must not be mirrored, so that one part of digits decides for all.
-    return Domain(name, first.task, splits, "digits" if "digits" in kinds else first.image_kind)
+    kind: ImageKind = "digits" if "digits" in kinds else first.image_kind
+    return Domain(
+        name, first.task, splits, kind, {"parts": {part: dict(each.design) for part, each in domains.items()}}
+    )
 
 
 def _without_copies(name: str, inputs: Mapping[str, Inputs]) -> dict[str, Tensor]:

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 
-from landbridge.data.domain import Domain, split_domain
+from landbridge.data.domain import Domain
 from landbridge.data.inputs import TensorInputs
+from landbridge.data.prior import Prior
+from landbridge.data.split_domain import split_domain
 from landbridge.data.splits import SPLITS
 from landbridge.errors import LandbridgeError
 from landbridge.tasks import Classification, Regression, Task
@@ -26,6 +28,8 @@ def vectors(
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     split_seed: Annotated[int, Ge(0)] = 0,
+    stratify: bool = False,
+    prior: Prior | None = None,
     task: Literal["classification", "regression"] | None = None,
 ) -> Domain:
     """Load a `.npz` file of numpy with `x`, numbers (n, d), and `y`: classes (n,), or numbers (n,) or (n, k).
@@ -45,7 +49,11 @@ def vectors(
         name: name of the domain; None takes the name of the file without its ending.
         val: share of `train` that becomes the validation split if none is given, in (0, 1).
         test: share of `train` that becomes the test split if none is given, in (0, 1).
-        split_seed: seed of the stratified choice of samples for missing splits.
+        split_seed: seed of the choice of samples for missing splits.
+        stratify: whether every class has equal shares of the splits that are made, which reads all labels.
+        prior: class shares to which the domain is sub-sampled before it is split: a number from 1 on, how many times
+            the first class of a long tail is as frequent as the last; or the share of each class, as a list in the
+            order of the classes or by class name. None: all samples.
         task: what is predicted; None: as `y` says. The label -1 beside others than 1 is a class only if this is set,
             because it often marks samples without a label.
 
@@ -80,6 +88,8 @@ def vectors(
         val=val,
         test=test,
         seed=split_seed,
+        stratify=stratify,
+        prior=prior,
     )
 
 

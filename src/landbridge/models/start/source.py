@@ -18,7 +18,7 @@ from landbridge.models.network import Network
 from landbridge.models.start.loading import LoadReport
 from landbridge.models.start.start import Start
 from landbridge.models.start.weights import Checkpoint
-from landbridge.record import Record, fingerprint
+from landbridge.record import Record, fingerprint, inherited
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ class Source(Start):
             raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
         with lock:
             record = train(source_model, folder)
+        self.trained = inherited(record)
         self._began = record.start["origin"] if record.start else "random weights"
         log.info("start: the source model was trained from %s (start.before)", self._began)
         self._model = folder / record.selection["checkpoint"]

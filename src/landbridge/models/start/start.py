@@ -25,6 +25,9 @@ class Start(ABC):
     #: Set by `apply`: the state that the earlier strategy kept in addition to its network, by name, and the classifier
     #: that the weights were trained with (under `SOURCE_HEAD`), if there is one.
     auxiliary_state: Mapping[str, Tensor] = MappingProxyType({})
+    #: Set when the weights are known: the steps and passes that trained them, as entries of `cost` in a record.
+    #: Empty if no run of landbridge trained them, or its record is not there.
+    trained: Mapping[str, Any] = MappingProxyType({})
     #: Set by `apply`: why the head was newly initialised.
     why_new_head: str = "the start brings no head"
 

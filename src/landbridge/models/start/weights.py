@@ -13,7 +13,7 @@ from landbridge.models.start.loading import LoadReport, load_matching, require_b
 from landbridge.models.start.start import Start
 from landbridge.models.tuning import restore_adapters
 from landbridge.models.weight_files import content_of, require_finite
-from landbridge.record import RECORD, Record
+from landbridge.record import RECORD, Record, inherited
 
 #: Prefixes of the entries that belong to the classes, or numbers, that a network predicts.
 OF_CLASSES = ("head.", "units.")
@@ -106,6 +106,8 @@ class Checkpoint(Start):
             }
         report = load_matching(network, fitting, str(self.path))
         require_backbone(report, network, fitting)
+        if (self.path.parent / RECORD).is_file():
+            self.trained = inherited(Record.read(self.path.parent))
         return replace(report, skipped=[*report.skipped, *of_others])
 
 

@@ -33,6 +33,8 @@ def run_table(runs: Sequence[Run]) -> Table:
                 lambda r: r.record.cost.get("seconds"),
                 lambda r: seconds(r.record.cost.get("seconds")),
             ),
+            Column("steps", "", lambda r: r.total_steps if r.done else None),
+            Column("passes", "", lambda r: r.total_passes),
             Column("trainable_parameters", "", lambda r: r.record.cost.get("trainable_parameters")),
             Column("peak_memory_bytes", "", lambda r: r.record.cost.get("peak_memory_bytes")),
             Column("git", "", lambda r: r.record.environment.get("git")),
