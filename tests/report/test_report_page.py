@@ -12,6 +12,7 @@ from made_records import HOSTILE, hostile, made, write
 
 from landbridge.record import OUTPUTS, SAMPLES, Record
 from landbridge.report.__main__ import main
+from landbridge.report.inserted import BEGIN, END
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,9 +164,14 @@ def test_documented_report_commands_work(swept, tmp_path):
     lines = re.findall(r"^landbridge-report (.+)$", "\n".join(page.read_text() for page in pages), re.MULTILINE)
     lines = [line for line in lines if "--card" not in line]  # those belong to the walk of docs/using_a_model.md
     assert lines
+    page = tmp_path / "page.md"
+    page.write_text(f"{BEGIN}\n{END}\n")
     for line in lines:
-        main([*line.replace("outputs/demo", str(swept)).split(), "--out", str(tmp_path)])
+        # A sweep and a page of the documentation are replaced by those of this test.
+        own = re.sub(r"--into \S+", f"--into {page}", re.sub(r"outputs/\S+", str(swept), line))
+        main([*own.split(), "--out", str(tmp_path)])
     assert (tmp_path / "report.html").is_file()
+    assert "source_only" in page.read_text()
 
 
 @pytest.mark.slow
