@@ -99,7 +99,7 @@ def compared(found: Collection, comparison: Comparison) -> list[tuple[str, str]]
     steady = {key: {run.settings.get(key, "default") for run in runs} for key in ("backbone", "target_labels")}
     for run in runs:
         steady.setdefault("selection", set()).add(run.record.selection.get("rule", "?"))
-        steady.setdefault("planned steps", set()).add(str(run.steps))
+        steady.setdefault("steps", set()).add(str(run.steps))
     revisions = {str(run.record.environment.get("git")) for run in runs}
     facts = [
         ("pairs", ", ".join(map(str, comparison.pairs)) or "none"),
