@@ -70,9 +70,10 @@ def nothing_left(folder: Path, log: str) -> Iterator[None]:
         if ours and not _has_trained(folder):
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
-            # Folders above it that are empty now, but only those below the working folder.
-            for parent in folder.resolve().parents:
-                if Path.cwd() in parent.parents:
+            # Folders above it that are empty now, but only those below the working folder. The path is not resolved:
+            # for `outputs/../x`, Hydra makes `outputs` too.
+            for parent in folder.absolute().parents:
+                if Path.cwd() in parent.resolve().parents:
                     with suppress(OSError):
                         parent.rmdir()
         raise
