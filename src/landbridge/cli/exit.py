@@ -100,6 +100,8 @@ def mistakes_in_short() -> Iterator[None]:
         if IN_SHORT not in os.environ:
             raise
         print(in_short(error), file=sys.stderr)
+        # An object that could not be built completely may fail again when Python removes it. That says nothing more.
+        sys.unraisablehook = lambda _: None
         sys.exit(1)
 
 

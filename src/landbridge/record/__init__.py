@@ -1,5 +1,6 @@
 """The record of a run: one JSON file with its configuration, scores, results and cost."""
 
+from landbridge.record.differences import differences
 from landbridge.record.finished import finished_record, selected_checkpoint
 from landbridge.record.identity import INCIDENTAL, fingerprint, only
 from landbridge.record.machine import environment, peak_memory_bytes
@@ -22,6 +23,7 @@ __all__ = [
     "SAMPLES",
     "Record",
     "best_epoch",
+    "differences",
     "domain_path",
     "environment",
     "fingerprint",
