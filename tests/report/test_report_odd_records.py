@@ -111,14 +111,14 @@ def survives(folder, tmp_path, chosen, together):
     faults = []
     for start in range(0, len(chosen), together):
         part = chosen[start : start + together]
-        if fault_of(folder, tmp_path / "all", part):
+        if together_fault := fault_of(folder, tmp_path / "all", part):
             alone = {each: fault_of(folder, tmp_path / "one", [part[each]]) for each in range(len(part))}
             told = [
                 f"{'.'.join(map(str, part[each][0]))} = {part[each][1]!r}: {fault}"
                 for each, fault in alone.items()
                 if fault
             ]
-            faults += told or [f"records {start} to {start + together} together"]
+            faults += told or [f"records {start} to {start + together}, only together: {together_fault}"]
     assert not faults, "\n".join(faults)
 
 

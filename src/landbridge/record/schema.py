@@ -123,6 +123,8 @@ class _Config(_Part):
     target_labels: Count | Literal["all"] = 0
     trainer: _Training = _Training()
     data: _Batches = _Batches()
+    source: dict[str, Any] | None = None
+    target: dict[str, Any] | None = None
 
 
 class _Record(_Part):
