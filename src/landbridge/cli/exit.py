@@ -68,6 +68,8 @@ def nothing_left(folder: Path, log: str, typed: Path) -> Iterator[None]:
     try:
         yield
     except MISTAKES:
+        if not ours and (opened := folder / f"{log}.log").is_file() and not opened.stat().st_size:
+            opened.unlink()  # Hydra has opened it in a folder of the user
         if ours and not _has_trained(folder):
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
