@@ -98,10 +98,18 @@ def test_typos_are_reported_in_a_few_lines(command, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_typo_in_a_name_is_reported_before_torch_is_imported(command, tmp_path):
-    answer = command("stratgy=dann", "lr=1", python=("-X", "importtime"))
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("stratgy=dann", "lr=1"), r"stratgy=dann +landbridge has no such setting; nearest: strategy"),
+        (("strategy.wieght=2",), r"strategy\.wieght +DANN has no such setting"),
+        (("optimizer.lrr=1", "target.rot=x"), r"2 problems in the configuration"),
+    ],
+)
+def test_a_typo_in_a_name_is_reported_before_torch_is_imported(typed, said, command, tmp_path):
+    answer = command(*typed, python=("-X", "importtime"))
     assert answer.returncode == 1
-    assert re.search(r"stratgy=dann +landbridge has no such setting; nearest: strategy", answer.stderr)
+    assert re.search(said, answer.stderr)
     assert not imported(answer.stderr) & {"torch", "pytorch_lightning", "timm", "sklearn", "numpy"}
     assert not list(tmp_path.iterdir())
 

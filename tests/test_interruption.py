@@ -139,13 +139,6 @@ def test_a_process_that_waits_for_others_ends_on_sigterm(where):
     process.stdout.close()
 
 
-def test_several_nodes_without_a_cluster_are_refused(tiny, monkeypatch):
-    for name in ("MASTER_ADDR", "NODE_RANK", "GROUP_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(LandbridgeError, match=r"^trainer.num_nodes=2: no cluster has started this process"):
-        tiny("trainer.num_nodes=2")
-
-
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
 @pytest.mark.parametrize(
     ("pipe", "overrides"),

@@ -1,6 +1,8 @@
 """A run that continues a finished run with more epochs names its parent, and equals a longer run where it can."""
 
 import logging
+import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,13 +70,29 @@ def test_the_source_model_is_the_one_of_the_parent(tiny, tmp_path, caplog):
     assert len(list((tmp_path / "models").iterdir())) == 1
 
 
-def test_the_learning_rate_goes_by_the_new_plan(tiny, tmp_path):
-    cosine = ("scheduler=cosine", "optimizer=sgd", "optimizer.lr=0.1")
+RATES = "optimizer._target_=test_more_epochs.Rates"
+
+
+class Rates(torch.optim.SGD):
+    """SGD that writes the learning rate of each step."""
+
+    def step(self, closure=None):
+        with Path("rates.txt").open("a") as file:
+            file.write(f"{self.param_groups[0]['lr']}\n")
+        return super().step(closure)
+
+
+def test_the_learning_rate_goes_by_the_new_plan_from_the_first_step_on(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cosine = ("scheduler=cosine", "scheduler.warmup=0", "optimizer=sgd", "optimizer.lr=0.1", RATES)
     tiny(*cosine, "trainer.max_epochs=2", folder="parent")
     longer = tiny(*cosine, "trainer.max_epochs=4", f"continues={tmp_path / 'parent'}", folder="longer")
     assert longer.status == "done"
     rates = [content(tmp_path / each)["optimizer_states"][0]["param_groups"][0]["lr"] for each in ("parent", "longer")]
     assert rates == pytest.approx([0.0, 0.0], abs=1e-12)
+    used = [float(line) for line in Path("rates.txt").read_text().split()]
+    plans = [(step, 4) for step in range(4)] + [(step, 8) for step in range(4, 8)]
+    assert used == pytest.approx([0.05 * (1 + math.cos(math.pi * step / steps)) for step, steps in plans])
     assert longer.epochs[2]["losses"] != longer.epochs[3]["losses"], "the third epoch must train"
 
 

@@ -25,7 +25,10 @@ def task(cfg: DictConfig) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     choices = {group: choice for group, choice in hydra_config.runtime.choices.items() if choice and "/" not in group}
     # Without this, Hydra would add a line with the overrides in its own form, not as they were typed.
-    with mistakes_in_short(), nothing_left(folder, hydra_config.job.name):
+    with mistakes_in_short(), nothing_left(folder, hydra_config.job.name, Path(hydra_config.run.dir)):
+        from landbridge.config.names import check_names
+
+        check_names(cfg)
         from landbridge.run.allocator import keep_memory
         from landbridge.run.run import run
 

@@ -6,7 +6,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from landbridge.config.check import check
-from landbridge.config.slots import FACTS, SAME, SLOTS
+from landbridge.config.facts import FACTS
+from landbridge.config.slots import SAME, SLOTS
 from landbridge.config.source_model import source_model
 
 WANTS = (

@@ -14,10 +14,12 @@ from dusk_text import chatter
 from landbridge.data.labels import Labels
 from landbridge.errors import LandbridgeError
 from landbridge.export.description import describe
+from landbridge.predict.predictions import Predictions
 from landbridge.record import OUTPUTS, Record, read_arrays
 from landbridge.report.__main__ import main as report
 from landbridge.report.runs import Run
 from landbridge.report.single_runs.details import detail
+from landbridge.tasks import Classification
 
 SUPERVISED = ("source=null", "strategy=target_only", "target_labels=all", "data.workers=0")
 
@@ -245,3 +247,19 @@ def test_a_mistake_on_the_page_of_the_report_names_its_file(tiny, tmp_path):
     page = (tmp_path / "run/report.html").read_text()
     assert "&lt;b id=" in page
     assert '<b id="x">' not in page
+
+
+def test_a_damaged_checkpoint_is_named_as_that_of_the_run(tiny, tmp_path):
+    (tmp_path / "run" / tiny(*SUPERVISED).selection["checkpoint"]).write_bytes(b"half of it")
+    with pytest.raises(LandbridgeError, match=r"^the weights of the run in .*run cannot be read: .*\.ckpt is not a"):
+        landbridge.load(tmp_path / "run")
+
+
+def test_a_spreadsheet_runs_no_formula_from_predictions(tmp_path):
+    task = Classification(("=1+1", "+49", "@x", "plain"))
+    found = Predictions(["-cmd.png", "=a.png", "-3", "b.png"], torch.eye(4), None, task)
+    found.write(tmp_path / "p.csv")
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        ["'-cmd.png", "'=1+1"], ["'=a.png", "+49"], ["-3", "'@x"], ["b.png", "plain"]
+    ]  # fmt: skip

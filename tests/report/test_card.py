@@ -83,9 +83,14 @@ def test_a_later_card_replaces_an_earlier_one_and_no_file_of_the_user(tiny, tmp_
     assert len(first) > BEGINNING
     main(["--card", str(tmp_path / "run")])
     assert place.read_text() == first
-    for own in ("# Model card: mine", ""):
+    for own in (
+        "# Model card: mine",
+        "",
+        first.replace("## Licences", "## Licences\n\nMy photos: CC0"),
+        first + "More.\n",
+    ):
         place.write_text(own)
-        with pytest.raises(SystemExit, match=r"model_card\.md: landbridge-report did not write this file"):
+        with pytest.raises(SystemExit, match=r"model_card\.md: landbridge-report did not write this file as it is now"):
             main(["--card", str(tmp_path / "run")])
         assert place.read_text() == own
 

@@ -52,7 +52,7 @@ def told_in_short() -> Iterator[None]:
 
 
 @contextmanager
-def nothing_left(folder: Path, log: str) -> Iterator[None]:
+def nothing_left(folder: Path, log: str, typed: Path) -> Iterator[None]:
     """Remove the folder of a run that is refused before it trains, if this process has made the folder.
 
     Hydra makes the folder before the configuration is checked. Only a single run needs this: a sweep shows the records
@@ -61,18 +61,21 @@ def nothing_left(folder: Path, log: str) -> Iterator[None]:
     Args:
         folder: the run's folder.
         log: name of the log, without its suffix.
+        typed: the folder as the configuration has it. For `outputs/../x`, Hydra makes `outputs` too.
     """
     # Hydra has just opened the log. Anything else was there before, such as the log of a sweep.
     ours = [(path.name, path.stat().st_size) for path in folder.iterdir()] == [(f"{log}.log", 0)]
     try:
         yield
     except MISTAKES:
+        if not ours and (opened := folder / f"{log}.log").is_file() and not opened.stat().st_size:
+            opened.unlink()  # Hydra has opened it in a folder of the user
         if ours and not _has_trained(folder):
             logging.shutdown()
             shutil.rmtree(folder, ignore_errors=True)
             # Folders above it that are empty now, but only those below the working folder.
-            for parent in folder.resolve().parents:
-                if Path.cwd() in parent.parents:
+            for parent in (*folder.resolve().parents, *typed.absolute().parents):
+                if Path.cwd() in parent.resolve().parents:
                     with suppress(OSError):
                         parent.rmdir()
         raise
@@ -99,6 +102,8 @@ def mistakes_in_short() -> Iterator[None]:
         if IN_SHORT not in os.environ:
             raise
         print(in_short(error), file=sys.stderr)
+        # An object that could not be built completely may fail again when Python removes it. That says nothing more.
+        sys.unraisablehook = lambda _: None
         sys.exit(1)
 
 

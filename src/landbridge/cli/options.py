@@ -126,6 +126,14 @@ def _problems(group: str, value: str, options: Sequence[str], sweep: bool, endle
         return
     names = [part.strip() for part in value.strip("[]").split(",")]
     if group in JOINED:
+        for name in names:
+            parts = name.split("+")
+            if "" in parts and len(parts) > 1:
+                yield name, "a name is missing beside the plus sign"
+                return
+            if twice := [part for part in parts if parts.count(part) > 1]:
+                yield name, f"{twice[0]} is named twice; a union holds each domain once"
+                return
         names = [part for name in names for part in name.split("+")]
     for name in names:
         none = name == "null" and group in SEVERAL | OPTIONAL

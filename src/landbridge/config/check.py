@@ -6,7 +6,7 @@ There is no separate schema: keys and values are compared with the signatures of
 import inspect
 from collections.abc import Collection, Iterable, Mapping, Set
 from types import MappingProxyType
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from omegaconf import DictConfig, ListConfig
@@ -15,20 +15,14 @@ from torch.optim import Optimizer
 
 from landbridge.config.build import build, nodes_of
 from landbridge.config.callbacks import instead_of
+from landbridge.config.facts import FACTS
 from landbridge.config.idle import idle_settings
+from landbridge.config.names import HYDRA_KEYS, join, listed, no_such_setting, require_none
 from landbridge.config.signatures import locate, product, read_signature
-from landbridge.config.slots import FACTS, SLOTS, Slot
+from landbridge.config.slots import SLOTS, Slot
 from landbridge.config.values import UNKNOWN, StandIn, describe, faults, show
-from landbridge.errors import LandbridgeError, nearest
+from landbridge.errors import nearest
 from landbridge.strategies.terms import TERMS, TermSettings
-
-#: The keys of a node that Hydra reads itself.
-HYDRA_KEYS: Mapping[str, Any] = {
-    "_target_": str,
-    "_partial_": bool,
-    "_convert_": Literal["none", "partial", "object", "all"],
-    "_recursive_": bool,
-}
 
 
 def check(cfg: DictConfig, parts: Collection[str] | None = None) -> None:
@@ -48,12 +42,7 @@ def check(cfg: DictConfig, parts: Collection[str] | None = None) -> None:
         LandbridgeError: the configuration has mistakes. The message lists all of them, one a line.
     """
     problems = _Walk().run(cfg) if parts is None else _Walk().run_parts(cfg, parts)
-    if problems:
-        width = max(map(len, problems)) + 3
-        # Messages of other libraries may have several lines.
-        lines = [f"  {path:{width}}{' '.join(problems[path].split())}" for path in sorted(problems)]
-        title = f"{len(lines)} problem{'s' if len(lines) > 1 else ''} in the configuration"
-        raise LandbridgeError("\n".join([title, *lines]))
+    require_none(problems)
 
 
 class _Walk:
@@ -91,7 +80,7 @@ class _Walk:
         keys: Iterable[Any] = config if isinstance(config, DictConfig) else range(len(config))
         copy: dict[Any, Any] = {}
         for key in keys:
-            where = _join(path, key) if isinstance(config, DictConfig) else f"{path}[{key}]"
+            where = join(path, key) if isinstance(config, DictConfig) else f"{path}[{key}]"
             copy[key] = UNKNOWN
             try:
                 value = cast(Any, config)[key]
@@ -151,10 +140,10 @@ class _Walk:
             self.report(path, f"{show(value)} is not a list or a mapping of terms")
             return
         for name in value:
-            where, settings = _join(path, name), value[name] if isinstance(value, dict) else None
+            where, settings = join(path, name), value[name] if isinstance(value, dict) else None
             if name not in TERMS:
                 best = nearest(str(name), TERMS)
-                self.report(where, "there is no such term" + (f"; nearest: {best}" if best else _listed({*TERMS})))
+                self.report(where, "there is no such term" + (f"; nearest: {best}" if best else listed(TERMS)))
             elif isinstance(settings, dict):
                 term = TERMS[name]
                 self.node(where, {"_target_": f"{term.__module__}.{term.__name__}", **settings})
@@ -170,7 +159,7 @@ class _Walk:
         if "_target_" in value:
             return self.node(path, value)
         self.misspelt(path, value)
-        return {key: self.stand_ins(_join(path, key), item) for key, item in value.items()}
+        return {key: self.stand_ins(join(path, key), item) for key, item in value.items()}
 
     def node(
         self,
@@ -199,8 +188,8 @@ class _Walk:
         self.names(path, config.keys() - supplied, hints.keys() - supplied, required, target.__name__, signature.open)
         for key, value in config.items():
             if key in supplied:
-                self.report(_join(path, key), "is set by landbridge")
-            self.setting(_join(path, key), value, ranges.get(key, hints.get(key, Any)))
+                self.report(join(path, key), "is set by landbridge")
+            self.setting(join(path, key), value, ranges.get(key, hints.get(key, Any)))
         if issubclass(made, Optimizer) and not any(place.startswith(f"{path}.") for place in self.problems):
             self.try_optimizer(path, config)
         return StandIn(made, config["_target_"], partial)
@@ -246,10 +235,9 @@ class _Walk:
             best = key if key in known else nearest(str(key), sorted(known), cutoff=0.8 if more else 0.6)
             missing.discard(best)
             if key not in known and (best or not more):
-                hint = f"; nearest: {best}" if best else _listed(known)
-                self.report(_join(path, key), f"{owner} has no such setting{hint}")
+                self.report(join(path, key), no_such_setting(key, known, owner))
         for key in missing:
-            self.report(_join(path, key), f"is missing: {owner} needs it")
+            self.report(join(path, key), f"is missing: {owner} needs it")
 
     def misspelt(self, path: str, value: Any) -> bool:
         """Report keys that look like misspelt keys of Hydra, in a mapping without `_target_`.
@@ -263,7 +251,7 @@ class _Walk:
         best = {key: nearest(key, HYDRA_KEYS, cutoff=0.8) for key in keys}
         for key, option in best.items():
             if option:
-                self.report(_join(path, key), f"Hydra has no such key; nearest: {option}")
+                self.report(join(path, key), f"Hydra has no such key; nearest: {option}")
         return any(best.values())
 
     def try_optimizer(self, path: str, config: dict[Any, Any]) -> None:
@@ -272,14 +260,3 @@ class _Walk:
             build(config, params=[torch.nn.Parameter(torch.zeros(1, 1))])
         except Exception as error:
             self.report(path, str(error.__cause__ or error))
-
-
-def _join(path: str, key: Any) -> str:
-    return f"{path}.{key}" if path else str(key)
-
-
-def _listed(known: Set[str]) -> str:
-    own = sorted(name for name in known if name not in HYDRA_KEYS)
-    if not own:
-        return "; it has none"
-    return f"; valid: {', '.join(own)}" if len(own) <= 8 else ""

@@ -12,6 +12,7 @@ from textwrap import dedent
 from types import ModuleType, SimpleNamespace
 from typing import Any, get_origin, get_type_hints
 
+from landbridge.config.source_signatures import passed_to_base
 from landbridge.errors import nearest
 
 
@@ -132,11 +133,8 @@ def _own_settings(function: Any, skip: int) -> Signature:
 
 
 def _passed_to_base(constructor: Any) -> tuple[int, set[str]]:
-    """Return how many arguments a constructor passes to its base by position, and the names of the others."""
     with suppress(OSError, TypeError, SyntaxError):  # constructors without Python source
-        for call in ast.walk(ast.parse(dedent(inspect.getsource(constructor)))):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) == "super().__init__":
-                return len(call.args), {keyword.arg for keyword in call.keywords if keyword.arg}
+        return passed_to_base(ast.parse(dedent(inspect.getsource(constructor))))
     return 0, set()
 
 

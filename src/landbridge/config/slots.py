@@ -1,15 +1,13 @@
-"""All entries at the root of a configuration: their types, and their values in the run that trains a source model."""
+"""The config groups: what their targets must be, and their values in the run that trains a source model.
 
-import re
+Nothing here imports torch, so that misspelt settings are named at once.
+"""
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator
-
-from landbridge.data.label_space import LabelSets
-from landbridge.strategies.terms import TermSettings
+from annotated_types import Ge, Gt, Le
 
 Positive = Annotated[float, Gt(0)]
 #: More epochs than this are a slip of the keyboard. Their plan alone would take hours.
@@ -38,21 +36,6 @@ class Slot:
     several: bool = False
     in_source_model: Any = SAME
     ranges: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Fact:
-    """The requirements of a plain value at the root.
-
-    Attributes:
-        hint: its type, with its range.
-        optional: whether the value may be null or absent.
-        in_source_model: its value in the run that trains a source model for `start=source`.
-    """
-
-    hint: Any
-    optional: bool = False
-    in_source_model: Any = SAME
 
 
 SLOTS: Mapping[str, Slot] = {
@@ -109,30 +92,4 @@ SLOTS: Mapping[str, Slot] = {
         in_source_model=None,
         ranges={"flush_logs_every_n_steps": Annotated[int, Ge(1)]},
     ),
-}
-
-
-def _folder_name(name: str) -> str:
-    if not re.fullmatch(r"\w[\w .+=-]*", name):
-        raise ValueError(
-            f"{name!r} is not a valid folder name: start with a letter or digit, then use letters, digits, spaces "
-            f"and _ . + = -"
-        )
-    return name
-
-
-FACTS: Mapping[str, Fact] = {
-    "name": Fact(Annotated[str, AfterValidator(_folder_name)], in_source_model="source_model"),
-    "seed": Fact(Annotated[int, Ge(0), Lt(2**32)]),
-    "target_labels": Fact(Annotated[int, Ge(0)] | Literal["all"], in_source_model="all"),
-    "label_sets": Fact(LabelSets, in_source_model="same"),
-    "transductive": Fact(bool, in_source_model=False),
-    "backbone_lr_scale": Fact(Annotated[float, Ge(0)], optional=True),
-    "layer_decay": Fact(Annotated[float, Gt(0)], optional=True),
-    "label_smoothing": Fact(Annotated[float, Ge(0), Lt(1)], optional=True),
-    # Epochs without a better score of the selection rule after which training stops.
-    "patience": Fact(Annotated[int, Gt(0)], optional=True, in_source_model=None),
-    "terms": Fact(TermSettings, optional=True, in_source_model=None),
-    "continues": Fact(str | None, optional=True, in_source_model=None),
-    "checkpoint_every": Fact(Annotated[float, Ge(0)]),
 }

@@ -5,7 +5,8 @@ from typing import Any, cast
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
-from landbridge.config.slots import FACTS, SAME, SLOTS
+from landbridge.config.facts import FACTS
+from landbridge.config.slots import SAME, SLOTS
 
 
 def initial_weights(cfg: DictConfig) -> str:

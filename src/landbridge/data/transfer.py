@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from landbridge.data.orders import Sampling
 from landbridge.data.streams import Batch, JointBatches, OrderedBatches, Stream, StreamIndices
 from landbridge.data.transfer_streams import TransferStreams
+
+#: More than these are a slip of the keyboard: such an epoch would last for days, and so many processes fill the memory.
+MOST_STEPS, MOST_WORKERS = 10**7, 512
 
 
 class TransferData(LightningDataModule):
@@ -43,9 +46,9 @@ class TransferData(LightningDataModule):
         reading_epochs: int | None = None,
         batch_size: Annotated[int, Gt(0)] = 64,
         eval_batch_size: Annotated[int, Gt(0)] = 256,
-        steps_per_epoch: Annotated[int, Gt(0)] | None = None,
+        steps_per_epoch: Annotated[int, Gt(0), Le(MOST_STEPS)] | None = None,
         sampler: Sampling = "shuffled",
-        workers: Annotated[int, Ge(0)] | None = None,
+        workers: Annotated[int, Ge(0), Le(MOST_WORKERS)] | None = None,
     ) -> None:
         super().__init__()
         self.streams = streams

@@ -85,7 +85,12 @@ def open_run(folder: Path | str) -> FinishedRun:
     separate = record.config.get("label_sets") == "different" and "source" in record.data
     source_task = task_of(record.data["source"]["task"]) if separate else None
     shape = record.data["target"].get("inputs", {}).get("shape")
-    state = CheckpointWeights.read(checkpoint).network
+    try:
+        state = CheckpointWeights.read(checkpoint).network
+    except LandbridgeError as error:
+        # The user named a run, not `start.path`.
+        reason = str(error).removeprefix("start.path: ")
+        raise LandbridgeError(f"the weights of the run in {folder} cannot be read: {reason}; run it again") from error
     # A notebook's random numbers must not depend on whether a run was opened.
     with torch.random.fork_rng(devices=[]):
         network = build_network(cfg, task, shape, source_task)

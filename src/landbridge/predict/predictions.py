@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from landbridge.errors import LandbridgeError
+from landbridge.report.csv_text import in_csv
 from landbridge.tasks import Several, Task
 
 #: Name of the column that tells which sample a row belongs to.
@@ -107,7 +108,7 @@ class Predictions:
 
         Args:
             path: the file; it ends in `.csv`, `.jsonl` or `.parquet`. In a CSV file, `|` stands between the classes of
-                a cell.
+                a cell, and an apostrophe before text that a spreadsheet would run as a formula.
             probabilities: see `columns`.
 
         Raises:
@@ -139,9 +140,10 @@ class Predictions:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in self._rows(columns))
             return
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
+        table.writerow(map(in_csv, columns))
         for row in self._rows(columns):
-            table.writerow([BETWEEN.join(cell) if isinstance(cell, list) else cell for cell in row.values()])
+            joined_cells = (BETWEEN.join(cell) if isinstance(cell, list) else cell for cell in row.values())
+            table.writerow([in_csv(cell) if isinstance(cell, str) else cell for cell in joined_cells])
 
     @staticmethod
     def _rows(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:

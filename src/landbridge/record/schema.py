@@ -107,6 +107,11 @@ class _Epoch(_Part):
     seconds: Seconds = 0.0
 
 
+class _Parent(_Part):
+    folder: str
+    epochs: Count
+
+
 class _Training(_Part):
     max_epochs: Annotated[int, Gt(0)] | None = None
 
@@ -129,6 +134,8 @@ class _Config(_Part):
     target_labels: Count | Literal["all"] = 0
     trainer: _Training = _Training()
     data: _Batches = _Batches()
+    source: dict[str, Any] | None = None
+    target: dict[str, Any] | None = None
 
 
 class _Record(_Part):
@@ -143,7 +150,7 @@ class _Record(_Part):
     config: Annotated[_Config, BeforeValidator(_names_targets)] = _Config()
     environment: dict[str, Any] = {}
     data: dict[str, _Domain] = {}
-    parent: dict[str, Any] | None = None
+    parent: _Parent | None = None
     start: dict[str, Any] | None = None
     selection: _Selection = _Selection()
     results: dict[str, _Result] = {}

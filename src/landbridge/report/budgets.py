@@ -1,6 +1,5 @@
 """The budgets of a method and of its reference: steps of training in all, and samples read."""
 
-from collections.abc import Sequence
 from math import inf, log
 from typing import TYPE_CHECKING
 

@@ -15,6 +15,7 @@ import numpy as np
 from landbridge.record import Record, finished_record, unpack_scores
 from landbridge.report.metrics import Metric, metric_of
 from landbridge.report.runs import Run
+from landbridge.report.written import marked
 from landbridge.statistics import t_interval, wilson_interval
 
 CARD = "model_card.md"
@@ -42,17 +43,16 @@ def card(folder: Path) -> str:
     run = Run(folder, finished_record(folder))
     parts = {
         "Intended data": _data(run),
-        "Model": _model(run.record),
+        "Model": _model(run),
         "Results on the test split": _results(run),
         "Limitations": _limitations(run),
         "Licences": _licences(run.record),
         "How to make it again": _command(run.record),
     }
     title = f"# Model card: {_text(run.strategy)} on {_text(run.record.data['target']['name'])}"
-    # It stands at the top because a later card finds this one by it, however many classes the tables have.
     fingerprint = f"Fingerprint of configuration and data: `{run.record.fingerprint}`."
     sections = ["\n".join([f"## {name}", "", *lines]) for name, lines in parts.items()]
-    return "\n\n".join([title, fingerprint, *sections]) + "\n"
+    return marked("\n\n".join([title, fingerprint, *sections]) + "\n")
 
 
 def _data(run: Run) -> Iterator[str]:
@@ -78,11 +78,13 @@ def _data(run: Run) -> Iterator[str]:
     yield f"- Labels of the target that training saw: {seen}"
 
 
-def _model(record: Record) -> Iterator[str]:
-    config = record.config
+def _model(run: Run) -> Iterator[str]:
+    record, config = run.record, run.record.config
     backbone = {key: value for key, value in config["backbone"].items() if key != "_target_"}
     name = record.choices.get("backbone") or config["backbone"]["_target_"].rpartition(".")[2]
     yield f"- Backbone: {_text(name)}{f' ({_text(_settings(backbone))})' if backbone else ''}"
+    if run.continues:
+        yield f"- Continues {_text(run.continues)}"
     yield f"- Initial weights: {_text(record.start['origin']) if record.start else 'random'}"
     for group in ("strategy", "freeze", "tuning", "averaging"):
         if node := config.get(group):

@@ -1,6 +1,7 @@
-"""Names of users in HTML, Markdown and CSV: they are shown as they are, and do nothing.
+"""Names of users in HTML and Markdown: they are shown as they are, and do nothing.
 
-A name may come from a stranger's folder or file. `svg.element` does the same for plots.
+A name may come from a stranger's folder or file. `svg.element` does the same for plots, and
+`csv_text.in_csv` for CSV files.
 """
 
 from pathlib import Path
@@ -8,9 +9,6 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
-
-#: Spreadsheets take a cell that begins with one of these for a formula.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_html(template: Path) -> Template:
@@ -38,14 +36,3 @@ def in_markdown(value: Any) -> Any:
 def in_cell(value: str) -> str:
     """Write a value for a row of a Markdown table."""
     return in_markdown(value).replace("|", "\\|")
-
-
-def in_csv(value: str) -> str:
-    """Write text for a CSV file: a spreadsheet would run a formula, so an apostrophe is put before it."""
-    if not value.startswith(FORMULAS):
-        return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value

@@ -70,6 +70,12 @@ class Run:
         return self.record.status == "done" and "target" in self.record.results
 
     @property
+    def continues(self) -> str:
+        """The run that this one continues, in words; empty if there is none."""
+        parent = self.record.parent
+        return f"the run in {parent['folder']}, which had {parent['epochs']} epochs" if parent else ""
+
+    @property
     def seed(self) -> int:
         """The seed of the run."""
         return self.record.config["seed"]

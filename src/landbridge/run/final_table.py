@@ -49,6 +49,8 @@ def print_record(record: Record, folder: Path) -> None:
             f", {key} {', '.join(value) if isinstance(value, list) else value}" for key, value in notes.items()
         )
         console.print(f"epoch      {chosen}{stamp}{escape(said)}")
+    if leading == "r2" and record.results["target"]["r2"] < 0:
+        console.print("caution    R2 below 0: the mean of the test values would be a better prediction of each of them")
     if retained := _retention(record, shown):
         console.print(f"retention  {retained}")
     console.print(f"start      {escape(_start(record))}", soft_wrap=True)

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.utilities import rank_zero_only
 
 from landbridge.errors import LandbridgeError
-from landbridge.record import OUTPUTS, RECORD, SAMPLES, Record
+from landbridge.record import OUTPUTS, RECORD, SAMPLES, Record, differences
 from landbridge.run.checkpoints import LAST, SELECTED
 from landbridge.run.interruption import interruption, request_to_stop
 
@@ -87,7 +87,10 @@ class RunFolder:
         """
         earlier = self._earlier()
         if earlier and earlier.fingerprint not in (None, self.record.fingerprint):
-            raise LandbridgeError(f"{self.path} holds the record of another run: choose another hydra.run.dir")
+            differs = differences(self.record.config, earlier.config)
+            raise LandbridgeError(
+                f"{self.path} holds the record of another run ({differs}): choose another hydra.run.dir"
+            )
         if earlier and earlier.status == "done":
             log.info("this run is already finished: %s", self.path)
             return earlier

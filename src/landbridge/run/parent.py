@@ -7,11 +7,9 @@ from typing import Any
 
 from landbridge.config.build import build
 from landbridge.errors import LandbridgeError
-from landbridge.record import INCIDENTAL, Record, fingerprint
+from landbridge.record import Record, differences, fingerprint
 from landbridge.run.checkpoints import LAST, SELECTED, copy_checkpoint
 from landbridge.training.freezing import Freezing
-
-_ABSENT = object()
 
 
 class Parent:
@@ -69,12 +67,9 @@ class Parent:
         theirs = {"continues": self.record.parent["fingerprint"]} if self.record.parent else {}
         if fingerprint(same, {**contents, **theirs}, ignored) == self.record.fingerprint:
             return
-        here, there = _flat(same), _flat(self.record.config)
-        different = [key for key in sorted(here | there) if here.get(key, _ABSENT) != there.get(key, _ABSENT)]
-        shown = [f"{key} is {there.get(key)} there and {here.get(key)} here" for key in different[:3]]
         raise LandbridgeError(
             f"{self.name}: only trainer.max_epochs may differ from that run, but "
-            f"{', '.join(shown) or 'its data or the files that it starts from have changed'}; "
+            f"{differences(same, self.record.config, ignored)}; "
             f"to train its weights with other settings, set start=checkpoint start.path={self.folder / LAST}"
         )
 
@@ -112,17 +107,3 @@ class Parent:
 
 def _plan(policy: Freezing, epochs: int, stages: Sequence[str]) -> list[Any]:
     return [policy.ever(stages), *((policy.trainable(each, stages), policy.lr_scale(each)) for each in range(epochs))]
-
-
-def _flat(node: Mapping[str, Any], name: str = "") -> dict[str, Any]:
-    """Return the decisive settings by dotted name."""
-    flat = {}
-    for key, value in node.items():
-        if key in INCIDENTAL.get(name, ()):
-            continue
-        dotted = f"{name}.{key}" if name else key
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, dotted)
-        elif value is not None:
-            flat[dotted] = value
-    return flat

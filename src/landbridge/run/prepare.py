@@ -32,6 +32,7 @@ from landbridge.run.initial_network import (
 from landbridge.run.needs import require_task, streams_of
 from landbridge.run.overlaps import require_unseen, warn_of_visible_clashes
 from landbridge.run.parent import Parent
+from landbridge.run.scales import warn_of_scales
 from landbridge.run.source_run import Train, after_rehearsal
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,8 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
     if finished := place.finished():
         return finished
     require_unseen(domains, _learned(cfg, names, start, domains))
+    if "target" in names:  # a class with too few samples is named before the backbone is loaded
+        domains["target"].splits["train"].labels.visible(cfg.target_labels, cfg.seed)
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
     elif parent:
@@ -140,6 +143,8 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
         checkpoint = checkpoint or parent.adopt(place.path)
     streams = streams_for(network)
     warn_of_visible_clashes(streams)
+    for role, domain in domains.items():
+        warn_of_scales(role, domain)
     return Prepared(start, domains, network, loaded, streams, checkpoint)
 
 

@@ -16,6 +16,7 @@ from landbridge.run.evaluate import choose_epoch, test_domains
 from landbridge.run.fit import Fitted, fit
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import model_at_start
+from landbridge.run.memory import enough_memory
 from landbridge.run.prepare import Prepared, prepare
 from landbridge.run.trainers import logging_to, quiet, test_trainer
 
@@ -41,7 +42,7 @@ def run(
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     record = Record(name=cfg.name, overrides=list(overrides), choices=dict(choices or {}), config=config)
     place, clock = RunFolder(folder, record), Clock()
-    with place.recording(), quiet():
+    with place.recording(), enough_memory(cfg), quiet():
         record.environment = environment()
         prepared = prepare(cfg, record, place, clock, train=run)
         if isinstance(prepared, Record):

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from landbridge.sweeps.lock import lives
 from landbridge.sweeps.slots import THREADS
 
 # A distributed run sets these variables. A job that inherited them would start as one of the ranks of that run.
@@ -107,7 +108,7 @@ class Helper:
         for pid in self.pids.values():
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-        while any(_lives(pid) for pid in self.pids.values()):
+        while any(lives(pid) for pid in self.pids.values()):
             time.sleep(0.02)
 
     def _send(self, **command: Any) -> None:
@@ -141,11 +142,3 @@ def job_environment(slot: dict[str, str]) -> dict[str, str]:
     """
     inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
     return inherited | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)} | slot
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -37,7 +37,7 @@ def lock(folder: Path) -> int:
             break
         except BlockingIOError:
             owner = os.pread(descriptor, 100, 0).decode().strip()
-            if _lives(owner) or time.monotonic() > deadline:
+            if (owner.isdecimal() and lives(int(owner))) or time.monotonic() > deadline:
                 os.close(descriptor)
                 raise LandbridgeError(
                     f"another sweep runs in {folder} (process {owner}): "
@@ -68,10 +68,11 @@ def _is_open(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _lives(pid: str) -> bool:
+def lives(pid: int) -> bool:
+    """Return whether there is a process with this number, whoever owns it."""
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
+        os.kill(pid, 0)
+    except ProcessLookupError:
         return False
     except PermissionError:
         pass

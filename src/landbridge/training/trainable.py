@@ -57,6 +57,8 @@ class Trainable(Encoder, ABC):
         self.backbone_lr_scale = backbone_lr_scale
         self.layer_decay = layer_decay
         self.batches_seen = 0
+        #: Whether the checkpoint to go on from is of a training with another number of steps.
+        self._has_new_plan = False
         self.stages_now = self.trainable.stages(0)
 
     @property
@@ -82,6 +84,8 @@ class Trainable(Encoder, ABC):
         """
         # Layers may have been replaced after the network was built: trainer.sync_batchnorm replaces BatchNorm.
         self.network.backbone.forget_modules()
+        if self._has_new_plan:
+            self._follow_new_plan()
         wrapped = self.trainer.model
         if not isinstance(wrapped, DistributedDataParallel) or wrapped.find_unused_parameters:
             return
@@ -166,6 +170,13 @@ class Trainable(Encoder, ABC):
         epoch = self.batches_seen * self.trainable.policy.epochs // self.steps
         return self.schedule(self.progress) * self.trainable.policy.lr_scale(epoch)
 
+    def _follow_new_plan(self) -> None:
+        """Set the learning rates of the next step, because those in the checkpoint are of the old plan."""
+        schedulers: Any = self.lr_schedulers() or []
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            for group, rate in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
+                group["lr"] = rate * self._lr_factor()
+
     def step_optimizers(self, groups: int | Sequence[int], loss: Tensor) -> None:
         """Take a step of one optimizer, or of several optimizers together, to reduce a loss.
 
@@ -189,14 +200,15 @@ class Trainable(Encoder, ABC):
                 schedulers[group].step()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Write the number of batches seen, and of samples encoded, into the checkpoint."""
-        checkpoint["batches_seen"] = self.batches_seen
+        """Write the numbers of batches seen, of batches planned, and of samples encoded into the checkpoint."""
+        checkpoint["batches_seen"], checkpoint["steps"] = self.batches_seen, self.steps
         checkpoint["passes"] = self.passes
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore both numbers. Checkpoints of older versions have only the first."""
+        """Restore these numbers. Checkpoints of older versions have only the first."""
         self.batches_seen = checkpoint["batches_seen"]
         self.passes = checkpoint.get("passes", 0)
+        self._has_new_plan = checkpoint.get("steps", self.steps) != self.steps
 
     def parameter_counts(self) -> tuple[int, int]:
         """Return the number of the model's parameters, and the number of those that train in some epoch."""

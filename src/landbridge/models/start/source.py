@@ -15,9 +15,9 @@ from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
 from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
+from landbridge.models.start.checkpoint import Checkpoint
 from landbridge.models.start.loading import LoadReport
 from landbridge.models.start.start import Start
-from landbridge.models.start.weights import Checkpoint
 from landbridge.record import Record, fingerprint, inherited
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from landbridge.report.escaping import in_cell, in_csv
+from landbridge.report.csv_text import in_csv
+from landbridge.report.escaping import in_cell
 
 Value = str | float | int | bool | None
 
