@@ -1,6 +1,7 @@
 """Heads: their equations, and runs with each of them."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from landbridge.cli.config_sources import conf_folder
 from landbridge.config.build import build
 from landbridge.errors import LandbridgeError
 from landbridge.heads import MLP, Bottleneck, Cosine, Linear, WeightNorm, require_linear
+from landbridge.models.backbones.small import MLP as Backbone
 from landbridge.models.network import Network
 from landbridge.run.epochs import Epochs
 from landbridge.training.freezing import Depth
@@ -79,6 +81,23 @@ def test_an_mlp_has_the_given_widths():
     assert [(each.in_features, each.out_features) for each in layers] == [(6, 5), (5, 4), (4, 3)]
     expected = layers[2](layers[1](layers[0](FEATURES).relu()).relu())
     torch.testing.assert_close(head(FEATURES), expected)
+
+
+def test_an_mlp_drops_inputs_of_every_linear_layer_and_normalises_every_hidden_one():
+    head = MLP(6, 3, (5, 4), dropout=0.5, batch_norm=True)
+    hidden = ["Dropout", "Linear", "BatchNorm1d", "ReLU"]
+    assert [type(each).__name__ for each in head] == [*hidden, *hidden, "Dropout", "Linear"]
+    assert not torch.equal(head(FEATURES), head(FEATURES))
+    head.eval()
+    assert torch.equal(head(FEATURES), head(FEATURES))
+
+
+@pytest.mark.parametrize("made", [Linear, partial(Cosine, temperature=0.5), partial(MLP, widths=(5,), dropout=0.3)])
+def test_a_network_builds_another_head_of_its_kind_with_other_weights(made):
+    network = Network(Backbone(shape=(7,), widths=(6,)), 3, made)
+    other = network.new_head()
+    assert repr(other) == repr(network.head)
+    assert not any(torch.equal(a, b) for a, b in zip(other.parameters(), network.head.parameters(), strict=True))
 
 
 def test_only_a_plain_linear_head_can_be_set_by_a_strategy():

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.special import entr, softmax
@@ -14,9 +15,22 @@ def sure(labels, classes):
     return SURE * one_hot(torch.tensor(labels), classes).double()
 
 
-@pytest.mark.parametrize("loss", [entropy, diversity, information_maximisation, mcc, bnm])
+@pytest.mark.parametrize("loss", [entropy, diversity, information_maximisation, mcc])
 def test_golden(given, golden, loss):
     golden(loss(given["logits"]), loss.__name__)
+
+
+def test_golden_bnm(given, golden):
+    n, classes = given["logits"].shape
+    golden(bnm(given["logits"]) * classes / n, "bnm")  # the golden value is that of the paper, which divides by n
+
+
+def test_bnm_is_the_mean_singular_value_also_with_fewer_rows_than_classes(draw):
+    for rows, columns in ((7, 3), (3, 7)):
+        logits = draw(rows, columns)
+        squares = np.linalg.eigvalsh(logits.softmax(1).numpy() @ logits.softmax(1).numpy().T)
+        expected = np.sqrt(squares.clip(min=0))[-min(rows, columns) :].mean()
+        assert bnm(logits).item() == pytest.approx(-expected, abs=1e-8)
 
 
 @pytest.mark.parametrize("loss", [entropy, diversity, information_maximisation, bnm])
@@ -63,9 +77,9 @@ def test_mcc_weights_are_detached(draw):
 
 def test_bnm_closed_forms():
     balanced, constant, uniform = sure([0, 1, 2] * 4, 3), sure([1] * 12, 3), torch.zeros(12, 3)
-    assert bnm(balanced).item() == pytest.approx(-math.sqrt(3 / 12))
-    assert bnm(constant).item() == pytest.approx(-1 / math.sqrt(12))
-    assert bnm(uniform).item() == pytest.approx(-1 / math.sqrt(12 * 3))
+    assert bnm(balanced).item() == pytest.approx(-math.sqrt(12 / 3))
+    assert bnm(constant).item() == pytest.approx(-math.sqrt(12) / 3)
+    assert bnm(uniform).item() == pytest.approx(-math.sqrt(12 / 3) / 3)
 
 
 def test_bnm_of_half_precision_is_computed_in_float32(draw):

@@ -41,12 +41,16 @@ def test_unequal_plan_is_optimal(draw):
     assert (optimal_plan(cost) * cost).sum().item() == pytest.approx(solved.fun, abs=1e-10)
 
 
-def test_loss_is_the_cost_of_the_best_assignment(draw):
-    source, target, y, logits = draw(6, 3), draw(6, 3), torch.tensor([0, 1, 2, 0, 1, 2]), draw(6, 3)
-    label_cost = torch.stack([cross_entropy(logits, label.expand(6), reduction="none") for label in y])
-    cost = 0.1 * cdist(source, target, "sqeuclidean") + 2 * label_cost.numpy()
-    expected = cost[linear_sum_assignment(cost)].mean()
-    assert deepjdot(source, target, y, logits, alpha=0.1, lambda_=2.0).item() == pytest.approx(expected, abs=1e-12)
+@pytest.mark.parametrize("plan", ["squared", "cross_entropy"])
+def test_loss_is_the_cost_of_the_best_assignment(draw, plan):
+    source, target, y, logits = draw(9, 3), draw(9, 3), torch.arange(9) % 3, 3 * draw(9, 3)
+    label_cost = torch.stack([cross_entropy(logits, label.expand(9), reduction="none") for label in y])
+    features = 0.1 * cdist(source, target, "sqeuclidean")
+    cost = features + 2 * label_cost.numpy()
+    squared = features + 2 * cdist(np.eye(3)[y], logits.softmax(1), "sqeuclidean")
+    expected = cost[linear_sum_assignment(squared if plan == "squared" else cost)].mean()
+    value = deepjdot(source, target, y, logits, alpha=0.1, lambda_=2.0, plan=plan)
+    assert value.item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_gradient_flows_only_through_the_cost(draw):

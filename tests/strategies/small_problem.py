@@ -11,6 +11,7 @@ from torch import Tensor
 from landbridge.cli.config_sources import conf_folder
 from landbridge.data.activations import Activation
 from landbridge.data.streams import Batch
+from landbridge.heads import Linear as LinearHead
 from landbridge.models.backbones.small import MLP
 from landbridge.models.network import Network
 from landbridge.strategies import Output, Strategy
@@ -22,18 +23,19 @@ CLASSES = 3
 STEPS = 100
 
 
-def make(method: Any, progress: float = 0.0, terms: Any = None, **settings: Any) -> Any:
+def make(method: Any, progress: float = 0.0, terms: Any = None, head: Any = LinearHead, **settings: Any) -> Any:
     """Build a strategy with a small network, as if a share of its training were over. The network is always the same.
 
     Args:
         method: its class.
         progress: the share, in [0, 1].
         terms: auxiliary losses, as in a configuration.
+        head: makes the head of the network.
         **settings: of the strategy.
     """
     torch.manual_seed(0)
     strategy = method(
-        network=Network(MLP(shape=(5,), widths=(7, 6)), CLASSES),
+        network=Network(MLP(shape=(5,), widths=(7, 6)), CLASSES, head),
         freeze=Depth(),
         optimizer=torch.optim.SGD,
         schedule=Constant(),

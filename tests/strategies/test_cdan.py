@@ -6,7 +6,7 @@ from scipy.special import softmax, xlogy
 from small_problem import CLASSES, batches, loss, make, parts
 
 from landbridge.data.activations import Activation
-from landbridge.strategies import CDAN
+from landbridge.strategies import CDAN, DANN
 
 variants = pytest.mark.parametrize(
     "settings", [{}, {"entropy_weighting": True}, {"widest_map": 0, "sketch": 5}], ids=["cdan", "cdan_e", "sketched"]
@@ -64,3 +64,11 @@ def test_confident_predictions_have_a_larger_weight_in_cdan_e():
         losses = np.logaddexp(0, sign * judged.detach().numpy()[:, 0])
         expected += 0.5 * np.average(losses, weights=weights)
     assert float(loss(strategy, data)["confuse"].detach()) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", [CDAN, DANN])
+def test_training_can_drop_outputs_of_both_hidden_layers(method):
+    layers = make(method, hidden=8, dropout=0.3).discriminator
+    hidden = [torch.nn.Linear, torch.nn.ReLU, torch.nn.Dropout]
+    assert [type(each) for each in layers] == [*hidden, *hidden, torch.nn.Linear]
+    assert [each.p for each in layers if isinstance(each, torch.nn.Dropout)] == [0.3, 0.3]

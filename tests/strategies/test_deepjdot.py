@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
 from small_problem import batches, falls, loss, loss_of, of_term, output, parts
 
@@ -26,16 +27,21 @@ def test_without_label_cost_it_is_the_wasserstein_distance():
     assert float(cost) == pytest.approx(GOLDEN["values"]["w2_squared"], abs=1e-10)
 
 
-def test_samples_are_assigned_at_the_least_joint_cost_without_gradient():
-    rng = np.random.default_rng(0)
-    s, t, logits, y = rng.normal(size=(9, 4)), rng.normal(size=(9, 4)), rng.normal(size=(9, 3)), np.arange(9) % 3
-    cost = 0.3 * ((s[:, None] - t) ** 2).sum(-1) - 0.7 * log_softmax(logits, axis=1).T[y]
-    rows, columns = linear_sum_assignment(cost)
+@pytest.mark.parametrize("plan", ["squared", "cross_entropy"])
+def test_samples_are_assigned_at_the_least_joint_cost_without_gradient(plan):
+    rng = np.random.default_rng(1)
+    s, t, logits, y = rng.normal(size=(9, 4)), rng.normal(size=(9, 4)), 2 * rng.normal(size=(9, 3)), np.arange(9) % 3
+    features = 0.3 * ((s[:, None] - t) ** 2).sum(-1)
+    log_p = log_softmax(logits, axis=1)
+    cost = features - 0.7 * log_p.T[y]
+    squared = features + 0.7 * cdist(np.eye(3)[y], np.exp(log_p), "sqeuclidean")
+    rows, columns = linear_sum_assignment(squared if plan == "squared" else cost)
+    other = linear_sum_assignment(cost if plan == "squared" else squared)[1]
+    assert (columns != other).any(), "the two plans must differ, or this tests nothing"
 
     source, target = (torch.tensor(z, requires_grad=True) for z in (s, t))
-    value = transport(
-        of_term("deepjdot", alpha=0.3, label_weight=0.7), source, torch.tensor(y), target, torch.tensor(logits)
-    )
+    strategy = of_term("deepjdot", alpha=0.3, label_weight=0.7, plan=plan)
+    value = transport(strategy, source, torch.tensor(y), target, torch.tensor(logits))
     assert value.item() == pytest.approx(cost[rows, columns].mean())
     gradient = torch.autograd.grad(value, target)[0].numpy()
     np.testing.assert_allclose(gradient[columns], 0.3 * 2 * (t[columns] - s[rows]) / 9, atol=1e-12)
@@ -47,6 +53,11 @@ def test_transport_trains_backbone_and_head():
     assert falls(strategy, batches(), "+deepjdot")
     features_only = of_term("deepjdot", label_weight=0.0)
     assert parts(features_only, loss(features_only, batches())["+deepjdot"]) == {"backbone"}
+
+
+def test_the_defaults_are_those_of_the_authors_script():
+    term = of_term("deepjdot").terms["deepjdot"]
+    assert (term.alpha, term.label_weight, term.plan, term.weight) == (1e-3, 1e-4, "squared", 1.0)
 
 
 def test_a_missing_solver_is_named_before_anything_is_trained(monkeypatch):

@@ -1,8 +1,11 @@
 import pytest
 import torch
+from hydra.utils import get_class
 from small_problem import batches, gradients, loss, make, parts
+from torch.nn import BatchNorm1d, Dropout, Linear, ReLU
 from torch.nn.functional import cross_entropy
 
+from landbridge.config.build import factory
 from landbridge.strategies import MDD
 
 
@@ -16,7 +19,7 @@ def by_hand(strategy, data, gamma):
 
 
 def test_the_encoder_has_a_tenth_of_the_reversed_gradient_and_the_adversary_the_full_gradient():
-    strategy = make(MDD, progress=1.0, gamma=2.0, weight=3.0, hidden=9).eval()
+    strategy = make(MDD, progress=1.0, gamma=2.0, weight=3.0).eval()
     ours = loss(strategy, batches())["contradict"]
     expected = 3 * by_hand(strategy, batches(), 2.0)
     assert ours.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -30,3 +33,21 @@ def test_the_main_head_is_trained_only_on_labels():
     terms = loss(strategy, batches(labels=6))
     assert parts(strategy, terms["contradict"]) == {"backbone", "adversary"}
     assert parts(strategy, terms["supervised"]) == {"backbone", "head"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "layers"),
+    [
+        ("mdd", [Dropout, Linear, ReLU, Dropout, Linear]),
+        ("mcd", 2 * [Dropout, Linear, BatchNorm1d, ReLU] + [Dropout, Linear]),
+    ],
+)
+def test_both_heads_are_those_of_the_authors_and_start_from_different_weights(compose, strategy, layers):
+    cfg = compose(f"strategy={strategy}")
+    made = make(get_class(cfg.strategy._target_), head=factory(cfg.head))
+    first, second = made.network.head, made.adversary if strategy == "mdd" else made.second_head
+    assert [type(each) for each in first] == [type(each) for each in second] == layers
+    assert [each.p for each in first if isinstance(each, Dropout)] == [0.5] * layers.count(Dropout)
+    widths = [each.out_features for each in first if isinstance(each, Linear)]
+    assert widths == {"mdd": [1024, 3], "mcd": [100, 100, 3]}[strategy]
+    assert not torch.equal(first[1].weight, second[1].weight)

@@ -22,7 +22,8 @@ def term(strategy, logits):
     return float(loss_of(strategy, source, target)[f"+{name}"])
 
 
-@pytest.mark.parametrize(("method", "scale"), [("mcc", RAMP_AT_THE_END), ("bnm", 1), ("entropy", RAMP_AT_THE_END)])
+# The golden value of BNM is that of the paper, |P| / n, for 4 samples of 3 classes. The loss is the mean of 3 values.
+@pytest.mark.parametrize(("method", "scale"), [("mcc", RAMP_AT_THE_END), ("bnm", 4 / 3), ("entropy", RAMP_AT_THE_END)])
 def test_the_term_is_added_with_its_weight(method, scale):
     logits = torch.tensor(GOLDEN["inputs"]["logits"], dtype=torch.float64)
     expected = 3 * scale * GOLDEN["values"][method]
@@ -33,14 +34,14 @@ def test_confident_and_balanced_predictions_have_the_lowest_loss():
     sure, vague = 1000 * torch.eye(3).repeat(4, 1), torch.zeros(12, 3)
     ends = {method: [term(of_term(method, progress=1.0, weight=1.0), p) for p in (sure, vague)] for method in METHODS}
     assert ends["mcc"] == pytest.approx([0, RAMP_AT_THE_END * 2 / 3])
-    assert ends["bnm"] == pytest.approx([-sqrt(3 / 12), -1 / sqrt(12 * 3)])
+    assert ends["bnm"] == pytest.approx([-sqrt(12 / 3), -sqrt(12 / 3) / 3])
     assert ends["entropy"] == pytest.approx([0, RAMP_AT_THE_END * log(3)])
 
 
 def test_confident_predictions_of_one_class_are_optimal_for_entropy_but_not_for_bnm():
     same = 1000 * torch.eye(3)[:1].expand(12, 3)
     assert term(of_term("entropy", progress=1.0), same) == 0
-    assert term(of_term("bnm"), same) == pytest.approx(-1 / sqrt(12))
+    assert term(of_term("bnm"), same) == pytest.approx(-sqrt(12) / 3)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 from torch.nn.utils.parametrizations import weight_norm
@@ -64,13 +64,24 @@ class MLP(nn.Sequential):
         features: width of the features.
         outputs: width of the output.
         widths: of the hidden layers.
+        dropout: share of the inputs of every linear layer that training sets to 0.
+        batch_norm: whether BatchNorm follows every hidden linear layer.
     """
 
-    def __init__(self, features: int, outputs: int, widths: Sequence[Annotated[int, Gt(0)]] = (256,)) -> None:
+    def __init__(
+        self,
+        features: int,
+        outputs: int,
+        widths: Sequence[Annotated[int, Gt(0)]] = (256,),
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        batch_norm: bool = False,
+    ) -> None:
+        drop: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
         layers: list[nn.Module] = []
         for before, after in pairwise([features, *widths]):
-            layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
-        super().__init__(*layers, nn.Linear([features, *widths][-1], outputs))
+            norm = [nn.BatchNorm1d(after)] if batch_norm else []
+            layers += [*drop, nn.Linear(before, after), *norm, nn.ReLU(inplace=True)]
+        super().__init__(*layers, *drop, nn.Linear([features, *widths][-1], outputs))
 
 
 class Bottleneck(nn.Sequential):

@@ -65,8 +65,8 @@ def joint_mmd2(
     $$k\bigl((x^1, \dots, x^L), (y^1, \dots, y^L)\bigr) = \prod_\ell k^\ell(x^\ell, y^\ell),$$
 
     and each factor is as in `mmd2`. With a single layer, the result equals `mmd2`. The product is near 0 if the
-    bandwidth of one layer is too small. The usual choice for features and class probabilities is
-    `sigma2=(None, (0.92**2,))`. As in `mmd2`, TLLib's constant 2 / (n - 1) is left out.
+    bandwidth of one layer is too small. The authors' choice for features and class probabilities is
+    `sigma2=(None, (0.84,))`; TLLib has 0.92**2. As in `mmd2`, TLLib's constant 2 / (n - 1) is left out.
 
     Args:
         layers: a pair (source (n, d_l), target (m, d_l)) per layer. Row i of all layers belongs to the same sample.

@@ -87,19 +87,22 @@ def mcc(logits: Tensor, temperature: float = 2.5) -> Tensor:
 def bnm(logits: Tensor) -> Tensor:
     r"""Compute the loss of batch nuclear-norm maximisation (Cui et al., 2020), arXiv:2003.12237.
 
-    $$-\frac1n \, |P|_*, \qquad P = \operatorname{softmax}(g)$$
+    $$-\frac1{\min(n, K)} \, |P|_* = -\frac1{\min(n, K)} \sum_i \sigma_i(P), \qquad P = \operatorname{softmax}(g)$$
 
-    The nuclear norm is the sum of the singular values. The batch needs at least K rows. Logits in half precision are
-    converted to float32, because the singular value decomposition is not available in half precision.
+    This is the negative mean singular value, as in the authors' code (cuishuhao/BNM, `DA/BNM/train_image.py`). The
+    paper divides the nuclear norm by n, so its loss is smaller by the factor K / n. The batch needs at least K rows.
+    Logits in half precision are converted to float32, because the singular value decomposition is not available in
+    half precision.
 
     Args:
         logits: (n, K).
 
     Returns:
-        A scalar in [-1, 0). For one-hot predictions: $-\sqrt{K / n}$ if balanced, $-1 / \sqrt n$ if all are equal.
+        A scalar in $[-\sqrt{n / \min(n, K)}, 0)$. With n >= K and one-hot predictions: $-\sqrt{n / K}$ if balanced,
+        $-\sqrt n / K$ if all are equal.
     """
     probabilities = softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
-    return -torch.linalg.svdvals(probabilities).sum() / len(logits)
+    return -torch.linalg.svdvals(probabilities).mean()
 
 
 def _row_entropy(logits: Tensor) -> Tensor:

@@ -82,9 +82,14 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.outputs = outputs
-        self.head = head(backbone.features, outputs)
+        self._make_head = head
+        self.head = self.new_head()
         self.units = Units(outputs) if has_units else None
         self.source: SourceHead | None = None
+
+    def new_head(self) -> nn.Module:
+        """Build another head of the same kind for the same outputs, with random weights."""
+        return self._make_head(self.backbone.features, self.outputs)
 
     def add_source_head(
         self, outputs: int, head: Callable[[int, int], nn.Module] = Linear, has_units: bool = False

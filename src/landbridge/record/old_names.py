@@ -24,16 +24,17 @@ RENAMED = {
 }
 
 #: Strategies that were classes of their own and now are a strategy with an auxiliary loss. For each old class: the
-#: strategy, the term, settings of the term that were fixed in the class, and new names of the class's settings.
+#: strategy, the term, settings of the term that were fixed in the class or had another default, and new names of the
+#: class's settings. The old loss of BNM was smaller by a factor that depends on the batch; its weight stays as it is.
 NOW_TERMS: dict[str, tuple[str, str, dict[str, Any], dict[str, str]]] = {
     "BNM": ("Supervised", "bnm", {}, {}),
     "BSP": ("DANN", "bsp", {}, {"spectral_weight": "weight", "k": "k"}),
     "BSS": ("TargetOnly", "bss", {}, {}),
     "DAN": ("Supervised", "mmd", {"estimator": "unbiased"}, {}),
     "DeepCORAL": ("Supervised", "coral", {}, {}),
-    "DeepJDOT": ("Supervised", "deepjdot", {}, {}),
+    "DeepJDOT": ("Supervised", "deepjdot", {"alpha": 0.01, "label_weight": 1.0, "plan": "cross_entropy"}, {}),
     "EntropyMinimisation": ("Supervised", "entropy", {"ramp": "dann"}, {}),
-    "JAN": ("Supervised", "joint_mmd", {}, {}),
+    "JAN": ("Supervised", "joint_mmd", {"estimator": "linear"}, {}),
     "L2SP": ("TargetOnly", "l2_sp", {"beta": 0.01}, {"alpha": "weight"}),
     "MCC": ("Supervised", "mcc", {"ramp": "dann"}, {}),
     "PseudoLabel": ("Supervised", "pseudo_label", {"ramp": "dann"}, {}),

@@ -65,7 +65,7 @@ def bnm(logits: Tensor) -> float:
     Returns:
         In (0, 1].
     """
-    return -prediction.bnm(logits).item()
+    return -prediction.bnm(logits).item() * min(logits.shape) / len(logits)
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 from torch.nn.functional import softmax
 
@@ -31,10 +31,15 @@ class CDAN(Strategy):
     domain. In the authors' code a reversed gradient flows through these weights; here they are constants. If target
     labels are visible, the cross-entropy includes them.
 
+    The weight and `hidden` are those of the authors' code (thuml/CDAN, `pytorch/train_image.py`). For MNIST and USPS
+    they set `hidden` to 500 (`pytorch/train_uspsmnist.py`). Their discriminator has `dropout=0.5`
+    (`pytorch/network.py`); here it has none by default.
+
     Args:
         weight: weight of the domain loss, $w$.
         entropy_weighting: whether confident predictions have a larger weight (CDAN+E).
         hidden: width of the discriminator's two hidden layers.
+        dropout: share of both hidden layers' outputs that training sets to 0.
         widest_map: largest allowed width of $f \otimes p$. If it is wider, fixed random matrices project it to
             `sketch` dimensions.
         sketch: width of the projection.
@@ -53,6 +58,7 @@ class CDAN(Strategy):
         weight: Annotated[float, Ge(0)] = 1.0,
         entropy_weighting: bool = False,
         hidden: Annotated[int, Gt(0)] = 1024,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
         widest_map: Annotated[int, Ge(0)] = 4096,
         sketch: Annotated[int, Gt(0)] = 1024,
         **base: Any,
@@ -65,7 +71,7 @@ class CDAN(Strategy):
         # The discriminator is only valid for these matrices, so they are saved with it.
         self.register_buffer("r_f", torch.randn(features, sketch) if sketched else None)
         self.register_buffer("r_p", torch.randn(classes, sketch) if sketched else None)
-        self.discriminator = domain_discriminator(sketch if sketched else features * classes, hidden)
+        self.discriminator = domain_discriminator(sketch if sketched else features * classes, hidden, dropout)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and the domain loss behind a gradient reversal."""

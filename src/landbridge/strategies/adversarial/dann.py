@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
 from landbridge.losses import dann_ramp, domain_loss, reverse_gradient
@@ -21,9 +21,13 @@ class DANN(Strategy):
     multiplies the encoder's gradient by $-\lambda$, with $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. It does not change the
     discriminator's gradient. If target labels are visible, the cross-entropy includes them.
 
+    The discriminator is that of the paper's network for SVHN, without dropout. That of CDAN's authors, who also use it
+    for DANN, has `dropout=0.5` (thuml/CDAN, `pytorch/network.py`).
+
     Args:
         weight: weight of the domain loss, $w$.
         hidden: width of the discriminator's two hidden layers.
+        dropout: share of both hidden layers' outputs that training sets to 0.
         **base: see `Strategy`.
     """
 
@@ -32,11 +36,15 @@ class DANN(Strategy):
     )
 
     def __init__(
-        self, weight: Annotated[float, Ge(0)] = 1.0, hidden: Annotated[int, Gt(0)] = 1024, **base: Any
+        self,
+        weight: Annotated[float, Ge(0)] = 1.0,
+        hidden: Annotated[int, Gt(0)] = 1024,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        **base: Any,
     ) -> None:
         super().__init__(**base)
         self.weight = weight
-        self.discriminator = domain_discriminator(self.network.backbone.features, hidden)
+        self.discriminator = domain_discriminator(self.network.backbone.features, hidden, dropout)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and the domain loss behind a gradient reversal."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Gt
-from torch import Tensor, nn
+from torch import Tensor
 
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
@@ -26,9 +26,12 @@ class MCD(Strategy):
     on target samples that are far from the source. Step (C), $\min_G d$, is taken $n$ times. It trains the encoder to
     move these samples towards the source. BatchNorm and dropout are active in all steps.
 
-    The paper's heads have hidden layers. Here both heads are linear: the network's own head, and a second head with a
-    different initialisation. The network's own head makes the predictions. If target labels are visible, the
-    cross-entropy includes them.
+    Both heads are of the kind that `head` sets. They have different initial weights, and the network's own head makes
+    the predictions. `strategy=mcd` sets `head=mcd`: two hidden layers of 100 with BatchNorm and dropout 0.5. These
+    heads and $n = 4$ are those of the authors' code for digits (mil-tokyo/MCD_DA, `classification/model/usps.py` and
+    `main.py`). On a ResNet they use two layers of 1000 (`visda_classification/basenet.py`): `head.widths=[1000,1000]`.
+    Their learning rate is 2e-4 with batches of 128; here all methods share one optimizer. If target labels are visible,
+    the cross-entropy includes them.
 
     Args:
         encoder_steps: number of times that step (C) is taken, $n$.
@@ -43,7 +46,7 @@ class MCD(Strategy):
         super().__init__(**base)
         self.automatic_optimization = False
         self.encoder_steps = encoder_steps
-        self.second_head = nn.Linear(self.network.backbone.features, self.network.outputs)
+        self.second_head = self.network.new_head()
 
     def parameter_groups(self) -> list[list[str]]:
         """Return the prefix of the encoder and those of the two heads, in this order."""
@@ -61,7 +64,7 @@ class MCD(Strategy):
 
     def discrepancy(self, target: Output) -> Tensor:
         """Return the discrepancy between the two heads on a batch of the target, $d$."""
-        return classifier_discrepancy(self.network.head(target.features), self.second_head(target.features))
+        return classifier_discrepancy(target.logits, self.second_head(target.features))
 
     def training_step(self, batch: dict[str, Batch], batch_idx: int) -> None:
         """Take the steps (A), (B) and (C), each with its own forward pass."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
-from torch import Tensor, nn
+from torch import Tensor
 
 from landbridge.losses import dann_ramp, mdd_objective, reverse_gradient
 from landbridge.strategies.base import Strategy
@@ -21,14 +21,17 @@ class MDD(Strategy):
     gradient reversal with the factor $0.1\,\lambda(t)$, $\lambda(t) = 2 / (1 + e^{-10t}) - 1$. In the paper's code this
     factor rises to 0.1 by a schedule that counts iterations.
 
-    The decisions of the main head have no gradient. In the paper the main head has a hidden layer too; here it is
-    linear. If target labels are visible, the cross-entropy includes them.
+    The decisions of the main head have no gradient. Both heads are of the kind that `head` sets, with different initial
+    weights. `strategy=mdd` sets `head=mdd`: a hidden layer of 1024 with dropout 0.5, as in the authors' code
+    (thuml/MDD, `model/MDD.py`). $\gamma = 4$ is their value for Office-31 (`trainer/train.py`). For Office-Home it is
+    2, with a hidden layer of 2048. In their network the dropout before the hidden layers is a part of the bottleneck,
+    so both heads drop the same features; here each head drops its own. Their pretrained backbone learns at a tenth of
+    the heads' rate: `strategy.backbone_lr_scale=0.1`. If target labels are visible, the cross-entropy includes them.
 
     Args:
         gamma: margin factor, $\gamma$.
         weight: weight of the adversarial head's objective, $w$.
         reversal: final factor of the gradient reversal.
-        hidden: width of the adversarial head's hidden layer.
         **base: see `Strategy`.
     """
 
@@ -41,17 +44,13 @@ class MDD(Strategy):
         gamma: Annotated[float, Gt(0)] = 4.0,
         weight: Annotated[float, Ge(0)] = 1.0,
         reversal: Annotated[float, Ge(0)] = 0.1,
-        hidden: Annotated[int, Gt(0)] = 1024,
         **base: Any,
     ) -> None:
         super().__init__(**base)
         self.gamma = gamma
         self.weight = weight
         self.reversal = reversal
-        features, classes = self.network.backbone.features, self.network.outputs
-        self.adversary = nn.Sequential(
-            nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(0.5), nn.Linear(hidden, classes)
-        )
+        self.adversary = self.network.new_head()
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and the weighted objective of the adversarial head."""

@@ -20,6 +20,7 @@ from landbridge.losses import (
     sliced_wasserstein2,
 )
 from landbridge.losses.mmd import Estimator
+from landbridge.losses.transport import Plan
 from landbridge.strategies.terms.term import SOURCE, UNLABELLED, Term, Training
 from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output
@@ -27,8 +28,8 @@ from landbridge.training.output import Output
 Share = Annotated[float, Ge(0), Le(1)]
 
 CORAL = {"paper": coral, "with_mean": coral_with_mean}
-# TLLib's bandwidth for class probabilities, whose distances have a known scale.
-PROBABILITIES_SIGMA2 = 0.92**2
+# The authors' bandwidth for class probabilities, whose distances have a known scale: 2 sigma^2 = 1.68.
+PROBABILITIES_SIGMA2 = 0.84
 
 
 class CORALTerm(Term):
@@ -69,19 +70,20 @@ class MMDTerm(Term):
     r"""Maximum mean discrepancy, as in the deep adaptation network DAN (Long et al., 2015, arXiv:1502.02791).
 
     The loss is $L = \mathrm{MMD}^2_k(f_s, f_t)$. The kernel is the sum of five Gaussians, whose bandwidths are computed
-    from the data. The paper aligns several layers and learns the weights of the kernels. Here, as in TLLib, only the
-    features are aligned, and all kernels have the same weight. The weight of the loss is constant.
+    from the data. The paper aligns several layers and learns the weights of the kernels. Here, as in the authors' code
+    for PyTorch (thuml/Xlearn, `pytorch/src/loss.py` and `train.py`), only the features are aligned, all kernels have
+    the same weight, the estimator is the unbiased one, and the loss has a constant weight of 1.
 
     Args:
-        estimator: `biased` (never negative), `unbiased` (as in TLLib, up to a constant) or `linear` (as in the paper;
-            it compares disjoint pairs and has more noise).
+        estimator: `unbiased` (all pairs of different samples), `biased` (never negative) or `linear` (as in the
+            papers of DAN and JAN; it compares disjoint pairs and has more noise).
         **term: see `Term`.
     """
 
     name: ClassVar = "mmd"
     streams: ClassVar = frozenset({SOURCE, UNLABELLED})
 
-    def __init__(self, estimator: Estimator = "biased", **term: Any) -> None:
+    def __init__(self, estimator: Estimator = "unbiased", **term: Any) -> None:
         super().__init__(**term)
         self.estimator: Estimator = estimator
 
@@ -110,8 +112,9 @@ class JointMMDTerm(MMDTerm):
 
     The loss is $L = \mathrm{MMD}^2_{k_f k_p}\bigl((f_s, p_s), (f_t, p_t)\bigr)$. The kernel of two samples is a
     product. The first factor is the kernel of `MMDTerm` on their features. The second factor is one Gaussian,
-    $\sigma = 0.92$, on their class probabilities. By default the discrepancy is estimated in linear time, as in the
-    paper. The paper's adversarial variant JAN-A is not implemented.
+    $2 \sigma^2 = 1.68$, on their class probabilities. The kernels, the unbiased estimator and the constant weight of 1
+    are those of the authors' code for PyTorch (thuml/Xlearn, `pytorch/src/loss.py` and `train.py`). The paper estimates
+    the discrepancy in linear time, `estimator=linear`. The paper's adversarial variant JAN-A is not implemented.
 
     Args:
         estimator: see `MMDTerm`.
@@ -121,9 +124,6 @@ class JointMMDTerm(MMDTerm):
     name: ClassVar = "joint_mmd"
     needs: ClassVar = frozenset({ONE_CLASS})
     separate_heads: ClassVar = False
-
-    def __init__(self, estimator: Estimator = "linear", **term: Any) -> None:
-        super().__init__(estimator=estimator, **term)
 
     def distance(self, source: Output, target: Output) -> Tensor:
         """Return the squared discrepancy of the joint distributions of features and predictions, a scalar."""
@@ -211,19 +211,22 @@ class DeepJDOTTerm(Term):
     r"""Deep joint distribution optimal transport (Damodaran et al., 2018, arXiv:1803.10081).
 
     The loss is $L = \langle \gamma^\star, C \rangle$ with $C_{ij} = \alpha |f^s_i - f^t_j|^2 +
-    \lambda\,\mathrm{CE}(y_i, p_j)$, where $\gamma^\star$ is the exact optimal transport plan between the two batches
-    under this cost. The plan has no gradient. A target sample is trained on the labels of the source samples that the
-    plan assigns to it.
+    \lambda\,\mathrm{CE}(y_i, p_j)$, where $\gamma^\star$ is an exact optimal transport plan between the two batches.
+    The plan has no gradient. A target sample is trained on the labels of the source samples that the plan assigns to
+    it. As in the authors' code, the cost that the plan minimises contains the squared distance between label and
+    prediction, $|y_i - p_j|^2$, in place of the cross-entropy.
 
-    The authors compute the plan with the squared distance between labels and predictions instead of the cross-entropy.
-    They also draw source batches that are balanced over classes; here batches are not balanced. The default weights are
-    those of a class in the authors' code. By default that class leaves out the source's cross-entropy; here the
-    cross-entropy is always included with weight 1. Small batches bias the plan. Each step waits for the solver, which
-    runs on the CPU.
+    The weights are those of the authors' script for SVHN and MNIST (bbdamodaran/deepJDOT, `deepjdot_svhn_mnist.py`),
+    where the source's cross-entropy has weight 1, as here. The script starts from a source model, and draws source
+    batches of 500 with 50 samples of each class. Here training starts from `start`, and batches are of
+    `data.batch_size` and not balanced. Small batches bias the plan. Each step waits for the solver, which runs on the
+    CPU.
 
     Args:
         alpha: weight of the feature distance, $\alpha$. Results are sensitive to this value.
         label_weight: weight of the label cost, $\lambda$.
+        plan: label cost of the plan: `squared` (the authors' code) or `cross_entropy` (the paper: the plan minimises
+            the loss itself).
         **term: see `Term`.
 
     Raises:
@@ -237,15 +240,21 @@ class DeepJDOTTerm(Term):
     takes_mixed_labels: ClassVar = False
 
     def __init__(
-        self, alpha: Annotated[float, Ge(0)] = 0.01, label_weight: Annotated[float, Ge(0)] = 1.0, **term: Any
+        self,
+        alpha: Annotated[float, Ge(0)] = 1e-3,
+        label_weight: Annotated[float, Ge(0)] = 1e-4,
+        plan: Plan = "squared",
+        **term: Any,
     ) -> None:
         if find_spec("ot") is None:
             raise LandbridgeError("terms: deepjdot needs the package POT: pip install 'landbridge[transport]'")
         super().__init__(**term)
         self.alpha = alpha
         self.label_weight = label_weight
+        self.plan: Plan = plan
 
     def value(self, outputs: Mapping[str, Output], training: Training) -> Tensor:
         """Return the cost of the transport from source samples to target samples."""
         source, target = outputs[SOURCE], outputs[UNLABELLED]
-        return deepjdot(source.features, target.features, source.y, target.logits, self.alpha, self.label_weight)
+        features = source.features, target.features
+        return deepjdot(*features, source.y, target.logits, self.alpha, self.label_weight, self.plan)

@@ -45,7 +45,9 @@ class BSPTerm(Term):
     $L = \sum_{i \le k} \bigl(\sigma_i(F_s)^2 + \sigma_i(F_t)^2\bigr)$ with the largest singular values of each domain's
     batch of features. In adversarial training a few directions of the features become dominant, and classes are harder
     to separate. The loss reduces these directions. It is meant for adversarial strategies: `strategy=bsp` is DANN with
-    this auxiliary loss. Its gradient is not reversed and its weight is constant, as in TLLib.
+    this auxiliary loss. Its gradient is not reversed and its weight is constant, as in TLLib. The authors' code
+    (thuml/Batch-Spectral-Penalization, `BSP+DANN.py` and `train.py`) has a weight of 1e-4, and dropout in the
+    discriminator: `strategy.dropout=0.5`.
 
     Args:
         weight: see `Term`.

@@ -40,10 +40,11 @@ class MCCTerm(Term):
 
 
 class BNMTerm(Term):
-    r"""Batch nuclear-norm maximisation (Cui et al., 2020, arXiv:2003.12237): $L = -|P_t|_* / n$, see `losses.bnm`.
+    r"""Batch nuclear-norm maximisation (Cui et al., 2020, arXiv:2003.12237), see `losses.bnm`.
 
-    The nuclear norm of the class probabilities $P_t$ of $n$ target samples is large if predictions are confident and
-    contain many classes. The weight is constant, as in the paper.
+    $L = -|P_t|_* / \min(n, K)$. The nuclear norm of the class probabilities $P_t$ of $n$ target samples is large if
+    predictions are confident and contain many classes. The division and the constant weight of 1 are those of the
+    authors' code (cuishuhao/BNM, `DA/BNM/train_image.py`). The paper divides by $n$: that is a weight of $K / n$.
 
     Args:
         **term: see `Term`.
