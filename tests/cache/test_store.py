@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_rows_of_several_segments_are_read_in_any_order_and_layout(store):
         assert batch[1].is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("sizes", [[1] * 60, [64, *range(1, 20)], [5, 40, 3, 3, 90, 1]])
+@pytest.mark.parametrize("sizes", [[1] * 20, [64, *range(1, 12)], [5, 40, 3, 3, 90, 1]])
 def test_the_number_of_segments_grows_with_the_logarithm_of_the_rows(store, sizes):
     total, copied = 0, 0
     for size in sizes:
@@ -128,7 +129,7 @@ def test_the_number_of_segments_grows_with_the_logarithm_of_the_rows(store, size
         del found, new
         assert len(list(store.root.glob("key-*"))) == len(held)
         assert sum(held) == total
-        assert all(larger >= 2 * smaller for smaller, larger in zip(held, held[1:], strict=False))
+        assert all(larger >= 2 * smaller for smaller, larger in pairwise(held))
     assert same(store.find("key", NAMES[:total]), NAMES[:total])
     assert copied <= total * np.log(total) / np.log(1.5)
 
@@ -217,6 +218,10 @@ def test_a_failed_write_leaves_no_files_but_the_lock(store):
     with pytest.raises(ValueError, match="8 rows instead of 10"):
         store.fetch("key", TEN, lambda missing: maker()(missing[:8]))
     assert [path.name for path in store.root.iterdir()] == ["key.lock"]
+    try:
+        store.fetch("key", TEN, fails)
+    except RuntimeError:
+        assert same(store.fetch("key", TEN, maker())), "the lock is released while the error is handled"
 
 
 def hang(root: Path, ready) -> None:

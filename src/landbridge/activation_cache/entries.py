@@ -37,6 +37,7 @@ class Entries:
         self.forward = forward
         self.data = data
         self.format = data.streams.format
+        self.root = store.store.root
 
     def find(self, depth: int, inputs: Inputs) -> CachedActivations | None:
         """Return cached activations of some samples, in their order; None if one is missing.
@@ -73,13 +74,14 @@ class Entries:
         """
         try:
             self._fill(depth, needed)
+            return
         except OSError as error:
-            if len(needed) > 1:
-                for each in needed:
-                    self.fill(depth, [each])
-            else:
-                where = self.store.store.root
-                log.warning("cache: %s has no room for the activations of %d stages: %s", where, depth, error)
+            problem = str(error)
+        if len(needed) > 1:
+            for each in needed:
+                self.fill(depth, [each])
+        else:
+            log.warning("cache: %s has no room for the activations of %d stages: %s", self.root, depth, problem)
 
     def _fill(self, depth: int, needed: Sequence[Inputs]) -> None:
         for kind, inputs in _by_kind(needed).items():

@@ -76,17 +76,17 @@ class Store:
         if not len(found.missing):
             return found
         self.root.mkdir(parents=True, exist_ok=True)
-        lock = self._lock(key)
-        lock.own()
-        # Another process may have made the rows meanwhile.
-        found = self.find(key, wanted)
-        if len(found.missing):
-            replaced = self._write(key, len(found.missing), make(found.missing))
-            # The rows that were found are in use so far, so that no process has removed them to make room.
-            del found
-            for folder in replaced:
-                _remove_unread(folder)
+        with self._lock(key) as lock:
+            lock.own()
+            # Another process may have made the rows meanwhile.
             found = self.find(key, wanted)
+            if len(found.missing):
+                replaced = self._write(key, len(found.missing), make(found.missing))
+                # The rows that were found are in use so far, so that no process has removed them to make room.
+                del found
+                for folder in replaced:
+                    _remove_unread(folder)
+                found = self.find(key, wanted)
         if len(found.missing):
             raise OSError(f"rows of the entry {self.root / key} were written but cannot be read")
         return found
