@@ -37,12 +37,12 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 class ActivationCache(Cache):
     """Keeps the activations of the stages that are frozen throughout, on disk and mapped into memory.
 
-    Images that are read from files are also kept decoded, and texts tokenised. Unless `views` is set, results are the
-    same as without the cache.
+    Images that are read from files are also kept decoded, and texts tokenised. Each sample is kept once, whatever split,
+    seed or domain it belongs to. Unless `views` is set, results are the same as without the cache.
 
     Args:
-        path: folder in which entries are kept; several runs and processes may share it.
-        size: maximum size of all entries together, in gigabytes. The least recently used entries are removed first.
+        path: folder in which activations are kept; several runs and processes may share it.
+        size: maximum size of the folder, in gigabytes. The least recently used activations are removed first.
         views: number of draws of each random view of a training sample, if images are augmented. Each draw
             is an entry of its own. In each pass over a stream, seed and pass number choose one draw for every sample.
             With None, views are drawn anew in every step, and all stages run on them. Therefore a number gives other
