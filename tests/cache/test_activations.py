@@ -1,6 +1,5 @@
 """The cache of activations and decoded images, in whole runs."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,11 @@ from PIL import Image
 
 from dusk import DuskNet
 from landbridge import record as records
+from landbridge.activation_cache.forward import Forward
 from landbridge.activation_cache.prefix import prefix_keys, stands_still
 from landbridge.activation_cache.store import Store
 from landbridge.data import image_files
+from landbridge.data.digests import Digests
 from landbridge.errors import LandbridgeError
 from landbridge.run.samples import PICTURES
 from landbridge.strategies import Requirements, SourceOnly
@@ -21,6 +22,8 @@ from strategies.test_every_strategy import differences
 
 # Number of cached samples: all of the two domains of 60 samples each, except for the target's 36 training samples.
 SAMPLES = 2 * 60 - 36
+# A domain of 60 samples has 36 for training, 12 for validation and 12 for the test.
+EVALUATED = 2 * 24
 ALL = ("data.steps_per_epoch=3",)
 SMALL = "backbone.options={pretrained_cfg_overlay: {input_size: [3, 32, 32]}}"
 
@@ -54,15 +57,16 @@ def test_entries_are_computed_once_and_deeper_ones_are_computed_from_them(tiny, 
     first = cached("freeze.depth=1", folder="first")
     # Three splits of each domain, except for the target's training split, which has no stream.
     assert first.cost["cache"] | {"seconds": 0} == {
-        "depth": 1, "found": 0, "computed": 5, "bytes": SAMPLES * 4 * 36 * 4, "seconds": 0,
+        "depth": 1, "found": 0, "computed": SAMPLES, "bytes": SAMPLES * 4 * 36 * 4, "seconds": 0,
     }  # fmt: skip
     assert "cache" in first.cost["phases"]
     again = cached("freeze.depth=1", "optimizer.lr=0.5", "strategy=dann", "seed=0", folder="again")
-    assert (again.cost["cache"]["found"], again.cost["cache"]["computed"]) == (5, 1)  # dann has a stream of the target
+    # dann has a stream of the target.
+    assert (again.cost["cache"]["found"], again.cost["cache"]["computed"]) == (SAMPLES, 36)
 
     runs.clear()
     deeper = cached("freeze.depth=all", folder="deeper")
-    assert deeper.cost["cache"]["computed"] == 5
+    assert deeper.cost["cache"]["computed"] == SAMPLES
     assert set(runs) == {(1, 2)}
     assert_equal(deeper, tiny(*ALL, "freeze.depth=all", folder="without"))
 
@@ -76,8 +80,9 @@ def test_heads_on_frozen_features_read_them_from_the_cache_at_any_configured_dep
     given += ["target=linear", "backbone=mlp", "target_labels=40"] if strategy == "ridge" else []
     record, without = cached(*given), tiny(*ALL, *given, folder="without")
     depth, computed = record.cost["cache"]["depth"], record.cost["cache"]["computed"]
-    # The run reads fewer samples than the training split of `linear` has.
-    assert (depth, computed) == (2, 2 if strategy == "ridge" else 3)
+    # Of the training split, only the samples with a visible label are read: 4 of each of 3 classes, or 40 in all.
+    sizes = record.data["target"]["sizes"]
+    assert (depth, computed) == (2, sizes["val"] + sizes["test"] + (40 if strategy == "ridge" else 12))
     other = cached(*given, "freeze.depth=1", folder="other")
     assert (other.cost["cache"]["depth"], other.cost["cache"]["found"]) == (depth, computed)
     assert other.fingerprint == without.fingerprint == record.fingerprint
@@ -85,23 +90,41 @@ def test_heads_on_frozen_features_read_them_from_the_cache_at_any_configured_dep
         assert not differences(each.results, record.results, tolerance=1e-4)
 
 
-def test_a_split_is_not_computed_for_fewer_reads_than_it_has_samples(cached):
+def test_a_stream_is_not_computed_for_fewer_reads_than_it_lacks_samples(cached):
     short = ["freeze.depth=1", "data.steps_per_epoch=1"]
     # All validation and test samples are read, but only 16 of the 36 training samples.
-    assert cached(*short, folder="first").cost["cache"]["computed"] == 4
+    assert cached(*short, folder="first").cost["cache"]["computed"] == EVALUATED
     cached("freeze.depth=1", folder="longer")
-    assert cached(*short, folder="second").cost["cache"]["found"] == 5
+    assert cached(*short, folder="second").cost["cache"]["found"] == SAMPLES
+
+
+def test_a_few_missing_samples_are_computed_even_for_few_reads(cached, photos):
+    """All but the changed image of the training split are stored, and the run reads 16 samples."""
+    overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=all"]
+    overrides += ["data.workers=0", "freeze.depth=1", "start=scratch", "target.val=0.2"]
+    short = [*overrides, "data.steps_per_epoch=1"]
+    first = cached(*short, folder="first")
+    sizes = first.data["target"]["sizes"]
+    evaluated = sizes["val"] + sizes["test"]
+    # Decoded images count too.
+    assert (first.cost["cache"]["found"], first.cost["cache"]["computed"]) == (0, 2 * evaluated)
+    cached(*overrides, folder="longer")
+    for name in sorted(photos.glob("*/*"))[:3]:
+        with Image.open(name) as image:
+            image.rotate(90).save(name)
+    again = cached(*short, folder="again").cost["cache"]
+    assert (again["found"], again["computed"]) == (37, 2 * 3)
 
 
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        ("optimizer.lr=0.3", 5),
-        ("data.batch_size=8", 5),
-        ("target_labels=2", 5),
+        ("optimizer.lr=0.3", SAMPLES),
+        ("data.batch_size=8", SAMPLES),
+        ("target_labels=2", SAMPLES),
         ("seed=1", 0),  # another seed gives other initial weights
         ("backbone.dropout=0.1", 0),
-        ("target.shift=0.1", 3),
+        ("target.shift=0.1", 60),
     ],
 )
 def test_runs_share_exactly_the_entries_with_the_same_content(cached, change, found):
@@ -138,14 +161,14 @@ def test_a_model_that_cannot_be_cut_logs_a_warning_and_trains_without_the_cache(
     assert record.cost["cache"] | {"seconds": 0} == {"depth": 0, "found": 0, "computed": 0, "bytes": 0, "seconds": 0}
     # With all stages frozen, the backbone need not be cut.
     probe = cached(*overrides, "freeze.depth=all", folder="probe")
-    assert probe.cost["cache"]["computed"] == 4  # too few training samples are read
+    assert probe.cost["cache"]["computed"] == EVALUATED  # too few training samples are read
     assert_equal(probe, tiny(*ALL, *overrides, "freeze.depth=all", folder="without"))
 
 
 def test_activations_have_the_precision_of_the_trainer(cached, tiny):
     overrides = ["trainer.precision=bf16-mixed", "freeze.depth=1"]
     record = cached(*overrides, folder="mixed")
-    assert record.cost["cache"]["computed"] == 5
+    assert record.cost["cache"]["computed"] == SAMPLES
     assert record.cost["cache"]["bytes"] == SAMPLES * 4 * 36 * 2
     for ours, theirs in zip(outcome(record), outcome(tiny(*ALL, *overrides, folder="without")), strict=True):
         assert ours == pytest.approx(theirs, rel=0.02)
@@ -154,12 +177,12 @@ def test_activations_have_the_precision_of_the_trainer(cached, tiny):
 
 def test_damaged_entries_are_computed_again_in_a_run(cached, tmp_path, caplog):
     record = cached("freeze.depth=1", folder="first")
-    for number, file in enumerate(sorted((tmp_path / "store").glob("*/0.bin"))):
+    for number, file in enumerate(sorted((tmp_path / "store").glob("*/1.bin"))):
         raw = np.memmap(file, mode="r+")
         raw[number] ^= 255
         raw.flush()
     again = cached("freeze.depth=1", folder="again")
-    assert again.cost["cache"]["computed"] == 5
+    assert again.cost["cache"]["computed"] == SAMPLES
     assert "is damaged and not used" in caplog.text
     assert_equal(again, record)
 
@@ -178,6 +201,94 @@ def test_rules_that_mix_inputs_read_inputs_instead_of_activations(cached, tiny):
         [row["scores"]["mixval"] for row in each.epochs] for each in (record, tiny(*ALL, *overrides, folder="without"))
     ]
     assert scores[0] == pytest.approx(scores[1])
+
+
+# Several splits ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Return the number of samples of each batch for which the cache runs stages."""
+    rows = []
+    run = Forward.run
+
+    def counted(self, x, depth):
+        if depth:
+            rows.append(len(x))
+        return run(self, x, depth)
+
+    monkeypatch.setattr(Forward, "run", counted)
+    return rows
+
+
+@pytest.fixture
+def seeded(tiny, photos, tmp_path):
+    """Return a function that trains a head on the same backbone with the split of a seed, and one without a cache."""
+    data = [f"target.root={photos}", "target_labels=all", "data.workers=0", "data.steps_per_epoch=4", SMALL]
+    data += ["target=image_folder", "backbone=test_resnet", "selection=target_val", "target.val=0.2", "source=null"]
+    tiny(*data, "strategy=fine_tune", "start=scratch", "data.steps_per_epoch=1", folder="start")
+    data += ["strategy=linear_probe", "start=checkpoint", f"start.path={tmp_path / 'start' / 'last.ckpt'}"]
+
+    def typed(seed):
+        return *data, f"seed={seed}", f"target.split_seed={seed}"
+
+    def launch(seed, store="store"):
+        kept = ["cache=activations", f"cache.path={tmp_path / store}"]
+        return tiny(*ALL, *typed(seed), *kept, folder=f"{store}_{seed}")
+
+    return launch, lambda seed: tiny(*ALL, *typed(seed), folder=f"without_{seed}")
+
+
+def test_runs_with_splits_of_their_own_encode_every_sample_once(seeded, encoded):
+    launch, without = seeded
+    records = [launch(seed) for seed in range(3)]
+    assert sum(encoded) == 40
+    assert [each.cost["cache"]["found"] for each in records] == [0, 40, 40]
+    for seed, each in enumerate(records):
+        assert_equal(each, without(seed))
+
+
+def test_samples_that_no_run_reads_are_not_encoded(cached, encoded):
+    """The target's training split has no stream in `source_only`, and the source is not opened by `as_is`."""
+    cached("freeze.depth=1", "strategy=source_only", folder="source_only")
+    assert sum(encoded) == SAMPLES
+    encoded.clear()
+    cached("freeze.depth=all", "strategy=linear_probe", "source=null", "target_labels=2", folder="probe")
+    assert sum(encoded) == 24 + 3 * 2
+
+
+def rows(root):
+    """Return the bytes of every row in a store, by key and hash of the sample."""
+    store, found = Store(root, 1e9), {}
+    for key in {folder.name.partition("-")[0] for folder in root.iterdir() if folder.is_dir()}:
+        for segment in store._segments(key):
+            columns = [tensor.flatten(1).numpy() for tensor in segment.tensors]
+            content = [b"".join(column[row].tobytes() for column in columns) for row in range(len(segment.samples))]
+            found |= dict(zip(((key, name) for name in segment.samples), content, strict=True))
+    return found
+
+
+def test_the_activation_of_a_sample_does_not_depend_on_what_is_computed_with_it(seeded, tmp_path, photos):
+    launch, _ = seeded
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    taken = [path.rename(hidden / f"{path.parent.name}_{path.name}") for path in sorted(photos.glob("*/*"))[3:20:2]]
+    launch(1, "in_parts")
+    for path in taken:
+        path.rename(photos / path.name.partition("_")[0] / path.name.partition("_")[2])
+    launch(0, "in_parts")
+    launch(2, "at_once")
+    together = rows(tmp_path / "at_once")
+    assert len(together) == 2 * 40  # decoded images too
+    assert rows(tmp_path / "in_parts") == together
+
+
+def test_parts_of_a_union_share_the_rows_of_the_same_domains_alone(cached):
+    alone = ["strategy=linear_probe", "freeze.depth=1", "target_labels=all", "source=null", "selection=target_val"]
+    first = cached(*alone, "target=noon", folder="alone")
+    joined = cached(*alone, "target=noon+dusk", folder="joined").cost["cache"]
+    assert first.cost["cache"]["computed"] == 60
+    assert (joined["found"], joined["computed"]) == (60, 60)
 
 
 class ChangesFrozen(SourceOnly):
@@ -229,9 +340,12 @@ def test_images_are_decoded_once(cached, tiny, photos, strategy, monkeypatch, tm
     record = cached(*overrides, folder="first")
     with np.load(tmp_path / "first" / records.SAMPLES) as samples:
         mistakes = sum(len(samples[name]) for name in samples.files if name.endswith("_mistakes"))
-    assert len(set(decoded)) == 40
-    assert len(decoded) == 40 + mistakes, "mistakes are decoded again for their pictures"
-    assert record.cost["cache"]["bytes"] == 40 * 28 * 28  # two domains with the same files share entries
+    # Two domains with the same files share rows. Two labels of each class are all that target_only reads in training.
+    sizes = record.data["target"]["sizes"]
+    read = 40 if strategy == "fixmatch" else 2 * 2 + sizes["val"] + sizes["test"]
+    assert len(set(decoded[: len(decoded) - mistakes])) == read
+    assert len(decoded) == read + mistakes, "mistakes are decoded again for their pictures"
+    assert record.cost["cache"]["bytes"] == read * 28 * 28
     assert_equal(record, without)
     decoded.clear()
     assert_equal(cached(*overrides, folder="again"), without)
@@ -262,13 +376,14 @@ def test_images_that_are_read_in_another_way_have_other_entries(cached, tiny, ph
 
 
 def test_a_changed_image_is_decoded_again(cached, photos):
-    overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=2"]
+    overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=all"]
     overrides += ["data.workers=0", "target.val=0.2"]
-    cached(*overrides, folder="first")
-    train = sorted((photos / "dark").iterdir())[0]
-    shutil.copy(photos / "light" / "1.jpg", train)
-    # Splits depend on the content of the images, so more than one split may change.
-    assert cached(*overrides, folder="second").cost["cache"]["computed"] >= 1
+    assert cached(*overrides, folder="first").cost["cache"]["computed"] == 40
+    changed = sorted((photos / "dark").iterdir())[0]
+    with Image.open(changed) as image:
+        image.rotate(90).save(changed)
+    # Splits depend on the content of the images, so other samples may be in other splits now.
+    assert cached(*overrides, folder="second").cost["cache"]["computed"] == 1
 
 
 def test_a_frozen_stage_has_no_gradient_and_is_in_evaluation_mode(tiny, compose):
@@ -286,24 +401,25 @@ MEMORY = """
 import resource, sys, torch
 from pathlib import Path
 from landbridge.activation_cache.store import Store
-from landbridge.data.activations import CachedActivations
+from landbridge.data.digests import Digests
 
 def anonymous():
     (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
     return int(line.split()[1]) / 1024
 
 rows, peak = int(sys.argv[1]), 0.0
-def batches():
+names = Digests.numbered(rows)
+def batches(missing):
     global peak
     for start in range(0, rows, 64):
-        yield [torch.full((64, 32, 16, 16), float(start)).to(memory_format=torch.channels_last)]
+        images = torch.full((64, 32, 16, 16), float(start)).to(memory_format=torch.channels_last)
+        yield names[start : start + 64], [images]
         peak = max(peak, anonymous())
 store = Store(Path(sys.argv[2]), 1e10)
-next(batches())
+next(batches(None))
 before, peak = anonymous(), 0.0
 for _ in range(2):  # cold and warm
-    entry = store.fetch(f"key{rows}", rows, batches)
-    known = CachedActivations(1, entry.tensors, torch.arange(rows))
+    known = store.fetch(f"key{rows}", names, batches).activations(1)
     for indices in torch.randperm(rows).split(64):
         known.read(indices)
         peak = max(peak, anonymous())
@@ -322,4 +438,4 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path):
     ]
     # 6400 rows are 210 MB.
     assert grown[1] < grown[0] + 20
-    assert Store(tmp_path, 1).find("key6400", 6400) is not None
+    assert not len(Store(tmp_path, 1).find("key6400", Digests.numbered(6400)).missing)

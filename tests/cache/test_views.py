@@ -15,9 +15,9 @@ from landbridge.models.backbones.small import GREY_28
 from landbridge.run.epochs import Epochs
 from landbridge.strategies.self_training.two_views import TwoViews
 
-# FixMatch with four target labels of each class has three streams. Each has weak views, and the unlabelled target has
-# strong views too.
-VIEWS_OF_FIXMATCH = 4
+# FixMatch with four target labels of each of 3 classes has three streams, with 36, 12 and 36 samples. Each has weak
+# views, and the unlabelled target has strong views too.
+VIEWS_OF_FIXMATCH = 36 + 12 + 2 * 36
 
 
 @pytest.fixture

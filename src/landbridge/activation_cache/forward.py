@@ -19,6 +19,11 @@ from landbridge.models.backbones.stage_graph import CannotCut
 
 Change = Callable[[Activation], Activation]
 
+#: Number of samples in every forward pass. A smaller last batch is filled up with copies. Fast kernels round in another
+#: way if a batch has another number of rows, so with a fixed number the activation of a sample does not depend on which
+#: samples are computed together. It is no setting: larger batches take more memory and no less time.
+BATCH = 64
+
 
 class Forward:
     """Runs the first stages of a backbone.
@@ -44,16 +49,19 @@ class Forward:
                 yield self.run(change(batch["x"]), depth)
 
     def run(self, x: Activation, depth: int) -> tuple[Tensor, ...]:
-        """Run a batch through all stages between its own depth and `depth`. A batch of inputs has depth 0.
+        """Run a batch of up to `BATCH` samples through all stages between its own depth and `depth`.
+
+        A batch of inputs has depth 0.
 
         Example:
             With `depth=3`, activations of depth 1 run through the second and the third stage. With `depth=0`, raw
             samples are returned unchanged.
         """
-        x = x.to(self.device)
+        x, size = x.to(self.device), len(x)
         if depth:
+            x = x.take(torch.arange(BATCH, device=self.device) % size) if size < BATCH else x
             rendered = Activation(0, self.format.render(x.tensors)) if x.depth == 0 else x
-            x = Activation(depth, self._stages(rendered, depth))
+            x = Activation(depth, tuple(each[:size] for each in self._stages(rendered, depth)))
         return self.format.evened(x.tensors)
 
     def _stages(self, x: Activation, depth: int) -> tuple[Tensor, ...]:

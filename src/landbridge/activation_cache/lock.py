@@ -8,7 +8,8 @@ from typing import Any, Literal
 class Lock:
     """A shared or exclusive lock on a file.
 
-    The lock is released when the object is deleted, and also when the process ends for any reason.
+    The lock is released at the end of a `with` block, when the object is deleted, and when the process ends for any
+    reason. An error that is being handled keeps objects alive, so a lock that others wait for needs a `with` block.
 
     Args:
         path: path of the file.
@@ -36,6 +37,12 @@ class Lock:
         except BlockingIOError:
             return False
         return True
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):

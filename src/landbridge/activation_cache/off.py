@@ -18,7 +18,7 @@ class Cache:
         self,
         strategy: Strategy,
         data: TransferData,
-        splits: Sequence[Inputs],
+        tested: Sequence[Inputs],
         trainer: Trainer,
         backbone: Mapping[str, Any],
     ) -> TransferStreams:
@@ -27,7 +27,7 @@ class Cache:
         Args:
             strategy: the strategy, with its initial weights.
             data: the streams without a cache, and their batch sizes.
-            splits: the inputs of every split of every domain.
+            tested: the inputs of the test splits that will be predicted after training.
             trainer: has the device, the precision and the number of epochs.
             backbone: the backbone's configuration.
         """

@@ -20,6 +20,8 @@ from landbridge.strategies.base import Strategy
 
 # Raise this number after a change of the layout, rendering or decoding of images. Then old entries are not read.
 SCHEMA = 1
+# Raise this number after a change of what a segment holds.
+LAYOUT = 2
 
 
 def stands_still(strategy: Strategy, depth: int) -> bool:
@@ -66,23 +68,34 @@ def prefix_keys(backbone: Backbone, config: Mapping[str, Any], depth: int) -> li
     return keys
 
 
-def entry_key(prefix: str, inputs: Inputs, format: Format | None, how: str) -> str:
-    """Return the key of an entry.
+def entry_key(prefix: str, kind: str, format: Format, how: str) -> str:
+    """Return the key of an entry, which determines the content of its rows together with the hash of a sample.
 
     Args:
         prefix: hash of the stages that run.
-        inputs: the samples.
+        kind: how samples are read; see `Inputs.kinds`.
         format: format to which the samples are rendered.
         how: kind of device, and precision.
     """
-    # Keys are those of earlier versions if no setting changes how samples are read.
-    reading = [inputs.reading] if inputs.reading else []
-    kind = [prefix, type(inputs).__name__, inputs.shape, repr(format), how, *reading]
-    return hashlib.blake2b((json.dumps(kind) + str(inputs.hashes())).encode(), digest_size=16).hexdigest()
+    return _hash(json.dumps([LAYOUT, prefix, kind, repr(format), how]))
 
 
-def decoded_key(inputs: Inputs, format: Format) -> str:
+def decoded_key(kind: str, format: Format) -> str:
     """Return the key of raw samples, such as decoded images. It does not depend on the normalisation of images."""
     if isinstance(format, ImageFormat):
         format = replace(format, mean=(), std=())
-    return entry_key(f"decoded {SCHEMA} {PIL.__version__}", inputs, format, "")
+    return entry_key(f"decoded {SCHEMA} {PIL.__version__}", kind, format, "")
+
+
+def ordered_key(prefix: str, inputs: Inputs, format: Format | None, how: str) -> str:
+    """Return the key of rows that depend on the order of the samples, such as random views of them; see `entry_key`.
+
+    Seeds of views are computed from it, so another way to compute it would change results.
+    """
+    reading = [inputs.reading] if inputs.reading else []
+    kind = [prefix, type(inputs).__name__, inputs.shape, repr(format), how, *reading]
+    return _hash(json.dumps(kind) + str(inputs.hashes()))
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

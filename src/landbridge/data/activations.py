@@ -74,6 +74,32 @@ class CachedActivations:
 
 
 @dataclass(frozen=True)
+class ScatteredActivations(CachedActivations):
+    """Cached activations of some samples that lie in several sets of tensors.
+
+    Attributes:
+        depth: number of stages that the samples have passed through.
+        tensors: those of the first set.
+        rows: for each of the samples, its row in the tensors of its set (n,).
+        sets: the tensors of each set.
+        of: for each of the samples, the number of its set (n,).
+    """
+
+    sets: Sequence[Sequence[Tensor]]
+    of: Tensor
+
+    def read(self, indices: Tensor) -> Activation:
+        """Read a batch; see `CachedActivations.read`."""
+        of, rows = self.of[indices], self.rows[indices]
+        present = of.unique().tolist()
+        if len(present) == 1:
+            return Activation(self.depth, tuple(_gather(each, rows) for each in self.sets[present[0]]))
+        where = {number: torch.nonzero(of == number).squeeze(1) for number in present}
+        parts = [[(here, _gather(each, rows[here])) for each in self.sets[number]] for number, here in where.items()]
+        return Activation(self.depth, tuple(_scatter(each, len(rows)) for each in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
 class CachedViews:
     """Cached activations, by frozen stages, of random views of some samples.
 
@@ -117,3 +143,24 @@ def _gather(tensor: Tensor, rows: Tensor) -> Tensor:
         return tensor.index_select(0, rows)
     # Channels are last in memory. Indexing in the layout of the memory copies each row as one block.
     return tensor.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+
+
+def _scatter(parts: Sequence[tuple[Tensor, Tensor]], size: int) -> Tensor:
+    """Put the rows of several tensors at their places in a batch.
+
+    Args:
+        parts: places (m,) and rows (m, ...); the places of all parts together are those from 0 to `size` - 1.
+        size: number of rows of the batch.
+    """
+    first = parts[0][1]
+    if first.is_contiguous():
+        return _scattered(parts, first.new_empty(size, *first.shape[1:]))
+    # Channels are last in memory, as in `_gather`.
+    parts = [(where, rows.permute(0, 2, 3, 1)) for where, rows in parts]
+    return _scattered(parts, first.new_empty(size, *parts[0][1].shape[1:])).permute(0, 3, 1, 2)
+
+
+def _scattered(parts: Sequence[tuple[Tensor, Tensor]], batch: Tensor) -> Tensor:
+    for where, rows in parts:
+        batch.index_copy_(0, where, rows)
+    return batch

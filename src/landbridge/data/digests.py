@@ -1,6 +1,7 @@
 """Hashes of content as one array."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from typing import overload
 
@@ -32,6 +33,18 @@ class Digests(Sequence[str]):
     def joined(cls, content: bytes) -> "Digests":
         """Take hashes that stand one after the other in one block."""
         return cls(np.frombuffer(content, np.uint8).reshape(-1, DIGEST))
+
+    @classmethod
+    def numbered(cls, n: int) -> "Digests":
+        """Return names for samples that are known by their position and not by their content: the numbers from 0 on."""
+        content = np.zeros((n, DIGEST), np.uint8)
+        content[:, 8:] = np.arange(n, dtype=">i8").view(np.uint8).reshape(n, 8)
+        return cls(content)
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["Digests"]) -> "Digests":
+        """Join hashes, one after the other."""
+        return parts[0] if len(parts) == 1 else cls(np.concatenate([part.content for part in parts]))
 
     def __len__(self) -> int:
         return len(self.content)
@@ -70,12 +83,23 @@ class Digests(Sequence[str]):
         parts = (written[first : first + DIGEST] for first in range(0, len(written), DIGEST))
         return Digests.joined(b"".join([blake2b(part, digest_size=DIGEST, key=key).digest() for part in parts]))
 
-    def find(self, wanted: "Digests") -> np.ndarray | None:
-        """Return a position here for each wanted hash (m,); None if one of them is not here."""
+    def firsts(self) -> np.ndarray:
+        """Return the position at which each hash stands first, in order (m,), m <= n."""
+        return np.sort(np.unique(self.items(), return_index=True)[1])
+
+    def locate(self, wanted: "Digests") -> np.ndarray:
+        """Return a position here for each wanted hash (m,), or -1 where a hash is not here."""
         if not len(self) or not len(wanted):
-            return None if len(wanted) else np.empty(0, np.int64)
-        own, others = self.items(), wanted.items()
-        order = own.argsort(kind="stable")
+            return np.full(len(wanted), -1)
+        order, own = self._sorted
+        others = wanted.items()
         # Of several equal hashes, the last one is found.
-        found = order[(np.searchsorted(own[order], others, side="right") - 1).clip(min=0)]
-        return found if (own[found] == others).all() else None
+        place = (np.searchsorted(own, others, side="right") - 1).clip(min=0)
+        return np.where(own[place] == others, order[place], -1)
+
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        """The positions in the order of their hashes, and the hashes in this order, because a search needs both."""
+        own = self.items()
+        order = own.argsort(kind="stable")
+        return order, own[order]

@@ -26,6 +26,13 @@ class Inputs(ABC):
         """How samples are read, in addition to their content: empty, unless a setting of the domain changes it."""
         return ""
 
+    def kinds(self) -> dict[str, Tensor]:
+        """Return what determines how samples are read besides their content, and the positions of these samples.
+
+        Two samples with the same kind and the same hash are read as the same tensors, whatever inputs they are in.
+        """
+        return {f"{type(self).__name__} {self.shape} {self.reading}": torch.arange(len(self))}
+
     @property
     def must_be_decoded(self) -> bool:
         """Whether reading takes time: images are decoded from files, texts are tokenised."""

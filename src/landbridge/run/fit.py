@@ -91,8 +91,8 @@ def fit(
 
     cache: Cache = Off() if parts.rebuilt else build(cfg.cache)
     with clock("cache"):
-        splits = [split.inputs for domain in prepared.domains.values() for split in domain.splits.values()]
-        streams = cache.attach(strategy, data, splits, trainer, record.config["backbone"])
+        tested = [domain.splits["test"].inputs for domain in prepared.domains.values()]
+        streams = cache.attach(strategy, data, tested, trainer, record.config["backbone"])
         data = parts.read(streams=streams)
     with clock("test"):
         device = trainer.strategy.root_device

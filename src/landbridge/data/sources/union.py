@@ -148,6 +148,18 @@ class JoinedInputs(Inputs):
         readings = [part.reading for part in self.parts]
         return " + ".join(readings) if any(readings) else ""
 
+    def kinds(self) -> dict[str, Tensor]:
+        """Return the kinds of the parts. Images that are brought to the size of the format are a kind of their own."""
+        found: dict[str, list[Tensor]] = {}
+        for number, part in enumerate(self.parts):
+            mine = torch.nonzero(self.places[:, 0] == number).squeeze(1)
+            rows = self.places[mine, 1]
+            for kind, where in part.kinds().items():
+                here = torch.zeros(len(part), dtype=torch.bool).index_fill_(0, where, True)[rows]
+                found.setdefault(f"fitted {kind}" if self._fitted else kind, []).append(mine[here])
+        together = {kind: torch.cat(each).sort().values for kind, each in found.items()}
+        return {kind: where for kind, where in together.items() if len(where)}
+
     def hashes(self) -> Digests:
         """Return one hash of content per sample."""
         sizes = torch.tensor([0, *(len(part) for part in self.parts)])

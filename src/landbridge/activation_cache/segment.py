@@ -1,4 +1,4 @@
-"""One entry of the store: tensors in memory-mapped files, and a manifest with their shapes and checksums."""
+"""One segment of an entry: tensors in memory-mapped files, and a manifest with their shapes and checksums."""
 
 import hashlib
 import json
@@ -18,16 +18,13 @@ MANIFEST = "manifest.json"
 BLOCK = 2**24
 
 
-def write_entry(folder: Path, rows: int, batches: Iterable[Sequence[Tensor]]) -> int:
+def write_segment(folder: Path, rows: int, batches: Iterable[Sequence[Tensor]]) -> None:
     """Write batches of rows one after the other, and the manifest last.
 
     Args:
         folder: an empty folder.
         rows: number of rows of all batches together.
         batches: tensors (b, ...) on any device; every batch has the same number of tensors.
-
-    Returns:
-        The number of bytes that were written.
 
     Raises:
         OSError: the disk is full or not writable.
@@ -55,29 +52,26 @@ def write_entry(folder: Path, rows: int, batches: Iterable[Sequence[Tensor]]) ->
     draft = folder / f"{MANIFEST}.part"
     draft.write_text(f"{manifest}\n{_digest(manifest.encode())}\n")
     draft.replace(folder / MANIFEST)
-    return sum((folder / f"{number}.bin").stat().st_size for number in range(len(tensors)))
 
 
-def read_entry(folder: Path, rows: int, checked: bool) -> list[Tensor] | None:
-    """Map an entry's tensors into memory.
+def read_segment(folder: Path, checked: bool) -> list[Tensor] | None:
+    """Map a segment's tensors into memory.
 
     Args:
-        folder: folder of the entry.
-        rows: number of rows that the entry must have.
+        folder: folder of the segment.
         checked: whether this process has already compared the files with their checksums.
 
     Returns:
-        Tensors (rows, ...), or None if the entry is damaged in any way.
+        Tensors (rows, ...), or None if the segment is damaged in any way.
     """
     try:
         text, digest = (folder / MANIFEST).read_text().splitlines()
         manifest = json.loads(text)
-        if _digest(text.encode()) != digest or manifest["rows"] != rows:
+        if _digest(text.encode()) != digest:
             return None
-        return [
-            _map(folder / f"{number}.bin", rows, about, checked) for number, about in enumerate(manifest["tensors"])
-        ]
-    except (OSError, ValueError):
+        rows, tensors = manifest["rows"], manifest["tensors"]
+        return [_map(folder / f"{number}.bin", rows, about, checked) for number, about in enumerate(tensors)]
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -93,6 +87,8 @@ def _describe(tensor: Tensor) -> dict[str, Any]:
 def _as_it_lies(tensor: Tensor, about: dict[str, Any]) -> Tensor:
     if list(tensor.shape[1:]) != about["shape"]:
         raise ValueError(f"one batch has rows of shape {list(tensor.shape[1:])}, the first has {about['shape']}")
+    if str(tensor.dtype) != f"torch.{about['dtype']}":
+        raise ValueError(f"one batch has rows of {tensor.dtype}, the first of torch.{about['dtype']}")
     return (tensor.permute(0, 2, 3, 1) if about["channels_last"] else tensor).contiguous().flatten()
 
 
