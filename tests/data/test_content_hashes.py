@@ -166,9 +166,9 @@ def test_digests_are_a_row_of_texts(rows):
 @given(contents, contents)
 def test_digests_are_found_as_in_a_dictionary(own, wanted):
     row_of = {row: place for place, row in enumerate(own)}
-    found = Digests.joined(b"".join(own)).find(Digests.joined(b"".join(wanted)))
-    expected = [row_of.get(row) for row in wanted]
-    assert (None if found is None else found.tolist()) == (None if None in expected else expected)
+    digests, others = Digests.joined(b"".join(own)), Digests.joined(b"".join(wanted))
+    assert digests.locate(others).tolist() == [row_of.get(row, -1) for row in wanted]
+    assert others.firsts().tolist() == [place for place, row in enumerate(wanted) if row not in wanted[:place]]
 
 
 def test_a_digest_takes_16_bytes():
