@@ -13,10 +13,12 @@ import torch
 from hydra.utils import get_class
 
 from landbridge.cli.config_sources import conf_folder
+from landbridge.config.build import build
 from landbridge.record import Record
 from landbridge.run.checkpoints import LAST, SELECTED
 from landbridge.run.epochs import Epochs
 from landbridge.strategies import Requirements
+from raw_labels import KINDS, garbled
 
 TESTS = Path(__file__).parents[1]
 EVERY = sorted(path.stem for path in (conf_folder() / "strategy").glob("*.yaml"))
@@ -109,27 +111,50 @@ def without_oracle(rows: list[dict]) -> list[dict]:
     return [row | {"scores": {k: v for k, v in row["scores"].items() if k != "oracle"}} for row in rows]
 
 
+@pytest.fixture
+def trains_alike_on_garbage(setting, tiny, compose, tmp_path):
+    """Return a function that trains twice, also with garbage in the hidden labels of raw data, and compares all of it.
+
+    The function returns the record of the run with true labels.
+    """
+
+    def compare(strategy: str, budget: str | int, kind: str) -> Record:
+        truth, write = KINDS[kind]
+
+        def overrides(name: str, labels: list[int]) -> list[str]:
+            (tmp_path / name).mkdir()
+            domains = write(tmp_path / name, labels)
+            return [*setting(strategy, budget, *domains), "logger=csv", "trainer.max_epochs=2"]
+
+        typed = overrides("true", truth)
+        labels = typed[1].partition("=")[2]
+        domain = build(compose("experiment=tiny", *typed).target)
+        garbage_labels = garbled(domain, truth, labels if labels == "all" else int(labels))
+        honest = tiny(*typed, folder="honest")
+        garbage = tiny(*overrides("false", garbage_labels), folder="garbage")
+        assert garbage.data["target"]["fingerprint"] != honest.data["target"]["fingerprint"]
+        assert garbage.results["target"]["items"] == honest.results["target"]["items"]
+        assert garbage.results["target"]["correct"] != honest.results["target"]["correct"]
+        checkpoints = {path.name for path in (tmp_path / "honest").rglob("*.ckpt")}
+        assert ({LAST} if honest.epochs else set()) <= checkpoints <= {LAST, SELECTED}  # names have no slash
+        for name in checkpoints:
+            assert not differences(content(tmp_path / "garbage", name), content(tmp_path / "honest", name))
+        assert not differences(without_oracle(garbage.epochs), without_oracle(honest.epochs))
+        assert garbage.selection == honest.selection
+        assert logged(tmp_path / "garbage") == logged(tmp_path / "honest")
+        return honest
+
+    return compare
+
+
 @pytest.mark.parametrize("budget", ["fewest", 2])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_hidden_labels_change_only_the_final_test(strategy, budget, setting, tiny, tmp_path):
-    overrides = [*setting(strategy, budget), "logger=csv", "trainer.max_epochs=2"]
-    labels = overrides[1].partition("=")[2]
-    honest = tiny(*overrides, folder="honest")
+def test_hidden_labels_change_only_the_final_test(strategy, budget, trains_alike_on_garbage):
+    honest = trains_alike_on_garbage(strategy, budget, "images in memory")
     assert honest.status == "done"
     assert {role: result["n"] for role, result in honest.results.items()} == dict.fromkeys(honest.results, 12)
     assert len(honest.epochs) == EPOCHS.get(strategy, 2)
     assert all(isinstance(value, float) for row in honest.epochs for value in row["losses"].values())
-
-    garbage = tiny(*overrides, "target._target_=dusk.lying", f"target.budget={labels}", folder="garbage")
-    assert garbage.data["target"]["fingerprint"] != honest.data["target"]["fingerprint"]
-    assert garbage.results["target"]["correct"] != honest.results["target"]["correct"]
-    checkpoints = {path.name for path in (tmp_path / "honest").rglob("*.ckpt")}
-    assert ({LAST} if honest.epochs else set()) <= checkpoints <= {LAST, SELECTED}  # names have no slash
-    for name in checkpoints:
-        assert not differences(content(tmp_path / "garbage", name), content(tmp_path / "honest", name))
-    assert not differences(without_oracle(garbage.epochs), without_oracle(honest.epochs))
-    assert garbage.selection == honest.selection
-    assert logged(tmp_path / "garbage") == logged(tmp_path / "honest")
 
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if EPOCHS.get(name, 2) > 1])

@@ -1,84 +1,50 @@
-"""Garbage in hidden labels of texts, of images in a table and of unions changes no weight.
+"""Garbage in the hidden labels of raw data changes no weight, whatever the strategy and the kind of domain.
 
-`test_every_strategy` does the same for images in memory, and `test_every_task` for other tasks.
+The garbage is there before the domain is made. `test_every_strategy` does the same for every strategy with images in
+memory, and `test_every_task` replaces labels of other tasks.
 """
 
 import pytest
-from PIL import Image
-from test_every_strategy import STRATEGIES, content, differences, logged, setting, without_oracle  # noqa: F401
+from test_every_strategy import STRATEGIES, setting, trains_alike_on_garbage  # noqa: F401
 
-from dusk import CLASSES, dusk
+from raw_labels import KINDS
 
-TEXT = ("backbone=tiny_bert", "data.workers=0")
-#: Source, target and backbone; and what makes the hidden labels of the target wrong.
-KINDS = {
-    "texts": (("source=murmur", "target=chatter", *TEXT), "lying_chatter"),
-    "images of a table": (("source=noon", "target=table", "target.image=path", "target.label=kind"), "lying_table"),
-    "union of images": (
-        ("source=noon", "target=dusk+noon", "target.domains.noon.name=evening", "target.domains.noon.shift=0.3"),
-        "lying_union",
-    ),
-    "union of texts": (
-        ("source=murmur", "target=chatter+murmur", "target.domains.murmur.seed=1", *TEXT),
-        "lying_union",
-    ),
-}
 #: Strategies of several families, and a number of visible labels for each.
-SOME = [("dann", 0), ("target_only", 2)]
+SOME = [("target_only", 2), ("dann", 0)]
 MORE = [("source_only", 0), ("pseudo_label", 2), ("mme", 2), ("logistic", 2)]
-#: What texts cannot do; `test_text_runs` has the messages.
+#: The kinds for which the first strategy is enough in most test runs.
+LIKE_OTHERS = {"images of a table", "numbers of a table", "union"}
+#: What texts and vectors cannot do; `test_text_runs` has the messages.
 NO_TEXTS = {"adamatch", "bi_tuning", "fixmatch", "adabn", "bn_adapt", "dsbn", "stoch_norm"}
+NOT_HERE = {"texts of a table": NO_TEXTS, "vectors": NO_TEXTS, "numbers of a table": NO_TEXTS}
 
 
-@pytest.fixture
-def compared(setting, tiny, tmp_path):  # noqa: F811
-    """Return a function that runs a strategy twice, also with wrong hidden labels, and compares what training made."""
-
-    def compare(kind, strategy, budget):
-        domains, liar = KINDS[kind]
-        if kind == "images of a table":
-            domains = (*domains, f"target.file={write_table(tmp_path)}")
-        overrides = [*setting(strategy, budget, *domains), "logger=csv", "trainer.max_epochs=2"]
-        labels = next(each for each in overrides if each.startswith("target_labels=")).partition("=")[2]
-        wrong = [f"target._target_=wrong_labels.{liar}", f"target.budget={labels}"]
-        honest = tiny(*overrides, folder="honest")
-        garbage = tiny(*overrides, *wrong, folder="garbage")
-        assert garbage.data["target"]["fingerprint"] != honest.data["target"]["fingerprint"]
-        assert garbage.results["target"]["correct"] != honest.results["target"]["correct"]
-        names = {path.name for path in (tmp_path / "honest").rglob("*.ckpt")}
-        for name in names:
-            assert not differences(content(tmp_path / "garbage", name), content(tmp_path / "honest", name))
-        assert not differences(without_oracle(garbage.epochs), without_oracle(honest.epochs))
-        assert garbage.selection == honest.selection
-        assert logged(tmp_path / "garbage") == logged(tmp_path / "honest")
-
-    return compare
+CASES = [
+    pytest.param(
+        kind, *each, marks=[pytest.mark.slow] if each in MORE or (each in SOME[1:] and kind in LIKE_OTHERS) else []
+    )
+    for kind in KINDS
+    for each in SOME + MORE
+]
 
 
-def write_table(folder):
-    """Write the images of `dusk` as files, and a table that lists them."""
-    lines = ["path,kind"]
-    for split, part in dusk("dusk", shift=0.5).splits.items():
-        labels = part.labels.open("to write").tolist()
-        for number, (image, label) in enumerate(zip(part.inputs.tensor, labels, strict=True)):
-            name = f"{split}-{number}.png"
-            Image.fromarray(image[0].numpy()).save(folder / name)
-            lines.append(f"{name},{CLASSES[label]}")
-    (folder / "scans.csv").write_text("\n".join(lines) + "\n")
-    return folder / "scans.csv"
+@pytest.mark.parametrize(("kind", "strategy", "budget"), CASES)
+def test_hidden_labels_change_only_the_final_test(kind, strategy, budget, trains_alike_on_garbage):  # noqa: F811
+    needed(kind)
+    trains_alike_on_garbage(strategy, budget, kind)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    ("strategy", "budget"), [*SOME, *(pytest.param(*each, marks=pytest.mark.slow) for each in MORE)]
-)
-def test_hidden_labels_change_only_the_final_test(kind, strategy, budget, compared):
-    pytest.importorskip("transformers" if "texts" in kind else "polars")
-    compared(kind, strategy, budget)
+@pytest.mark.parametrize("strategy", sorted({*STRATEGIES} - {name for name, _ in SOME + MORE}))
+def test_hidden_labels_of_every_kind_change_only_the_final_test(kind, strategy, trains_alike_on_garbage):  # noqa: F811
+    needed(kind)
+    if strategy not in NOT_HERE.get(kind, ()):
+        trains_alike_on_garbage(strategy, "fewest", kind)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", sorted({*STRATEGIES} - {name for name, _ in SOME + MORE} - NO_TEXTS))
-def test_hidden_labels_of_texts_change_only_the_final_test(strategy, compared):
-    pytest.importorskip("transformers")
-    compared("texts", strategy, "fewest")
+def needed(kind):
+    if "table" in kind:
+        pytest.importorskip("polars")
+    if "text" in kind:
+        pytest.importorskip("transformers")

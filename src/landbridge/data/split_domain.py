@@ -119,8 +119,8 @@ class _Samples:
 
     def split(
         self, name: str, task: Task, shares: Mapping[str, float], seed: int, stratify: bool
-    ) -> tuple[dict[str, Tensor], list[str]]:
-        """Return the positions of each split in the order of their contents, and the names of the splits made here."""
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Return the positions of each split in the order of their contents, and the shares of the splits made here."""
         contents = self.inputs.hashes()
         items = contents.items()
         together = np.array(join_groups(items) if self.groups is None else join_groups(items, self.groups))
@@ -132,7 +132,7 @@ class _Samples:
         positions = {split: pool[where] for split, where in carved.items()} | fixed
         _require_classes(name, task, self.labels, positions, together, fixed.keys(), stratify)
         ordered = {split: where[items[where.numpy()].argsort(kind="stable")] for split, where in positions.items()}
-        return ordered, [split for split in shares if split not in fixed]
+        return ordered, {split: share for split, share in shares.items() if split not in fixed}
 
 
 def _require_classes(

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import compress, product
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from landbridge.data.domain import Domain
 from landbridge.data.splits import SPLITS
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
+from landbridge.record import Record
 from landbridge.tasks import Task, shown
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,27 @@ def require_unseen(domains: Mapping[str, Domain], learned: Collection[str]) -> N
     if pairs:
         listed = [f"{' '.join(one)} and {' '.join(other)} {len(places[one] & places[other])}" for one, other in pairs]
         log.warning("samples of equal content: %s", ", ".join(listed))
+
+
+def require_same_splits(earlier: Mapping[Path, Record], target: Domain) -> None:
+    """Refuse weights of earlier runs that were trained on the samples of the target in other splits.
+
+    Splits follow the seed, so the training split of a run with another seed holds test samples of this one.
+
+    Args:
+        earlier: records of the runs whose weights this run reads, by their folders.
+        target: the target of this run.
+
+    Raises:
+        LandbridgeError: names the run, and the setting that keeps the splits.
+    """
+    for folder, record in earlier.items():
+        for role, data in record.data.items():
+            if data.get("samples") == target.samples and data.get("design") != dict(target.design):
+                raise LandbridgeError(
+                    f"{folder} was trained on {target.name} as its {role} in other splits, so it has seen test samples "
+                    "of this run: give both runs the same splits (split_seed, which follows seed, and stratify)"
+                )
 
 
 def _in_both(test: Sequence[str], train: Sequence[str], modality: str) -> int:

@@ -30,7 +30,7 @@ from landbridge.run.initial_network import (
     tuned,
 )
 from landbridge.run.needs import require_task, streams_of
-from landbridge.run.overlaps import require_unseen, warn_of_visible_clashes
+from landbridge.run.overlaps import require_same_splits, require_unseen, warn_of_visible_clashes
 from landbridge.run.parent import Parent
 from landbridge.run.scales import warn_of_scales
 from landbridge.run.source_run import Train, after_rehearsal
@@ -107,6 +107,7 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
     require_unseen(domains, _learned(cfg, names, start, domains))
     if "target" in names:  # a class with too few samples is named before the backbone is loaded
         domains["target"].splits["train"].labels.visible(cfg.target_labels, cfg.seed)
+    require_same_splits(start.earlier_runs() | strategy.earlier_runs(record.config["strategy"]), domains["target"])
     if checkpoint := place.checkpoint():
         clock.go_on(Record.read(place.path).cost)
     elif parent:

@@ -4,6 +4,7 @@ import operator
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import reduce
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -15,6 +16,7 @@ from landbridge.data.streams import Batch
 from landbridge.data.transfer_streams import TransferStreams
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network, Units
+from landbridge.record import Record
 from landbridge.strategies.initial_model import InitialModel
 from landbridge.strategies.reach import require_reach
 from landbridge.strategies.requirements import Requirements
@@ -101,6 +103,11 @@ class Strategy(Trainable):
     @classmethod
     def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
         """Return fingerprints of the files that the strategy's settings name, by a short description of the files."""
+        return {}
+
+    @classmethod
+    def earlier_runs(cls, settings: Mapping[str, Any]) -> dict[Path, Record]:
+        """Return the records of the runs whose weights the strategy reads, by their folders."""
         return {}
 
     @abstractmethod

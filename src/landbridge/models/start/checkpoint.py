@@ -40,6 +40,11 @@ class Checkpoint(Start):
         """Return the fingerprint of the checkpoint."""
         return {"start": content_of(self.path)}
 
+    def earlier_runs(self) -> dict[Path, Record]:
+        """Return the record next to the checkpoint, if there is one."""
+        folder = self.path.parent
+        return {folder: Record.read(folder)} if (folder / RECORD).is_file() else {}
+
     def knows(self, domain: Mapping[str, Any], classes: Sequence[str] | None) -> bool:
         """Compare with the record next to the checkpoint; return False if there is no record."""
         if not (self.path.parent / RECORD).is_file():

@@ -46,6 +46,10 @@ class Start(ABC):
         """Return fingerprints of the files that the weights are read from, by role."""
         return {}
 
+    def earlier_runs(self) -> dict[Path, Record]:
+        """Return the records of the runs that trained the weights, by their folders, if they are known."""
+        return {}
+
     def knows(self, domain: Mapping[str, Any], classes: Sequence[str] | None) -> bool:
         """Return True only if the loaded model was certainly trained on a domain, with these classes.
 

@@ -61,6 +61,11 @@ class Soup(ClosedForm):
         ]
         return {"ingredients": hashlib.blake2b(json.dumps(runs).encode(), digest_size=16).hexdigest()}
 
+    @classmethod
+    def earlier_runs(cls, settings: Mapping[str, Any]) -> dict[Path, Record]:
+        """Return the records of the runs in the folder."""
+        return {path.parent: record for path, record in _finished(Path(settings["folder"]).expanduser())}
+
     def solve(self) -> None:
         """Put the mean of the runs into the network."""
         paths = {path.parent: self._checkpoint(path.parent, record) for path, record in _finished(self.folder)}
