@@ -92,3 +92,15 @@ def test_a_class_without_samples_has_no_place_and_one_class_is_an_ordinary_pass(
     assert {[7, 3][i] for i in flow([7, 3], 10)} == {3, 7}
     assert sorted(flow([4] * 9, 9)) == list(range(9))
     assert Balanced("source", torch.zeros(9), 0).length == Shuffled("source", 9, 0).length == 9
+
+
+def test_a_stream_may_have_batches_of_another_size():
+    sizes = {"source": 40, "target_unlabelled": 50}
+    plain, wider = (
+        list(StreamIndices(sizes, 8, 5, seed=1, other_batch_sizes=other)) for other in ({}, {"target_unlabelled": 24})
+    )
+    assert [len(step["target_unlabelled"]) for step in wider] == [24] * 5
+    assert all(a["source"].equal(b["source"]) for a, b in zip(plain, wider, strict=True))
+    # The wider batches read the same sequence of samples.
+    read = [torch.cat([step["target_unlabelled"] for step in each]) for each in (plain, wider)]
+    assert read[0].equal(read[1][: len(read[0])])

@@ -36,8 +36,20 @@ def test_loss_equals_its_definition(draw):
     aligned /= aligned.sum(1, keepdims=True)
     trusted = aligned.max(1) >= 0.9 * p.max(1).mean()
     assert 0 < trusted.sum() < 7
-    expected = -(trusted[:, None] * aligned * log_softmax(strong.numpy(), 1)).sum(1).mean()
-    assert float(adamatch(source, weak, strong)) == pytest.approx(np.float64(expected))
+    losses = -log_softmax(strong.numpy(), 1)
+    soft, hard = (aligned * losses).sum(1), losses[range(7), aligned.argmax(1)]
+    assert float(adamatch(source, weak, strong)) == pytest.approx(np.float64((trusted * hard).mean()))
+    assert float(adamatch(source, weak, strong, hard=False)) == pytest.approx(np.float64((trusted * soft).mean()))
+
+
+def test_shares_from_more_samples_replace_those_of_the_batch(draw):
+    source, weak, strong = 3 * draw(9, 4), 3 * draw(7, 4), draw(7, 4)
+    own = source.softmax(1).mean(0), weak.softmax(1).mean(0)
+    torch.testing.assert_close(adamatch(source, weak, strong, shares=own), adamatch(source, weak, strong))
+    # All of the source's mass on class 2: every aligned prediction is this class, and is confident.
+    only = torch.tensor([0.0, 0.0, 1.0, 0.0], dtype=torch.float64)
+    losses = -log_softmax(strong.numpy(), 1)[:, 2]
+    assert float(adamatch(source, weak, strong, shares=(only, own[1]))) == pytest.approx(losses.mean())
 
 
 def test_only_strong_views_get_a_gradient(draw):

@@ -91,7 +91,7 @@ def test_a_significantly_better_selection_rule_is_recommended_and_marked_oracle(
     oracles = [(0.4, 0.6, last) for last in (0.5, 0.48, 0.49)]
     advice = about(advised(ruled([1, 3, 2], oracles)), "picks epochs")
     assert advice.says.startswith(
-        "ORACLE: last picks epochs that are on average 11.0 points below the best ones; "
+        "ORACLE: last picks epochs that are on average 11.0 points below those that hidden labels pick; "
         "snd reduces this by 11.0 points (Spearman correlation with the oracle +1.00)."
     )
     assert advice.override == "selection=snd"

@@ -10,7 +10,7 @@ from dusk import DuskNet, dusk
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network
 from landbridge.selection import Entropy, scores
-from landbridge.strategies import SHOT
+from landbridge.strategies import SHOT, AdaMatch, FixMatch
 from landbridge.strategies.terms import TERMS
 
 UNLABELLED = {"entropy", "diversity", "im", "bnm", "snd", "rankme", "class_ami"}
@@ -86,6 +86,7 @@ def test_a_rule_that_reads_hidden_labels_is_refused(tiny):
         (["selection=snd"], ["selection=snd: it is highest for a model that predicts one class"]),
         (["selection=im", "terms=[mcc]"], ["selection=im scores what training minimises"]),
         (["selection=bnm", "strategy=bnm"], ["selection=bnm scores what training minimises"]),
+        (["selection=entropy", "terms=[pseudo_label]"], ["selection=entropy: it is", "selection=entropy scores what"]),
         (["selection=im", "terms={mcc: 0.0}"], []),
         (["selection=im", "terms=[coral]"], []),
         (["selection=last", "terms=[mcc]"], []),
@@ -99,6 +100,19 @@ def test_known_failures_of_the_configured_rule_are_logged(settings, said, tiny, 
     assert all(line.startswith(start) for line, start in zip(warnings, said, strict=True))
 
 
-def test_shot_and_its_auxiliary_loss_have_the_same_biased_rules():
-    assert SHOT.requirements.biased_rules == TERMS["information_maximisation"].biased_rules <= UNLABELLED
+def test_a_method_shares_its_biased_rules_with_the_losses_that_it_is_made_of():
+    # Pseudo-labels of SHOT come from clusters of the features, with which `class_ami` compares predictions.
+    assert SHOT.requirements.biased_rules == TERMS["information_maximisation"].biased_rules | {"class_ami"}
+    assert FixMatch.requirements.biased_rules == AdaMatch.requirements.biased_rules
+    assert FixMatch.requirements.biased_rules == TERMS["pseudo_label"].biased_rules == TERMS["entropy"].biased_rules
+    assert SHOT.requirements.biased_rules <= UNLABELLED
     assert all(term.biased_rules <= UNLABELLED for term in TERMS.values())
+
+
+def test_every_epoch_has_scores_on_both_halves_of_the_validation_split(tiny):
+    record = tiny("strategy=fine_tune", "target_labels=all", "trainer.max_epochs=3", "target.n=60")
+    for row in record.epochs:
+        first, second = row["halves"]["oracle"]
+        assert row["halves"]["target_val"] == [first, second]  # with all labels visible, the rule is the oracle
+        assert min(first, second) <= row["scores"]["oracle"] <= max(first, second)
+    assert any(row["halves"]["oracle"][0] != row["halves"]["oracle"][1] for row in record.epochs)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from small_problem import output
 
 import dusk
 from landbridge.data.augment import VIEWS
@@ -79,3 +80,29 @@ def test_the_weight_of_the_unlabelled_loss_rises_in_the_first_half(adamatch):
 def test_augmentations_depend_on_the_content_of_a_domain(adamatch):
     _, data, batch = adamatch
     assert data.streams.augmentations == dict.fromkeys(batch, VIEWS["photographs"])
+
+
+def test_the_alignment_averages_predictions_over_batches(adamatch):
+    strategy, *_ = adamatch
+    k = len(dusk.CLASSES)
+    logits = torch.eye(k)[[0, 0, 1]] * 50  # two of three samples of class 0
+    source, target = output("source", logits, logits), output("target_unlabelled", logits, logits)
+    of_source, of_target = strategy._mean_shares(source, target)
+    batch = torch.eye(k)[[0, 0, 1]].mean(0)
+    torch.testing.assert_close(of_source, 0.999 / k + 0.001 * batch)
+    torch.testing.assert_close(of_target, 127 / 128 / k + batch / 128)
+    assert {"source_share", "target_shares"} <= strategy.state_dict().keys()  # a resumed run goes on with them
+
+
+def test_a_moving_average_is_evaluated_and_its_decay_rises(adamatch):
+    strategy, *_ = adamatch
+    with torch.no_grad():
+        for each in strategy.network.parameters():
+            each.fill_(1.0)
+        for each in strategy.averaged.parameters():
+            each.fill_(0.0)
+    strategy.batches_seen = 8
+    strategy.on_train_batch_end(None, None, 0)
+    assert all(torch.allclose(each, torch.tensor(0.5)) for each in strategy.averaged.parameters())  # 1 - 9 / 18
+    assert strategy.eval().network_for("target") is strategy.averaged
+    assert strategy.train().network_for("target_unlabelled") is strategy.network

@@ -108,7 +108,10 @@ def logged(folder: Path) -> list[dict[str, str]]:
 
 
 def without_oracle(rows: list[dict]) -> list[dict]:
-    return [row | {"scores": {k: v for k, v in row["scores"].items() if k != "oracle"}} for row in rows]
+    kept = [{key: {**row[key]} for key in ("scores", "halves")} for row in rows]
+    for scores in (scores for each in kept for scores in each.values()):
+        scores.pop("oracle", None)
+    return [row | own for row, own in zip(rows, kept, strict=True)]
 
 
 @pytest.fixture

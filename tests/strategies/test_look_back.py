@@ -131,3 +131,10 @@ def test_the_classifier_of_a_checkpoint_with_other_classes_is_used(tiny, tmp_pat
     kept = torch.load(tmp_path / "second" / "last.ckpt", weights_only=True)["state_dict"]
     assert kept["source_head.weight"].shape == (7, 8)
     assert kept["relationship"].shape == (3, 7)
+
+
+@pytest.mark.parametrize("method", [CoTuning, LwF])
+def test_the_old_classifier_has_the_learning_rate_of_the_backbone(method):
+    scales = inherited(method, backbone_lr_scale=0.1).lr_scales()
+    assert scales["source_head.weight"] == scales["source_head.bias"] == 0.1
+    assert not any(name.startswith(("network.head.", "initial.")) for name in scales)

@@ -54,6 +54,11 @@ def test_a_term_is_multiplied_by_its_weight_and_has_a_gradient(name):
     assert trained == ({"backbone"} if name in ("safn", "bsp", "bss", "coral", "mmd", "swd") else {"backbone", "head"})
 
 
+def test_the_linear_ramp_ends_at_two_fifths_of_the_training():
+    term = build_terms({"pseudo_label": {"ramp": "linear"}})["pseudo_label"]
+    assert [term.rise(t) for t in (0.0, 0.1, 0.4, 1.0)] == pytest.approx([0, 0.25, 1, 1])
+
+
 def test_a_ramp_raises_a_weight_from_zero():
     data = batches()
     ramp = [

@@ -147,6 +147,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         classes: the class of each sample (n,) of those streams in which every class comes equally often.
         next_epoch: returns the number of the epoch that an iteration reads. A loader with worker processes iterates
             when it is built, long before the first step. So the number is asked for, and not set from outside.
+        other_batch_sizes: for some streams, another number of samples than `batch_size`.
     """
 
     def __init__(
@@ -161,6 +162,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
         draws: Mapping[str, int] = MappingProxyType({}),
         classes: Mapping[str, Tensor] = MappingProxyType({}),
         next_epoch: Callable[[], int] = lambda: 0,
+        other_batch_sizes: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.orders: dict[str, Order] = {
             name: Balanced(name, classes[name], seed, draws.get(name, 0))
@@ -169,7 +171,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
             for name, size in sizes.items()
         }
         self.sizes = dict(sizes)
-        self.batch_size = batch_size
+        self.batch_sizes = dict.fromkeys(sizes, batch_size) | dict(other_batch_sizes)
         self.steps = steps
         self.rank = rank
         self.world = world
@@ -192,7 +194,7 @@ class StreamIndices(Sampler[dict[str, Tensor]]):
             yield {name: self._batch(name, size, step) for name, size in self.sizes.items()}
 
     def _batch(self, name: str, size: int, step: int) -> Tensor:
-        batch = min(self.batch_size, size)
+        batch = min(self.batch_sizes[name], size)
         first = (step * self.world + self.rank) * batch
         number, offset = divmod(first, self.orders[name].length)
         head = self._pass(name, number)[offset : offset + batch]

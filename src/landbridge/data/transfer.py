@@ -30,6 +30,8 @@ class TransferData(LightningDataModule):
         reading_epochs: number of epochs that read training samples; batches of later epochs are empty. None: all epochs
             read samples.
         batch_size: samples per stream, step and process.
+        unlabelled_batch_size: the same for the stream of unlabelled target samples. None: `batch_size`. The authors of
+            AdaMatch read three times as many unlabelled samples as labelled ones, those of FixMatch seven times.
         eval_batch_size: samples per step in evaluation.
         steps_per_epoch: steps in an epoch; None takes one pass over the target's training split.
         sampler: how training reads the labelled streams. `shuffled` reads every sample once a pass. `balanced` reads
@@ -45,6 +47,7 @@ class TransferData(LightningDataModule):
         processes: int = 1,
         reading_epochs: int | None = None,
         batch_size: Annotated[int, Gt(0)] = 64,
+        unlabelled_batch_size: Annotated[int, Gt(0)] | None = None,
         eval_batch_size: Annotated[int, Gt(0)] = 256,
         steps_per_epoch: Annotated[int, Gt(0), Le(MOST_STEPS)] | None = None,
         sampler: Sampling = "shuffled",
@@ -55,6 +58,7 @@ class TransferData(LightningDataModule):
         self.processes = processes
         self.reading_epochs = reading_epochs
         self.batch_size = batch_size
+        self.unlabelled_batch_size = unlabelled_batch_size
         self.eval_batch_size = eval_batch_size
         self.sampler = sampler
         self.workers = workers
@@ -68,6 +72,7 @@ class TransferData(LightningDataModule):
         indices = StreamIndices(
             sizes={name: len(stream.inputs) for name, stream in training.items()},
             batch_size=self.batch_size,
+            other_batch_sizes={"target_unlabelled": self.unlabelled_batch_size} if self.unlabelled_batch_size else {},
             steps=self.steps_per_epoch,
             seed=self.streams.seed,
             rank=self.trainer.global_rank if self.trainer else 0,

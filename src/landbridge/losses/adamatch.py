@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softmax
 
 
-def aligned_distribution(target: Tensor, source: Tensor) -> Tensor:
+def aligned_distribution(target: Tensor, source: Tensor, mean: Tensor | None = None) -> Tensor:
     r"""Align pseudo-labels with the source's class frequencies (Berthelot et al., 2022), arXiv:2106.04732.
 
     $$\tilde p_j \propto p^t_j \cdot \frac{\frac1n \sum_i p^s_i}{\frac1m \sum_i p^t_i}$$
@@ -15,11 +15,13 @@ def aligned_distribution(target: Tensor, source: Tensor) -> Tensor:
     Args:
         target: class probabilities, (m, K).
         source: class probabilities, (n, K).
+        mean: the mean target prediction (K,), if it is known from more samples; None takes that of `target`.
 
     Returns:
         Class probabilities, (m, K).
     """
-    ratio = source.mean(dim=0) / target.mean(dim=0).clamp(min=torch.finfo(target.dtype).tiny)
+    mean = target.mean(dim=0) if mean is None else mean
+    ratio = source.mean(dim=0) / mean.clamp(min=torch.finfo(target.dtype).tiny)
     scaled = target * ratio
     return scaled / scaled.sum(dim=1, keepdim=True)
 
@@ -39,24 +41,37 @@ def relative_threshold(source: Tensor, tau: float) -> Tensor:
     return tau * source.amax(dim=1).mean()
 
 
-def adamatch(source_weak: Tensor, target_weak: Tensor, target_strong: Tensor, tau: float = 0.9) -> Tensor:
+def adamatch(
+    source_weak: Tensor,
+    target_weak: Tensor,
+    target_strong: Tensor,
+    tau: float = 0.9,
+    hard: bool = True,
+    shares: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     r"""Compute AdaMatch's loss on unlabelled target samples (Berthelot et al., 2022), arXiv:2106.04732.
 
-    $$\frac1m \sum_j \mathbb 1[\max_k \tilde p_{jk} \ge c] \; \mathrm{CE}(g^{strong}_j, \tilde p_j)$$
+    $$\frac1m \sum_j \mathbb 1[\max_k \tilde p_{jk} \ge c] \; \mathrm{CE}(g^{strong}_j, \arg\max_k \tilde p_{jk})$$
 
-    Here $\tilde p$ are the aligned pseudo-labels and $c$ is the relative threshold. The pseudo-labels stay soft: they
-    are probabilities, not class indices. No gradient flows through the weak views.
+    Here $\tilde p$ are the aligned predictions and $c$ is the relative threshold. No gradient flows through the weak
+    views.
 
     Args:
         source_weak: logits of weakly augmented source samples, (n, K).
         target_weak: logits of weakly augmented target samples, (m, K).
         target_strong: logits of the same target samples, strongly augmented, (m, K).
         tau: factor of the threshold.
+        hard: whether a pseudo-label is the most probable class, as in the authors' code. Otherwise it is the whole
+            distribution $\tilde p_j$, as in the paper's formula.
+        shares: mean predictions (K,) of source and target for the alignment, from more samples than these batches; None
+            takes those of the batches.
 
     Returns:
         A scalar >= 0.
     """
     source, target = (softmax(logits.detach(), dim=1) for logits in (source_weak, target_weak))
-    labels = aligned_distribution(target, source)
-    trusted = labels.amax(dim=1) >= relative_threshold(source, tau)
+    of_source, of_target = shares or (source.mean(dim=0), target.mean(dim=0))
+    aligned = aligned_distribution(target, of_source.unsqueeze(0), of_target)
+    trusted = aligned.amax(dim=1) >= relative_threshold(source, tau)
+    labels = aligned.argmax(dim=1) if hard else aligned
     return (trusted * cross_entropy(target_strong, labels, reduction="none")).mean()

@@ -5,7 +5,7 @@ import binascii
 import math
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Len
 from pydantic import (
     AfterValidator,
     AllowInfNan,
@@ -104,6 +104,7 @@ class _Epoch(_Part):
     epoch: Count = 0
     losses: dict[str, float]
     scores: dict[str, float]
+    halves: dict[str, Annotated[list[float], Len(2, 2)]] = {}
     seconds: Seconds = 0.0
 
 

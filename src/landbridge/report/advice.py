@@ -213,8 +213,8 @@ def _take_another_rule(comparison: Comparison, rows: Sequence[RuleRow]) -> Advic
         return None
     write, unit = rows[0].metric.text, rows[0].metric.gain_unit
     return Advice(
-        f"ORACLE: {found.used} picks epochs that are on average {write(found.regret)} {unit} below the best ones; "
-        f"{found.name} reduces this by {write(found.saved)} {unit} (Spearman correlation with the oracle "
+        f"ORACLE: {found.used} picks epochs that are on average {write(found.regret)} {unit} below those that hidden "
+        f"labels pick; {found.name} reduces this by {write(found.saved)} {unit} (Spearman correlation with the oracle "
         f"{found.correlation:+.2f}). Select by {found.name}, and confirm it on other pairs, because hidden labels of "
         f"these pairs chose it.",
         f"selection={found.name}",

@@ -119,7 +119,10 @@ def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | 
     if rule not in by_rule:
         return None
     mine = by_rule.pop(rule)
-    regret = float(np.mean([row.regret for row in mine.values()]))
+    known = [row.regret for row in mine.values() if row.regret is not None]
+    if len(known) < len(mine):
+        return None
+    regret = float(np.mean(known))
     small = next(iter(mine.values())).metric.small(regret)
     better = []
     for name, own in by_rule.items():

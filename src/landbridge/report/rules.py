@@ -1,11 +1,14 @@
 """Comparison of selection rules: the epoch each rule would have picked from the stored scores, and its regret.
 
 The oracle score is the leading metric on the target's validation split, such as accuracy. The labels of that split were
-read only after training. Regret is the best oracle score minus the oracle score of the rule's pick.
+read only after training. Regret is measured on labels that chose no epoch: the oracle picks the best epoch on one half
+of the split, and its pick is compared with the rule's pick on the other half. The regret is the mean over both ways.
+The best score of many epochs is partly luck, so its distance from the rule's pick on the same labels would be positive
+even if all epochs were equal.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +21,7 @@ from landbridge.report.metrics import Metric
 from landbridge.report.runs import Pair, Run
 from landbridge.statistics import Interval, t_interval
 
-ORACLE, LAST = "oracle", "last"
+ORACLE, LAST, TARGET_VAL = "oracle", "last", "target_val"
 
 
 @dataclass
@@ -30,7 +33,9 @@ class RuleRow:
         pair: source and target.
         metric: the leading metric of the target's task, which the oracle scores.
         runs: number of runs that stored its scores.
-        regrets: by seed, the regret of picking an epoch within a run, mean over runs.
+        regrets: by seed, the regret of picking an epoch within a run, mean over runs. Negative if the rule picks better
+            epochs than half of the labels do. Empty if no run has scores on both halves, as in records of older
+            versions.
         correlation: mean over runs of the Spearman correlation with the oracle over the epochs of a run; None if
             it is undefined in every run, for example because the scores are constant.
         pool_regret: regret of picking one epoch from the pool of all epochs of all runs with the same seed, mean over
@@ -50,14 +55,48 @@ class RuleRow:
     pool_pick: str = ""
 
     @property
-    def regret(self) -> float:
-        """Mean of `regrets`."""
-        return float(np.mean(list(self.regrets.values())))
+    def regret(self) -> float | None:
+        """Mean of `regrets`; None if there are none."""
+        return float(np.mean(list(self.regrets.values()))) if self.regrets else None
 
     @property
     def interval(self) -> Interval | None:
         """Interval of `regret` over seeds; None for a single seed."""
         return t_interval(list(self.regrets.values())) if len(self.regrets) > 1 else None
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The scores of one rule and of the oracle for all epochs of a run.
+
+    Attributes:
+        run: the run.
+        rule: scores of the rule (epochs,).
+        oracle: scores of the oracle (epochs,).
+        rule_halves: scores by which the rule picks on each half (2, epochs). They are twice the same for a rule that
+            reads no target labels.
+        oracle_halves: scores of the oracle on each half (2, epochs); None if the record lacks them.
+    """
+
+    run: Run
+    rule: NDArray[np.float64]
+    oracle: NDArray[np.float64]
+    rule_halves: NDArray[np.float64]
+    oracle_halves: NDArray[np.float64] | None
+
+
+def held_out_regret(rule: NDArray[np.float64], oracle: NDArray[np.float64]) -> float:
+    """Return how much better the oracle's pick by one half of the labels is than the rule's pick, on the other half.
+
+    Args:
+        rule: scores of the rule by the labels of each half (2, epochs).
+        oracle: scores of the oracle by the labels of each half (2, epochs).
+
+    Returns:
+        The mean over both ways. Its expectation is 0 if all epochs are equally good.
+    """
+    regrets = [oracle[1 - half][best_epoch(oracle[half])] - oracle[1 - half][best_epoch(rule[half])] for half in (0, 1)]
+    return float(np.mean(regrets))
 
 
 def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
@@ -68,11 +107,12 @@ def rule_rows(cells: Iterable[Cell]) -> list[RuleRow]:
             by_pair[cell.pair] += [run for run in cell.runs.values() if len(run.record.epochs) > 1]
     rows = []
     for pair, runs in by_pair.items():
-        # The oracle's score may be undefined, such as R2 on one sample. Then there is no regret.
-        tables = [(run, table) for run in runs if np.isfinite((table := _scores(run)).get(ORACLE, np.nan)).all()]
-        names = dict.fromkeys(name for _, table in tables for name in table if name != ORACLE)
-        rows += [_row(name, pair, [(run, t[name], t[ORACLE]) for run, t in tables if name in t]) for name in names]
-    return sorted(rows, key=lambda row: (str(row.pair), row.regret))
+        scored: dict[str, list[_Scored]] = defaultdict(list)
+        for name, each in (found for run in runs for found in _scored(run)):
+            scored[name].append(each)
+        rows += [_row(name, pair, own) for name, own in scored.items()]
+    unknown = float("inf")
+    return sorted(rows, key=lambda row: (str(row.pair), unknown if row.regret is None else row.regret))
 
 
 def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
@@ -84,38 +124,54 @@ def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | No
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def _scores(run: Run) -> dict[str, NDArray[np.float64]]:
-    """Return the scores, shape (epochs,), of each rule that scored every epoch of a run."""
+def _scored(run: Run) -> Iterator[tuple[str, _Scored]]:
+    """Yield each rule that scored every epoch of a run; none if the oracle is undefined, as R2 is on one sample."""
     epochs = run.record.epochs
     names = [name for name in epochs[0]["scores"] if all(name in row["scores"] for row in epochs)]
-    return {name: np.array([row["scores"][name] for row in epochs], dtype=float) for name in names}
+    scores = {name: np.array([row["scores"][name] for row in epochs], dtype=float) for name in names}
+    if not np.isfinite(oracle := scores.pop(ORACLE, np.array([np.nan]))).all():
+        return
+    oracle_halves = _halves(run, ORACLE)
+    for name, own in scores.items():
+        halves = _halves(run, name) if name == TARGET_VAL else np.stack([own, own])
+        yield (
+            name,
+            _Scored(run, own, oracle, own if halves is None else halves, None if halves is None else oracle_halves),
+        )
 
 
-def _row(rule: str, pair: Pair, runs: list[tuple[Run, NDArray[np.float64], NDArray[np.float64]]]) -> RuleRow:
-    by_seed: dict[int, list[tuple[Run, NDArray[np.float64], NDArray[np.float64]]]] = defaultdict(list)
+def _halves(run: Run, name: str) -> NDArray[np.float64] | None:
+    """Return the scores of each epoch on both halves (2, epochs); None if one of them is missing or undefined."""
+    rows = [row.get("halves", {}).get(name) for row in run.record.epochs]
+    if not all(rows) or not np.isfinite(halves := np.array(rows, dtype=float).T).all():
+        return None
+    return halves
+
+
+def _row(rule: str, pair: Pair, runs: list[_Scored]) -> RuleRow:
+    by_seed: dict[int, list[_Scored]] = defaultdict(list)
+    halved: dict[int, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = defaultdict(list)
     for each in runs:
-        by_seed[each[0].seed].append(each)
-
-    def regret(scores: NDArray[np.float64], oracle: NDArray[np.float64]) -> float:
-        return float(oracle.max() - oracle[best_epoch(scores)])
-
-    regrets = {
-        seed: float(np.mean([regret(scores, oracle) for _, scores, oracle in row])) for seed, row in by_seed.items()
-    }
-    within = _mean([spearman(scores, oracle) for _, scores, oracle in runs])
-    found = RuleRow(rule, pair, runs[0][0].leading, len(runs), regrets, within)
+        by_seed[each.run.seed].append(each)
+        if each.oracle_halves is not None:
+            halved[each.run.seed].append((each.rule_halves, each.oracle_halves))
+    regrets = {seed: float(np.mean([held_out_regret(*both) for both in row])) for seed, row in halved.items()}
+    within = _mean([spearman(each.rule, each.oracle) for each in runs])
+    found = RuleRow(rule, pair, runs[0].run.leading, len(runs), regrets, within)
     if rule == LAST or max(map(len, by_seed.values())) < 2:
         return found
-    picks, pool_regrets, correlations = Counter(), [], []
+    pools = [
+        held_out_regret(*(np.concatenate(scores, axis=1) for scores in zip(*row, strict=True)))
+        for row in halved.values()
+    ]
+    picks, correlations = Counter(), []
     for row in by_seed.values():
-        scores = np.concatenate([own for _, own, _ in row])
-        oracle = np.concatenate([own for _, _, own in row])
-        owners = [str(run.method) for run, own, _ in row for _ in own]
+        scores = np.concatenate([each.rule for each in row])
+        owners = [str(each.run.method) for each in row for _ in each.rule]
         picks[owners[best_epoch(scores)]] += 1
-        pool_regrets.append(regret(scores, oracle))
-        correlations.append(spearman(scores, oracle))
+        correlations.append(spearman(scores, np.concatenate([each.oracle for each in row])))
     (name, times), *_ = picks.most_common(1)
-    found.pool_regret, found.pool_correlation = float(np.mean(pool_regrets)), _mean(correlations)
+    found.pool_regret, found.pool_correlation = _mean(pools), _mean(correlations)
     found.pool_pick = f"{name} ({times} of {len(by_seed)})"
     return found
 

@@ -138,7 +138,9 @@ def rankme(features: Tensor) -> float:
     $$\exp H\Bigl(\frac{\sigma}{\sum_i \sigma_i}\Bigr)$$
 
     The paper adds 1e-7 to each share; here a share of 0 contributes 0. There should be many more rows than
-    dimensions. The score reads only features, and it can be higher for models with lower accuracy.
+    dimensions, because the rank is at most the number of rows. The singular values are the roots of the eigenvalues of
+    $F^\top F$ or $F F^\top$, whichever is smaller, so that many rows cost little. The score reads only features, and it
+    can be higher for models with lower accuracy.
 
     Args:
         features: target features, (n, d).
@@ -146,7 +148,10 @@ def rankme(features: Tensor) -> float:
     Returns:
         In [1, min(n, d)].
     """
-    sigma = torch.linalg.svdvals(features.to(torch.promote_types(features.dtype, torch.float32)))
+    wide = features.T if features.shape[0] > features.shape[1] else features
+    wide = wide.double()  # an eigenvalue is the square of a singular value
+    gram = wide @ wide.T
+    sigma = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
     shares = sigma / sigma.sum().clamp(min=torch.finfo(sigma.dtype).tiny)
     return torch.special.entr(shares).sum().exp().item()
 

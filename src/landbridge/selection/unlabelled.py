@@ -122,11 +122,13 @@ class SND(Unlabelled):
 class RankMe(Unlabelled):
     """Effective rank of the features.
 
-    The score does not use predictions. It is highest for features that are noise in many dimensions.
+    The score does not use predictions. It is highest for features that are noise in many dimensions. It reads at most
+    25,600 samples, the number that the paper recommends. With fewer samples than dimensions it measures the number of
+    samples, too.
     """
 
     name: ClassVar = "rankme"
-    most: ClassVar = 500
+    most: ClassVar = 25_600
     caution: ClassVar = "it does not use predictions, and can be higher for models with lower accuracy"
 
     def value(self, logits: Tensor, features: Tensor) -> float:
@@ -189,9 +191,9 @@ class MixVal(Rule):
 class DEV(Rule):
     """Deep embedded validation: the source's validation loss, weighted by density ratios of target to source.
 
-    Half of the source's validation samples, together with the target's, train a domain classifier. The risk is
-    computed on the other half, with weights from this classifier. If the domains are easy to separate, a few samples
-    have most of the weight, and the score is noise.
+    Half of the source's validation samples, together with the target's, train a domain classifier. Its weight decay is
+    chosen on a fifth of these samples. The risk is computed on the other half, with weights from this classifier. If
+    the domains are easy to separate, a few samples have most of the weight, and the score is noise.
 
     Args:
         seed: seed of the split into halves.

@@ -24,7 +24,9 @@ def rule_table(rows: Sequence[RuleRow], name: str = "rules") -> Table:
                 "regret",
                 f"regret within a run, {unit} [95 %]",
                 lambda r: r.regret,
-                lambda r: f"{r.metric.text(r.regret)} {interval_text(r.interval, r.metric.text, len(r.regrets))}",
+                lambda r: optional(
+                    r.regret, lambda x: f"{r.metric.text(x)} {interval_text(r.interval, r.metric.text, len(r.regrets))}"
+                ),
             ),
             Column(
                 "spearman",

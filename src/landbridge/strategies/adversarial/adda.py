@@ -29,6 +29,13 @@ class ADDA(Strategy):
     The discriminator's loss then falls to 0. If target labels are visible, their cross-entropy is added to the second
     step.
 
+    The width of the discriminator is that of the authors' code (erictzeng/adda, tools/train_adda.py). Their networks
+    for digits have no BatchNorm. The default of `freeze_statistics` is that of TLLib, which freezes the statistics of
+    $E_s$ only (examples/domain_adaptation/image_classification/adda.py). The authors take both steps at once, on the
+    logits of the source model, with a fifth of the learning rate that trained the source model (scripts/svhn-mnist.sh).
+    Here the encoder's step follows that of the discriminator, features are compared, and the learning rate is the
+    configured one.
+
     Args:
         hidden: width of the discriminator's two hidden layers.
         freeze_statistics: whether the BatchNorm statistics in $E_t$ stay those of the source model.
@@ -43,7 +50,7 @@ class ADDA(Strategy):
         trains_head=False,
     )
 
-    def __init__(self, hidden: Annotated[int, Gt(0)] = 1024, freeze_statistics: bool = False, **base: Any) -> None:
+    def __init__(self, hidden: Annotated[int, Gt(0)] = 500, freeze_statistics: bool = False, **base: Any) -> None:
         super().__init__(**base)
         self.automatic_optimization = False
         self.freeze_statistics = freeze_statistics

@@ -42,7 +42,8 @@ class WithSourceHead(TargetOnly, ABC):
     """A strategy that continues to train the classifier of the initial weights, in addition to the new head.
 
     For a source model this classifier is its head. For pretrained weights it is their classifier, if their file
-    contains one.
+    contains one. It has the learning rate of the backbone, because it is trained already, and only the new head has
+    the full rate. The authors of Co-Tuning do so (thuml/CoTuning, train.py).
     """
 
     requirements: ClassVar = TargetOnly.requirements.but(source_classifier=True, needs={ONE_CLASS})
@@ -64,3 +65,8 @@ class WithSourceHead(TargetOnly, ABC):
             )
         self.source_head = nn.Linear(features, len(weight))
         self.source_head.load_state_dict(own)
+
+    def lr_scales(self) -> dict[str, float]:
+        """Map names of parameters to their learning rates relative to the new head's; see `Trainable`."""
+        own = (name for name, _ in self.named_parameters() if name.startswith(SOURCE_HEAD))
+        return super().lr_scales() | dict.fromkeys(own, self.backbone_lr_scale)

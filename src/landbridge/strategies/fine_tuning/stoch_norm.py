@@ -1,6 +1,5 @@
 """Fine-tuning in which BatchNorm uses running statistics for randomly chosen channels."""
 
-from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -17,9 +16,11 @@ class StochNorm(TargetOnly):
     r"""Stochastic normalisation (Kou et al., NeurIPS 2020).
 
     In training each channel of each BatchNorm layer is normalised by the running statistics with probability p, and by
-    the batch's statistics otherwise. Channels are drawn in every forward pass. Evaluation is that of BatchNorm. The
-    running statistics are updated as in BatchNorm. No layer is replaced, so that an ordinary run can start from the
-    checkpoint. The loss is the cross-entropy of the visible target labels.
+    the batch's statistics otherwise. The running statistics are those from before the batch, as in the authors' code
+    (thuml/StochNorm, module/stoch_norm.py). The batch then updates them, as in BatchNorm. Channels are drawn in every
+    forward pass. Evaluation is that of BatchNorm. No layer is replaced, so that an ordinary run can start from the
+    checkpoint. The loss is the cross-entropy of the visible target labels. The default p = 0.5 is that of the authors'
+    train.py.
 
     Args:
         p: probability of the running statistics. With 0 the layers are ordinary BatchNorm.
@@ -43,17 +44,37 @@ class StochNorm(TargetOnly):
                 "or set tuning=full"
             )
         for layer in layers:
-            layer.register_forward_hook(partial(_mix, p))
+            _Mixed(layer, p)
 
 
-def _mix(p: float, layer: nn.Module, inputs: tuple[Tensor], by_batch: Tensor) -> Tensor | None:
-    """Replace random channels of a layer's output by channels that are normalised by running statistics."""
-    if not layer.training:
-        return None
-    # Copies are needed, because the next forward pass may change the statistics before this gradient is computed.
-    running = {name: buffer.clone() for name, buffer in layer.named_buffers()}
-    layer.training = False
-    by_running = functional_call(layer, running, inputs)
-    layer.training = True
-    chosen = torch.rand(by_batch.shape[1], device=by_batch.device) < p
-    return torch.where(chosen.view(-1, *[1] * (by_batch.ndim - 2)), by_running, by_batch)
+class _Mixed:
+    """Replaces random channels of a layer's output by channels that are normalised by running statistics.
+
+    Args:
+        layer: a BatchNorm layer.
+        p: probability that a channel is replaced.
+    """
+
+    def __init__(self, layer: nn.Module, p: float) -> None:
+        self.p = p
+        self._by_running: Tensor | None = None
+        layer.register_forward_pre_hook(self._before)
+        layer.register_forward_hook(self._after)
+
+    def _before(self, layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        if not layer.training:
+            return
+        # Copies are needed, because this forward pass changes the statistics before the gradient is computed.
+        running = {name: buffer.clone() for name, buffer in layer.named_buffers()}
+        layer.training = False
+        # `functional_call` runs the hooks of the layer too. In evaluation mode they do nothing.
+        self._by_running = functional_call(layer, running, inputs)
+        layer.training = True
+
+    def _after(self, layer: nn.Module, inputs: tuple[Tensor], by_batch: Tensor) -> Tensor | None:
+        if not layer.training:
+            return None
+        by_running, self._by_running = self._by_running, None
+        assert by_running is not None
+        chosen = torch.rand(by_batch.shape[1], device=by_batch.device) < self.p
+        return torch.where(chosen.view(-1, *[1] * (by_batch.ndim - 2)), by_running, by_batch)

@@ -7,39 +7,57 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.functional import softmax
 
 from landbridge.data.activations import Activation, joined
 from landbridge.data.streams import STREAMS, Batch
 from landbridge.losses import adamatch
-from landbridge.strategies.self_training.two_views import TwoViews
+from landbridge.strategies.self_training.tested_average import TestedAverage
 from landbridge.training.output import Output
 
+# The authors' averages of class predictions.
+SHARE_DECAY, BATCHES_IN_MEAN = 0.999, 128
 
-class AdaMatch(TwoViews):
+
+class AdaMatch(TestedAverage):
     r"""AdaMatch (Berthelot et al., 2022, arXiv:2106.04732).
 
     All views of source and target are encoded as one batch. The source's views are encoded a second time, alone,
     without changing BatchNorm's statistics. The source's logits are a random interpolation of both results, with a
     separate random share for each entry.
 
-    The loss is $\mathrm{CE}(g^{weak}_s, y_s) + \mathrm{CE}(g^{strong}_s, y_s) + w\,\mu(t)\,\frac1m \sum_j \mathbb
-    1[\max_k \tilde p_{jk} \ge c]\,\mathrm{CE}(g^{strong}_j, \tilde p_j)$. The pseudo-labels $\tilde p$ come from weak
-    views, and are aligned with the source's mean prediction. The threshold $c$ is $\tau$ times the source's mean
-    confidence. The warm-up is $\mu(t) = \frac12 - \frac12 \cos(\min(\pi, 2 \pi t))$.
+    The loss is $\frac12[\mathrm{CE}(g^{weak}_s, y_s) + \mathrm{CE}(g^{strong}_s, y_s)] + w\,\mu(t)\,\frac1m \sum_j
+    \mathbb 1[\max_k \tilde p_{jk} \ge c]\,\mathrm{CE}(g^{strong}_j, \hat y_j)$. The pseudo-labels $\hat y$ are the most
+    probable classes of $\tilde p$, the predictions for weak views after alignment with the source's mean prediction.
+    The threshold $c$ is $\tau$ times the source's mean confidence. The warm-up is $\mu(t) = \frac12 - \frac12
+    \cos(\min(\pi, 2 \pi t))$. A moving average of the weights is evaluated.
 
-    The augmentations are those of `landbridge.data.augment`. The weak view of labelled images is changed as `augment`
-    says; `strategy=adamatch` sets `augment=weak`. Their strong view is a part of the method. If target labels are
-    visible, their cross-entropy in both views is added, without interpolation.
+    All defaults are those of the authors' code (google-research/adamatch, domain_adaptation/adamatch.py), except that
+    the decay of the average rises to its value at the start of training; see `TestedAverage`. Their mean prediction of
+    the source is a moving average with decay 0.999, and that of the target is the mean of the last 128 batches. Both
+    start from equal shares of all classes. Their code has three unlabelled images for every labelled image
+    (`data.unlabelled_batch_size`), and learned strong augmentations (CTAugment). Here there is one unlabelled image for
+    every labelled image by default, so that all strategies read equally many samples in a step, and the augmentations
+    are those of `landbridge.data.augment`.
+
+    The weak view of labelled images is changed as `augment` says; `strategy=adamatch` sets `augment=weak`. Their strong
+    view is a part of the method. If target labels are visible, their cross-entropy in both views is added, without
+    interpolation.
 
     Args:
         tau: factor of the threshold, $\tau$.
         weight: weight of the loss on unlabelled samples, $w$.
-        **base: see `Strategy`.
+        hard: whether a pseudo-label is a class. Otherwise it is the distribution $\tilde p$, as in the paper's formula.
+        running: whether the alignment takes averages over many batches. Otherwise it takes those of the batch.
+        **averaged: `decay`, the decay of the moving average, with 0 the weights themselves are evaluated; see
+            `TestedAverage`. For the others see `Strategy`.
 
     Raises:
         LandbridgeError: the backbone takes vectors.
     """
 
+    source_share: Tensor
+    target_shares: Tensor
     views: ClassVar = {
         **{stream: (stream, "augment") for stream in STREAMS},
         "target_unlabelled": ("target_unlabelled", "weak"),
@@ -47,11 +65,21 @@ class AdaMatch(TwoViews):
     }
 
     def __init__(
-        self, tau: Annotated[float, Ge(0), Le(1)] = 0.9, weight: Annotated[float, Ge(0)] = 1.0, **base: Any
+        self,
+        tau: Annotated[float, Ge(0), Le(1)] = 0.9,
+        weight: Annotated[float, Ge(0)] = 1.0,
+        hard: bool = True,
+        running: bool = True,
+        **averaged: Any,
     ) -> None:
-        super().__init__(**base)
+        super().__init__(**averaged)
         self.tau = tau
         self.weight = weight
+        self.hard = hard
+        self.running = running
+        classes = self.network.outputs
+        self.register_buffer("source_share", torch.full((classes,), 1 / classes))
+        self.register_buffer("target_shares", torch.full((BATCHES_IN_MEAN, classes), 1 / classes))
 
     @property
     def warmup(self) -> float:
@@ -102,12 +130,23 @@ class AdaMatch(TwoViews):
         target_strong: Output | None = None,
     ) -> dict[str, Tensor]:
         """Return the cross-entropies of labelled samples in both views, and that of confident pseudo-labels."""
-        agree = adamatch(source.logits, target_unlabelled.logits, target_unlabelled_strong.logits, self.tau)
+        shares = self._mean_shares(source, target_unlabelled) if self.running else None
+        agree = adamatch(
+            source.logits, target_unlabelled.logits, target_unlabelled_strong.logits, self.tau, self.hard, shares
+        )
         return {
-            "supervised": self.supervised(source, target),
-            "supervised_strong": self.supervised(source_strong, target_strong),
+            "supervised": self.supervised(source, target) / 2,
+            "supervised_strong": self.supervised(source_strong, target_strong) / 2,
             "agree": self.weight * self.warmup * agree,
         }
+
+    @torch.no_grad()
+    def _mean_shares(self, source: Output, target: Output) -> tuple[Tensor, Tensor]:
+        """Add a batch to the averages of predictions, and return those of source and target (classes,)."""
+        of_source, of_target = (softmax(each.logits, dim=1).mean(dim=0) for each in (source, target))
+        self.source_share.lerp_(of_source, 1 - SHARE_DECAY)
+        self.target_shares[self.batches_seen % BATCHES_IN_MEAN] = of_target
+        return self.source_share, self.target_shares.mean(dim=0)
 
 
 def mix(together: Tensor, alone: Tensor, share: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class MME(Strategy):
         streams={"source", "target_unlabelled"},
         optional_streams={"target"},
         needs={ONE_CLASS},
-        biased_rules={"entropy"},
+        biased_rules={"entropy", "im"},
     )
 
     def __init__(

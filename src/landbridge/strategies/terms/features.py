@@ -16,8 +16,11 @@ class SAFNTerm(Term):
 
     $L = \sum_D \frac1n \sum_{i \in D} \bigl(|f_i| - (\operatorname{sg}|f_i| + \Delta)\bigr)^2$ over both domains $D$.
     The loss increases the norm of every feature a little in each step. Its value is always $2 \Delta^2$, so its curve
-    has no information. Norms may grow without bound on small networks. The paper also has a dropout that preserves
-    norms; it would be part of the backbone, and is not added here. The weight is constant, as in the paper.
+    has no information. Norms may grow without bound on small networks. The weight is constant, as in the paper.
+
+    Step and weight are those of the authors' code (jihanyang/AFN, vanilla/Office31/SAFN/code/train.py).
+    `strategy=safn` also has its dropout of 0.5 on the features, which preserves their norms
+    (`strategy.feature_dropout`; model/net.py beside it).
 
     Args:
         weight: see `Term`.

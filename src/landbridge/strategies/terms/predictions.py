@@ -111,8 +111,11 @@ class PseudoLabelTerm(Term):
     r"""Pseudo-labels with a threshold (Lee, "Pseudo-Label", ICML 2013 workshop on representation learning).
 
     If the largest class probability of a target sample exceeds $\tau$, this class is its pseudo-label:
-    $L = \frac1n \sum_i \mathbb 1[\max_k p_{ik} > \tau]\,\mathrm{CE}(g_i, \arg\max_k p_{ik})$. `strategy=pseudo_label`
-    sets `ramp=dann`. The paper has a linear ramp and no threshold.
+    $L = \frac1n \sum_i \mathbb 1[\max_k p_{ik} > \tau]\,\mathrm{CE}(g_i, \arg\max_k p_{ik})$.
+
+    The paper has a linear ramp and no threshold. Threshold, weight and ramp of `strategy=pseudo_label` are those of the
+    implementation beside FixMatch (google-research/fixmatch, pseudo_label.py): 0.95, 1, and linear over the first 0.4
+    of the training. That implementation also evaluates a moving average of the weights, see `averaging=ema`.
 
     Args:
         threshold: $\tau$. With 1 no sample has a pseudo-label.
@@ -122,6 +125,7 @@ class PseudoLabelTerm(Term):
     name: ClassVar = "pseudo_label"
     streams: ClassVar = frozenset({UNLABELLED})
     needs: ClassVar = frozenset({ONE_CLASS})
+    biased_rules: ClassVar = frozenset({"entropy", "im"})  # it makes predictions confident
 
     def __init__(self, threshold: Annotated[float, Ge(0), Le(1)] = 0.95, **term: Any) -> None:
         super().__init__(**term)

@@ -13,8 +13,12 @@ from landbridge.models.network import Network
 from landbridge.strategies.initial_model import InitialModel
 from landbridge.training.output import Output
 
-#: The factor on a weight over training: `constant`, or `dann`, which rises from 0 to 1 (`landbridge.losses.dann_ramp`).
-Ramp = Literal["constant", "dann"]
+#: The factor on a weight over training: `constant`; `dann`, which rises from 0 to 1 (`landbridge.losses.dann_ramp`); or
+#: `linear`, which rises from 0 to 1 in a first part of the training.
+Ramp = Literal["constant", "dann", "linear"]
+
+#: The part of training in which the ramp `linear` rises: that of google-research/fixmatch, pseudo_label.py.
+RISING = 0.4
 
 SOURCE, TARGET, UNLABELLED = "source", "target", "target_unlabelled"
 
@@ -39,8 +43,8 @@ class Term(ABC):
 
     Args:
         weight: $w$.
-        ramp: $\lambda(t)$: `constant` is 1; `dann` is $2 / (1 + e^{-10t}) - 1$. Use `dann` for losses on predictions
-            that are noise at the start of training.
+        ramp: $\lambda(t)$: `constant` is 1; `dann` is $2 / (1 + e^{-10t}) - 1$; `linear` is $\min(1, t / 0.4)$. Use a
+            rising one for losses on predictions that are noise at the start of training.
     """
 
     #: The name in `terms=[...]`. In the losses of a record it has a plus sign in front.
@@ -66,7 +70,9 @@ class Term(ABC):
 
     def rise(self, progress: float) -> float:
         r"""Return $\lambda(t)$, in [0, 1]."""
-        return dann_ramp(progress) if self.ramp == "dann" else 1.0
+        if self.ramp == "constant":
+            return 1.0
+        return dann_ramp(progress) if self.ramp == "dann" else min(1.0, progress / RISING)
 
     def losses(self, outputs: Mapping[str, Output], training: Training) -> dict[str, Tensor]:
         """Return the weighted loss by name. An auxiliary loss with several parts may return several entries."""
