@@ -37,8 +37,8 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 class ActivationCache(Cache):
     """Keeps the activations of the stages that are frozen throughout, on disk and mapped into memory.
 
-    Images that are read from files are also kept decoded, and texts tokenised. Each sample is kept once, whatever split,
-    seed or domain it belongs to. Unless `views` is set, results are the same as without the cache.
+    Images that are read from files are also kept decoded, and texts tokenised. Each sample is kept once, whatever
+    split, seed or domain it belongs to. Unless `views` is set, results are the same as without the cache.
 
     Args:
         path: folder in which activations are kept; several runs and processes may share it.
