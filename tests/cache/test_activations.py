@@ -226,7 +226,13 @@ def seeded(tiny, photos, tmp_path):
     """Return a function that trains a head on the same backbone with the split of a seed, and one without a cache."""
     data = [f"target.root={photos}", "target_labels=all", "data.workers=0", "data.steps_per_epoch=4", SMALL]
     data += ["target=image_folder", "backbone=test_resnet", "selection=target_val", "target.val=0.2", "source=null"]
-    tiny(*data, "strategy=fine_tune", "start=scratch", "data.steps_per_epoch=1", folder="start")
+    others = tmp_path / "others"  # the backbone has seen no sample of the runs
+    for path in photos.glob("*/*"):
+        (others / path.parent.name).mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            image.rotate(180).save(others / path.parent.name / path.name)
+    begin = ["strategy=fine_tune", "start=scratch", "data.steps_per_epoch=1", f"target.root={others}"]
+    tiny(*data, *begin, folder="start")
     data += ["strategy=linear_probe", "start=checkpoint", f"start.path={tmp_path / 'start' / 'last.ckpt'}"]
 
     def typed(seed):
