@@ -18,14 +18,23 @@ def name_apart(runs: Iterable[Run]) -> None:
     for run, role in product(runs, DOMAINS):
         alike.setdefault(getattr(run.pair, role) or "", []).append((run, role))
     for name, same in alike.items():
-        prints = {run.domain_fingerprint(role) for run, role in same} - {None}
-        if name and len(prints) > 1:
+        if name and _are_several(same):
             _name_domains_apart(name, same)
     for strategy in {run.strategy for run in runs}:
         same = [run for run in runs if run.strategy == strategy]
         keys = _telling(varying(run.settings for run in same), [run.settings for run in same])
         for run in same:
             run.method = Method(strategy, tuple((key, run.settings.get(key, "default")) for key in keys))
+
+
+def _are_several(same: list[tuple[Run, str]]) -> bool:
+    """Return whether domains of one name differ. Seeds may have different splits of the same samples."""
+    contents = {run.domain_content(role) for run, role in same} - {None}
+    by_seed: dict[int, set[str]] = {}
+    for run, role in same:
+        if fingerprint := run.domain_fingerprint(role):
+            by_seed.setdefault(run.seed, set()).add(fingerprint)
+    return len(contents) > 1 or any(len(prints) > 1 for prints in by_seed.values())
 
 
 def _name_domains_apart(name: str, same: list[tuple[Run, str]]) -> None:
@@ -38,12 +47,14 @@ def _name_domains_apart(name: str, same: list[tuple[Run, str]]) -> None:
     keys = varying(run.domain_settings(role) for run, role in same)
     several_kinds = len({run.task(role)["kind"] for run, role in same}) > 1
     by_path = {} if keys or several_kinds else _by_path(same)
+    several_contents = len({run.domain_content(role) for run, role in same} - {None}) > 1
     for run, role in same:
         own = run.domain_settings(role)
         kind = [run.task(role)["kind"].replace("_", "-")] if several_kinds else []
         detail = ", ".join([*kind, *(f"{key}={own.get(key, 'default')}" for key in keys)])
         label = by_path.get(run.domain_path(role) or "")
-        label = label or f"{name} ({detail or str(run.domain_fingerprint(role))[:6]})"
+        print_ = run.domain_content(role) if several_contents else run.domain_fingerprint(role)
+        label = label or f"{name} ({detail or str(print_)[:6]})"
         run.pair = run.pair._replace(**{role: label})
 
 
@@ -51,7 +62,7 @@ def _by_path(same: list[tuple[Run, str]]) -> dict[str, str]:
     """Return names by the paths of the data, if each path holds one content; else nothing."""
     prints: dict[str, set[str]] = {}
     for run, role in same:
-        if content := run.domain_fingerprint(role):
+        if content := run.domain_content(role):
             prints.setdefault(run.domain_path(role) or "", set()).add(content)
     unclear = "" in prints or any(len(each) > 1 for each in prints.values())
     return {} if unclear else told_apart(prints)
