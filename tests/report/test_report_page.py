@@ -112,7 +112,7 @@ def test_the_first_screen_shows_the_advice(tmp_path):
     assert re.findall(r"<code>(.+?)</code>", screen) == ["hydra.launcher.retry_failed=true", "seed=range(5)"]
     assert re.findall(r"^(\d)\. .+? `(.+)`$", text, re.MULTILINE) == [
         ("1", "hydra.launcher.retry_failed=true"),
-        ("2", "seed=range(6)"),
+        ("2", "seed=range(5)"),
     ]
     assert "\n3. There is only one pair" in text
 
