@@ -86,6 +86,10 @@ bench-office: $(INSTALLED) ## run the comparison in docs/results_office.md, and 
 bench-fine-tuning: $(INSTALLED) ## run the comparison of fine-tuning methods, and write its table
 	@$(BIN)/python benchmarks/fine_tuning.py $(ARGS)
 
+.PHONY: bench-verdicts
+bench-verdicts: $(INSTALLED) ## simulate how often verdicts are wrong, and write the tables in docs/comparing.md
+	@$(BIN)/python benchmarks/verdicts.py $(ARGS)
+
 .PHONY: clean
 clean: ## remove .venv and caches; runs in outputs/ are kept
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis dist build site

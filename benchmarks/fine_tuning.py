@@ -9,7 +9,7 @@ also has one trial, because one run trains a head at each of the four rates. The
 the trial that is tested. Test results are never used for a choice. Runs that are already finished in `--folder` are
 not repeated.
 
-    python benchmarks/fine_tuning.py --seeds 6
+    python benchmarks/fine_tuning.py --seeds 8
 """
 
 import argparse
@@ -82,10 +82,10 @@ def run_all(jobs: Sequence[tuple[Sequence[str], str]], processes: int, what: str
 
 def rows(chosen: dict[str, list], trials: dict[str, int]) -> list[str]:
     """Return the table: test accuracy with its 95 % interval, and the gains over both references."""
-    from landbridge.statistics import Budget, judge, t_interval
+    from landbridge.statistics import t_interval
 
     accuracy = {name: [record.results["target"]["accuracy"] for record in each] for name, each in chosen.items()}
-    budget = {name: Budget(trials[name], _steps(each[0].config)) for name, each in chosen.items()}
+    judged = judgements(chosen)
     lines = [
         "| method | accuracy, % | lowest | gain over scratch, points | verdict | gain over fine_tune, points | verdict "
         "| seconds |",
@@ -95,13 +95,12 @@ def rows(chosen: dict[str, list], trials: dict[str, int]) -> list[str]:
         cells = [name, _with_interval(statistics.mean(values), t_interval(values) if len(values) > 1 else None)]
         cells.append(f"{100 * min(values):.1f}")
         for reference in REFERENCES:
-            if name in (reference, "scratch", ORACLE):
+            if (name, reference) not in judged:
                 cells += ["", ""]
                 continue
-            gains = [value - other for value, other in zip(values, accuracy[reference], strict=True)]
-            judged = judge(gains, reference=reference, budget=budget[name], reference_budget=budget[reference])
-            verdict = f"{judged.verdict} (fewer trials)" if judged.budget_mismatch else judged.verdict
-            cells += [_with_interval(judged.gain, judged.interval, sign="+"), verdict]
+            found, fewer = judged[name, reference], trials[name] != trials[reference]
+            verdict = f"{found.verdict} (fewer trials)" if fewer else found.verdict
+            cells += [_with_interval(found.gain, found.interval, sign="+"), verdict]
         cells.append(f"{statistics.median(record.cost['seconds'] for record in chosen[name]):.0f}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -113,16 +112,28 @@ def _with_interval(value: float, interval, sign: str = "") -> str:
     return f"{100 * value:{sign}.1f} [{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
 
 
-def _steps(config: dict) -> int:
-    return config["trainer"]["max_epochs"] * (config["data"]["steps_per_epoch"] or 1)
+def judgements(chosen: dict[str, list]) -> dict:
+    """Judge every method against every reference as a report does, corrected over all of these comparisons."""
+    from landbridge.report.gains import gains_of
+    from landbridge.report.runs import Run
+    from landbridge.statistics import judge_all
+
+    runs = {name: [Run(Path(), record) for record in each] for name, each in chosen.items()}
+    gains = {
+        (name, reference): gains_of(list(zip(runs[name], runs[reference], strict=True)))
+        for name in runs
+        for reference in REFERENCES
+        if name not in (reference, "scratch", ORACLE)
+    }
+    return judge_all(gains, references={key: key[1] for key in gains})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD")
     parser.add_argument("--labels", type=int, default=5, help="number of visible target labels per class")
-    # With fewer than 6 seeds, no outcome can be significant.
-    parser.add_argument("--seeds", type=int, default=6)
+    # Verdicts need 5 seeds, and a correction over 46 comparisons more.
+    parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--folder", type=Path, default=Path("outputs/bench-fine-tuning"))
     parser.add_argument("--overrides", nargs="*", default=STEPS, help="further settings of every run")

@@ -26,11 +26,11 @@ from landbridge.tasks import Classification, MultiLabel, Regression, Several, Sh
 ERRORS = {"source_only": 4.0, "dann": 3.0, "mcc": 5.0}
 
 
-def measured(strategy, seed, source="noon"):
+def measured(strategy, seed, source="noon", target="dusk"):
     """Return a record of a regression whose mean absolute error is that of `ERRORS`, with values of single items."""
     errors = ERRORS[strategy] + 0.01 * seed * len(strategy) + np.linspace(-1, 1, ITEMS)
     return with_results(
-        made(strategy, 0.5, seed, source),
+        made(strategy, 0.5, seed, source, target),
         REGRESSION,
         r2=1 - errors.mean() / 10,
         mae=float(errors.mean()),
@@ -51,18 +51,14 @@ def regressions(tmp_path):
 
 
 def test_by_default_a_regression_is_compared_by_r2_in_plain_numbers(regressions):
-    cells, text, page = report(regressions)
+    cells, text, _ = report(regressions)
     values = [1 - (3.0 + 0.04 * seed) / 10 for seed in range(6)]
     assert float(cells["dann"]["r2"]) == pytest.approx(np.mean(values), rel=1e-5)
     low, high = stats.t.interval(0.95, 5, np.mean(values), stats.sem(values))
     assert f"{np.mean(values):.3f} [{low:.3f}, {high:.3f}]" in text
     assert (cells["dann"]["verdict"], cells["mcc"]["verdict"]) == ("helps", "harms")
-    # The value of a test item is its negative absolute error.
-    gain = np.mean([(4.0 + 0.11 * seed) - (3.0 + 0.04 * seed) for seed in range(6)])
-    assert gain == pytest.approx(1.175)
+    assert "holds for this test set only" in cells["dann"]["flags"]
     assert re.search(r"dann \+0\.11[78] in R2", text)
-    assert float(cells["dann"]["items_low"]) < gain < float(cells["dann"]["items_high"])
-    assert "gain in mean absolute error over seeds and items" in page
     assert "%" not in text.partition("## Strategies")[2].replace("[95 %]", "")
 
 
@@ -79,7 +75,7 @@ def test_for_errors_lower_is_better(regressions, metric):
 
 
 def test_the_lowest_error_has_the_first_rank(tmp_path):
-    records = [measured(strategy, 0, source) for strategy in ERRORS for source in ("noon", "dawn")]
+    records = [measured(strategy, 0, target=target) for strategy in ERRORS for target in ("noon", "dawn")]
     ranks = rank(compare(collect([write(tmp_path, records)], "mae").runs))
     assert ranks.ranks == {"dann": 1, "source_only": 2, "mcc": 3}
 

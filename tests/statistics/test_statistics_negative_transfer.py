@@ -39,16 +39,16 @@ def test_ratio_counts_pairs_whose_interval_is_below_0():
         "around 0": [0.05, -0.04, 0.01, 0.0],
         "one seed": [-0.3],
     }
-    ratio = negative_transfer_ratio(judge_all(gains, reference="target_only").values())
+    ratio = negative_transfer_ratio(judge_all(gains, references="target_only").values())
     assert (ratio.harmed, ratio.pairs, ratio.share) == (1, 4, 0.25)
     # Wilson's limits: (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n) with p = 1/4, n = 4, z = 1.959964
     assert (ratio.interval.low, ratio.interval.high) == pytest.approx((0.045587, 0.699358), abs=1e-6)
 
 
-def test_the_expected_ratio_without_effects_is_the_tail_of_the_interval():
+def test_the_expected_ratio_without_effects_is_at_most_the_tail_of_the_interval():
     rows = np.random.default_rng(3).normal(size=(2000, 7))
-    ratio = negative_transfer_ratio(judge_all(dict(enumerate(rows)), reference="scratch").values())
-    assert ratio.interval.contains(0.025)
+    ratio = negative_transfer_ratio(judge_all(dict(enumerate(rows)), references="scratch").values())
+    assert 0 < ratio.interval.low <= 0.025
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from landbridge.report.alternatives import LEAST_SEEDS, End, better_rule, cheaper, open_ends
+from landbridge.report.alternatives import End, better_rule, cheaper, open_ends
 from landbridge.report.cell_text import gain_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
 from landbridge.report.compare import AUGMENTATION
 from landbridge.report.numbers import interval_text, plural
 from landbridge.report.rules import RuleRow
-from landbridge.statistics import seeds_needed, seeds_to_exclude_zero
+from landbridge.statistics import LEAST_SEEDS
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
 #: Most pieces of advice on the first screen.
 MOST = 5
-#: Most seeds to recommend. Gains that need more seeds are small compared with their standard deviation.
+#: Most seeds to recommend. Gains that need more seeds are small compared with their variance.
 MOST_SEEDS = 30
+#: With fewer seeds the variance over seeds is too uncertain to recommend a number.
+LEAST_KNOWN = 3
 #: An axis is called too short if more than this share of its curves is highest at the same end.
 CHANCE = 0.1
 
@@ -122,18 +124,20 @@ def _more_seeds(comparison: Comparison) -> Advice | None:
     undecided = [cell for cell in comparison.judged if cell.verdict == "undecided"]
     if not undecided:
         return None
-    pairs = len(comparison.pairs)
     says = f"{len(undecided)} of {plural(len(comparison.judged), 'comparison')} undecided"
     if few := [cell for cell in undecided if cell.judgement and cell.judgement.too_few_seeds]:
-        says += f", {len(few)} with fewer than the {seeds_needed(pairs)} seeds needed over {plural(pairs, 'pair')}"
-    wanted = sorted(seeds for cell in undecided if (seeds := seeds_to_decide(cell, pairs)))
+        says += f", {len(few)} with fewer than the {LEAST_SEEDS} seeds needed"
+    wanted = sorted(seeds for cell in undecided if (seeds := seeds_to_decide(cell)))
     if not wanted:
-        return Advice(f"{says}. Not even {MOST_SEEDS} seeds decide one: gains are small for their standard deviation.")
+        return Advice(
+            f"{says}. Not even {MOST_SEEDS} seeds decide one: gains are small for their variance over seeds and test "
+            "items."
+        )
     # This number of seeds decides half of the decidable comparisons. The other half needs the most seeds.
     enough = wanted[(len(wanted) - 1) // 2]
     decided = sum(seeds <= enough for seeds in wanted)
     says += (
-        f". If true means and standard deviations equal the observed ones, {enough} seeds decide {decided} of them, "
+        f". If true means and variances equal the observed ones, {enough} seeds decide {decided} of them, "
         f"each with a probability of about one half"
     )
     if beyond := len(undecided) - len(wanted):
@@ -142,18 +146,19 @@ def _more_seeds(comparison: Comparison) -> Advice | None:
     return Advice(f"{says}.", f"seed=range({first},{first + enough})" if first else f"seed=range({enough})")
 
 
-def seeds_to_decide(cell: Cell, pairs: int) -> int | None:
-    """Return how many seeds would decide an undecided cell if mean and standard deviation of its gains stayed equal.
+def seeds_to_decide(cell: Cell) -> int | None:
+    """Return how many seeds would decide an undecided cell if mean and variances of its gains stayed equal.
 
-    The number is larger than the cell's number of paired seeds, and at least the number that Holm's correction needs
-    over `pairs` pairs. With fewer than `LEAST_SEEDS` paired seeds the standard deviation is unknown, and the function
-    returns this minimum. If the standard deviation requires more than `MOST_SEEDS`, the function returns None.
+    The number is larger than the cell's number of paired seeds. With fewer than `LEAST_KNOWN` paired seeds the variance
+    over seeds is unknown, and the function returns the least number of a verdict. If more than `MOST_SEEDS` are
+    required, the function returns None.
     """
-    least = max(seeds_needed(pairs), len(cell.gains) + 1)
-    if len(cell.gains) < LEAST_SEEDS:
-        return least
-    by_spread = seeds_to_exclude_zero(cell.gains, 1 - 0.05 / pairs, MOST_SEEDS)
-    return by_spread and max(least, by_spread)
+    judgement = cell.judgement
+    assert judgement
+    if judgement.seeds < LEAST_KNOWN:
+        return LEAST_SEEDS
+    found = judgement.seeds_to_decide(MOST_SEEDS)
+    return found and max(found, judgement.seeds + 1)
 
 
 def _undo_harm(comparison: Comparison) -> Advice | None:

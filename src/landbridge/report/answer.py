@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
 from landbridge.report.numbers import interval_text, plural
-from landbridge.statistics import gap_name, negative_transfer_ratio
+from landbridge.statistics import excess_of_the_best, gap_name, negative_transfer_ratio
 from landbridge.statistics.negative_transfer import WITHOUT_SOURCE
 
 
@@ -37,9 +37,10 @@ def answer(comparison: Comparison) -> Answer:
         alone = [judgement for judgement in harmful if judgement.reference in WITHOUT_SOURCE]
         some = "" if len(alone) == harms else f"{len(alone)} times "
         named = f" ({some}negative transfer)" if alone else ""
-        headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}{named}; {undecided} undecided."
+        headline = f"Transfer helps in {helps} of {all_of_them} and harms in {harms}{named}; {undecided} undecided"
     else:
-        headline = f"Undecided: none of {all_of_them} shows that transfer helps or harms."
+        headline = f"Undecided: none of {all_of_them} shows that transfer helps or harms"
+    headline += f" (corrected over {plural(over, 'comparison')})." if (over := comparison.corrected_over) > 1 else "."
     return Answer(headline, [*_by_pair(comparison), *_ratio(judged)])
 
 
@@ -61,12 +62,24 @@ def _by_pair(comparison: Comparison) -> list[str]:
         verdicts = Counter(cell.verdict for cell in cells)
         largest = max(cells, key=lambda cell: cell.gain)
         found = ", ".join(f"{verdicts[name]} {name}" for name in ("helps", "harms", "undecided") if verdicts[name])
-        sentence = f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}."
+        sentence = f"{pair}: {found}. Largest mean gain: {_with_gain(largest)}.{_of_the_best(cells)}"
         if verdicts["harms"]:
             worst = min(cells, key=lambda cell: cell.gain)
             sentence += f" Largest loss: {_with_gain(worst)}."
         sentences.append(sentence)
     return sentences
+
+
+def _of_the_best(cells: Sequence[Cell]) -> str:
+    """Return a sentence on how much of the largest gain may be due to the choice of the largest."""
+    known = [cell.judgement.estimate.error for cell in cells if cell.judgement and cell.judgement.interval]
+    if len(known) < 2:
+        return ""
+    metric = cells[0].metric
+    excess = metric.change(excess_of_the_best(known)).lstrip("+")
+    return (
+        f" It is the largest of {len(cells)}: this choice alone may add up to {excess} {metric.gain_unit} on average."
+    )
 
 
 def _ratio(judged: Sequence[Cell]) -> list[str]:

@@ -13,15 +13,6 @@ from landbridge.report.numbers import plural
 from landbridge.report.runs import Method, Pair, Run
 from landbridge.statistics import Budget, Interval, Judgement, t_interval
 
-#: What the value of a single test item is, by the kind of the task. Each value is higher for better predictions.
-ITEM_METRICS = {
-    "classification": metric_of("accuracy"),
-    "multi_label": Metric("sample_average_precision", "average precision of a sample", is_share=True),
-    "regression": metric_of("mae"),
-}
-#: The value of a single test item, if several numbers in different units are predicted.
-STANDARDISED = Metric("standardised_error", "absolute error in standard deviations", lower=True)
-
 
 @dataclass
 class Cell:
@@ -35,7 +26,6 @@ class Cell:
         reference: the cell it is compared with; None if there is none.
         why_none: the reason if there is no reference.
         judgement: the verdict over the seeds that the cell and its reference share.
-        items: interval of the gain in `item_metric` from resampling seeds and then test items.
         trials: number of settings in which its strategy was run on the pair.
     """
 
@@ -46,7 +36,6 @@ class Cell:
     reference: "Cell | None" = None
     why_none: str = ""
     judgement: Judgement | None = None
-    items: Interval | None = None
     trials: int = 1
 
     @property
@@ -58,14 +47,6 @@ class Cell:
     def kind(self) -> str:
         """What is predicted on the target. Cells of different kinds are never shown in one matrix, rank or mean."""
         return _kind(self.first.task())
-
-    @property
-    def item_metric(self) -> Metric:
-        """What the value of a single test item is, such as `accuracy` for right or wrong. Higher is better."""
-        task = self.first.task()
-        if task["kind"] == "regression" and len(task["names"]) > 1:
-            return STANDARDISED
-        return ITEM_METRICS.get(task["kind"], Metric("sample_score", "score of a sample"))
 
     @property
     def scores(self) -> list[float]:
@@ -138,7 +119,8 @@ class Cell:
         flags = ["transductive: adapts to the test inputs"] if self.first.transductive else []
         if judgement is None:
             return [*flags, self.why_none] if self.why_none else flags
-        flags += ["too few seeds for significance"] if judgement.too_few_seeds else []
+        flags += ["too few seeds"] if judgement.too_few_seeds else []
+        flags += ["holds for this test set only"] if judgement.this_test_set_only else []
         if self.reference:
             unequal = (unequal_budget(self, self.reference), unequal_passes(self, self.reference))
             flags += [each for each in unequal if each]
@@ -160,17 +142,20 @@ class Comparison:
     Attributes:
         cells: sorted by pair and method, source-only first on each pair.
         pairs: declared source-target pairs, including pairs without a finished run.
-        draws: number of resamples for each interval over seeds and test items.
     """
 
     cells: Sequence[Cell]
     pairs: Sequence[Pair]
-    draws: int
 
     @property
     def judged(self) -> list[Cell]:
         """Cells that have a verdict."""
         return [cell for cell in self.cells if cell.judgement]
+
+    @property
+    def corrected_over(self) -> int:
+        """The number of comparisons that every p is corrected for."""
+        return next((cell.judgement.comparisons for cell in self.cells if cell.judgement), 0)
 
     @property
     def methods(self) -> list[Method]:
@@ -181,7 +166,7 @@ class Comparison:
     def parts(self) -> list["Comparison"]:
         """The comparisons of each task and metric, which are shown apart.
 
-        Verdicts are those of the whole comparison: they are corrected for all declared pairs.
+        Verdicts are those of the whole comparison: they are corrected for all comparisons.
         """
         together: dict[tuple[str, str], list[Cell]] = {}
         for cell in self.cells:
@@ -193,7 +178,7 @@ class Comparison:
             # A pair without results has no task of its own: it belongs to that of its target.
             own, targets = {cell.pair for cell in cells}, {cell.pair.target for cell in cells}
             pairs = [pair for pair in self.pairs if pair in own or pair.target in targets]
-            parts.append(Comparison(cells, pairs, self.draws))
+            parts.append(Comparison(cells, pairs))
         return parts
 
     @property

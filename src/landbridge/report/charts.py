@@ -139,19 +139,20 @@ def costs(cells: Sequence[Cell], label: str) -> Plot:
     return plot
 
 
-def rank_line(ranks: Mapping[str, float], difference: float) -> Plot:
-    """Draw average ranks on a line, the best at the left, with Nemenyi's critical difference."""
+def rank_line(ranks: Mapping[str, float], difference: float | None) -> Plot:
+    """Draw average ranks on a line, the best at the left, with Nemenyi's critical difference if there is one."""
     order = sorted(ranks, key=lambda name: ranks[name])
     half = -(-len(order) // 2)
     left = 20 + LETTER * max(map(len, order))
-    plot = Plot(left * 2 + 420, 66 + 17 * half, "average ranks with the critical difference")
+    plot = Plot(left * 2 + 420, 66 + 17 * half, "average ranks")
     x, line = Scale(1, len(order), left, plot.width - left), 44
     plot.line(x.start, line, x.end, line)
     for rank in range(1, len(order) + 1) if len(order) <= 30 else ():
         plot.line(x(rank), line - 4, x(rank), line)
         plot.text(x(rank), line - 8, str(rank), kind="small")
-    plot.line(x.start, 14, min(x(1 + difference), x.end), 14, "whisker undecided")
-    plot.text(x.start, 10, f"critical difference {difference:.2f}", "start", "small")
+    if difference is not None:
+        plot.line(x.start, 14, min(x(1 + difference), x.end), 14, "whisker undecided")
+        plot.text(x.start, 10, f"critical difference {difference:.2f}", "start", "small")
     for i, name in enumerate(order):
         ahead = i < half
         row = i if ahead else len(order) - 1 - i

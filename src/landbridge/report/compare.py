@@ -3,21 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from landbridge.record import unpack_scores
 from landbridge.report.budgets import LENGTH, distance, unequal_budget
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.controls import settings_tried
+from landbridge.report.gains import gains_of
 from landbridge.report.runs import METHOD, Method, Pair, Run
-from landbridge.statistics import Interval, hierarchical_bootstrap, judge_all
+from landbridge.statistics import judge_all
 
 #: How training changes images. Its settings count as one.
 AUGMENTATION = "augmentation"
-# Resampling the test items of one cell takes 0.06 s with 1,000 draws. These limits keep all cells within a few seconds.
-DRAWS_IN_ALL, MOST_DRAWS, LEAST_DRAWS = 50_000, 1_000, 200
-#: With more real-valued items than this, there are fewer draws.
-MANY_ITEMS = 10_000
 
 
 def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
@@ -25,7 +19,7 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
 
     Args:
         runs: runs with test results.
-        declared: runs without results; their pairs count in Holm's correction.
+        declared: runs without results; their comparisons count in Holm's correction.
     """
     groups: dict[tuple[Method, Pair], dict[int, Run]] = {}
     runs = list(runs)
@@ -37,13 +31,10 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
         cell.oracle, cell.trials = _is_oracle(cell, cells), settings_tried(cell, cells)
     for cell in cells:
         cell.reference, cell.why_none = find_reference(cell, cells)
+    declared = list(declared)
     pairs = sorted({run.pair for run in [*runs, *declared] if run.pair.source}, key=str)
-    _judge(cells, len(pairs))
-    judged = [cell for cell in cells if cell.judgement]
-    draws = _draws(judged)
-    for cell in judged:
-        cell.items = _over_items(cell, draws)
-    return Comparison(cells, pairs, draws)
+    _judge(cells, _without_results(cells, declared))
+    return Comparison(cells, pairs)
 
 
 def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]:
@@ -133,39 +124,24 @@ def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
     return cell.first.target_labels > max(each.first.target_labels for each in beside)
 
 
-def _judge(cells: Sequence[Cell], pairs: int) -> None:
-    """Judge each method against each of its references, with Holm's correction over all declared pairs."""
-    families: dict[tuple[Method, str], list[Cell]] = {}
-    for cell in cells:
-        if cell.reference:
-            families.setdefault((cell.method, cell.reference.first.as_reference), []).append(cell)
-    for (_, reference), family in families.items():
-        judgements = judge_all({cell.pair: cell.gains for cell in family}, reference=reference, pairs=pairs)
-        for cell in family:
-            mismatch = cell.reference and bool(unequal_budget(cell, cell.reference))
-            cell.judgement = replace(judgements[cell.pair], budget_mismatch=mismatch)
+def _without_results(cells: Sequence[Cell], declared: Iterable[Run]) -> int:
+    """Return how many comparisons were declared, and have no result in any seed."""
+    there = {(cell.method, cell.pair) for cell in cells}
+    missing = {(run.method, run.pair) for run in declared if run.pair.source and not run.is_source_only}
+    return len(missing - there)
 
 
-def _over_items(cell: Cell, draws: int) -> Interval | None:
-    """Return the interval of the gain over seeds and test items; None if items have no value for this metric."""
-    if cell.metric.key not in (cell.item_metric.key, cell.first.leading.key):
-        return None
-    tests = [[run.record.results["target"] for run in both] for both in cell.paired.values()]
-    if any(not test.keys() & {"correct", "sample_scores"} for both in tests for test in both):
-        return None
-    scores = [[unpack_scores(test) for test in both] for both in tests]
-    if len({len(each) for both in scores for each in both}) > 1:
-        return None
-    gains = np.array([one - two for one, two in scores])
-    # Items without a label have no score.
-    gains = gains[:, np.isfinite(gains).all(axis=0)]
-    return hierarchical_bootstrap(gains, draws=draws, shared_items=True) if gains.size else None
+def _judge(cells: Sequence[Cell], missing: int) -> None:
+    """Judge each method against its reference, with Holm's correction over all comparisons of the report.
 
-
-def _draws(judged: Sequence[Cell]) -> int:
-    """Return the number of draws that keeps all cells within some seconds."""
-    # Resampling real values takes longer, in proportion to their number, than resampling right and wrong.
-    real = [cell.first.record.results["target"] for cell in judged]
-    items = max((test.get("n", 0) for test in real if "sample_scores" in test), default=0)
-    in_all = DRAWS_IN_ALL * MANY_ITEMS // max(MANY_ITEMS, items)
-    return max(LEAST_DRAWS, min(MOST_DRAWS, in_all // max(1, len(judged))))
+    Args:
+        cells: All cells of the report.
+        missing: Number of declared comparisons without results.
+    """
+    judged = [cell for cell in cells if cell.reference]
+    gains = {i: gains_of(list(cell.paired.values())) for i, cell in enumerate(judged)}
+    references = {i: cell.reference.first.as_reference for i, cell in enumerate(judged) if cell.reference}
+    judgements = judge_all(gains, references=references, comparisons=len(judged) + missing)
+    for i, cell in enumerate(judged):
+        mismatch = cell.reference and bool(unequal_budget(cell, cell.reference))
+        cell.judgement = replace(judgements[i], budget_mismatch=mismatch)

@@ -18,7 +18,7 @@ def name_apart(runs: Iterable[Run]) -> None:
     for run, role in product(runs, DOMAINS):
         alike.setdefault(getattr(run.pair, role) or "", []).append((run, role))
     for name, same in alike.items():
-        if name and not _one_domain(same):
+        if name and _are_several(same):
             _name_domains_apart(name, same)
     for strategy in {run.strategy for run in runs}:
         same = [run for run in runs if run.strategy == strategy]
@@ -27,14 +27,14 @@ def name_apart(runs: Iterable[Run]) -> None:
             run.method = Method(strategy, tuple((key, run.settings.get(key, "default")) for key in keys))
 
 
-def _one_domain(same: Iterable[tuple[Run, str]]) -> bool:
-    """Return whether runs have the same samples in a role, and the same splits and labels wherever the seed is equal.
-
-    Splits follow the seed of a run by default. So runs of several seeds have several splits of one domain.
-    """
-    samples = {run.domain_samples(role) for run, role in same} - {None}
-    prints = {(run.seed, run.domain_fingerprint(role)) for run, role in same if run.domain_fingerprint(role)}
-    return len(samples) <= 1 and len(prints) == len({seed for seed, _ in prints})
+def _are_several(same: list[tuple[Run, str]]) -> bool:
+    """Return whether domains of one name differ. Seeds may have different splits of the same samples."""
+    contents = {run.domain_content(role) for run, role in same} - {None}
+    by_seed: dict[int, set[str]] = {}
+    for run, role in same:
+        if fingerprint := run.domain_fingerprint(role):
+            by_seed.setdefault(run.seed, set()).add(fingerprint)
+    return len(contents) > 1 or any(len(prints) > 1 for prints in by_seed.values())
 
 
 def _name_domains_apart(name: str, same: list[tuple[Run, str]]) -> None:
@@ -47,15 +47,14 @@ def _name_domains_apart(name: str, same: list[tuple[Run, str]]) -> None:
     keys = varying(run.domain_settings(role) for run, role in same)
     several_kinds = len({run.task(role)["kind"] for run, role in same}) > 1
     by_path = {} if keys or several_kinds else _by_path(same)
-    contents = [run.domain_samples(role) for run, role in same]
-    if len({*contents} - {None}) <= 1:  # only splits or labels differ
-        contents = [run.domain_fingerprint(role) for run, role in same]
-    for (run, role), content in zip(same, contents, strict=True):
+    several_contents = len({run.domain_content(role) for run, role in same} - {None}) > 1
+    for run, role in same:
         own = run.domain_settings(role)
         kind = [run.task(role)["kind"].replace("_", "-")] if several_kinds else []
         detail = ", ".join([*kind, *(f"{key}={own.get(key, 'default')}" for key in keys)])
         label = by_path.get(run.domain_path(role) or "")
-        label = label or f"{name} ({detail or str(content)[:6]})"
+        print_ = run.domain_content(role) if several_contents else run.domain_fingerprint(role)
+        label = label or f"{name} ({detail or str(print_)[:6]})"
         run.pair = run.pair._replace(**{role: label})
 
 
@@ -63,7 +62,7 @@ def _by_path(same: list[tuple[Run, str]]) -> dict[str, str]:
     """Return names by the paths of the data, if each path holds one content; else nothing."""
     prints: dict[str, set[str]] = {}
     for run, role in same:
-        if content := run.domain_samples(role):
+        if content := run.domain_content(role):
             prints.setdefault(run.domain_path(role) or "", set()).add(content)
     unclear = "" in prints or any(len(each) > 1 for each in prints.values())
     return {} if unclear else told_apart(prints)

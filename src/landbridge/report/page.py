@@ -24,6 +24,7 @@ from landbridge.report.tables.methods import cell_table
 from landbridge.report.tables.runs import run_table, unfinished_table
 from landbridge.report.tables.subgroups import gap_table, group_table, subgroups
 from landbridge.report.tables.table import Table
+from landbridge.statistics import LEAST_SEEDS
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: Most bytes of plots and pictures of single runs on a page. The page states how many runs were left out.
@@ -68,6 +69,11 @@ class Report:
     def only_classes(self) -> bool:
         """Whether all targets are classifications with one class a sample."""
         return all(part.is_classification for part in self.parts)
+
+    @property
+    def least_seeds(self) -> int:
+        """The number of seeds that a verdict needs."""
+        return LEAST_SEEDS
 
     def html(self) -> str:
         """Return the HTML page. Style, script and pictures are inside, so that the page needs no other file."""

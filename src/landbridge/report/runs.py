@@ -175,21 +175,26 @@ class Run:
         return flat
 
     def domain_settings(self, role: str) -> dict[str, str]:
-        """Return the configuration of a domain, without the seed and settings such as the paths of its files."""
+        """Return the configuration of a domain, without incidental settings such as the paths of its files.
+
+        A seed equal to the run's seed, such as that of the split, varies with it and is not a setting.
+        """
         node = self.record.config.get(role) or {}
-        return {
-            k: _plain(v, False)
-            for k, v in _flat("", node).items()
-            if k not in INCIDENTAL[role] and k != "_target_" and not (k.endswith("seed") and v == self.seed)
-        }
+        hidden = {*INCIDENTAL[role], "_target_"}
+        own = {key: value for key, value in _flat("", node).items() if key not in hidden}
+        return {k: _plain(v, False) for k, v in own.items() if not (k.endswith("seed") and v == self.seed)}
 
     def domain_fingerprint(self, role: str) -> str | None:
         """Return the fingerprint of a domain's content; None if the run stopped before it read the domain."""
         return self.record.data.get(role, {}).get("fingerprint")
 
-    def domain_samples(self, role: str) -> str | None:
-        """Return the hash of a domain's samples, whatever their splits; of old records, its fingerprint."""
-        return self.record.data.get(role, {}).get("samples") or self.domain_fingerprint(role)
+    def domain_content(self, role: str) -> str | None:
+        """Return the hash of all samples of a domain, the same for all splits of them.
+
+        Records of older versions have none. There it is the fingerprint, which changes with the split.
+        """
+        domain = self.record.data.get(role, {})
+        return domain.get("samples") or domain.get("fingerprint")
 
     def domain_path(self, role: str) -> str | None:
         """Return the path of a domain's data; None if it is not read from a path of its own."""

@@ -1,20 +1,18 @@
-"""Statistics of transfer gains: intervals over few seeds, paired exact tests, ranks, and verdicts. Pure functions."""
+"""Statistics of transfer gains: estimates over few seeds and test items, corrections, ranks and verdicts.
 
-from landbridge.statistics.intervals import (
-    Interval,
-    hierarchical_bootstrap,
-    seeds_to_exclude_zero,
-    studentised_bootstrap,
-    t_interval,
-    wilson_interval,
-)
+All functions are pure.
+"""
+
+from landbridge.statistics.estimate import Estimate, estimate
+from landbridge.statistics.gains import Gains
+from landbridge.statistics.intervals import Interval, t_interval, wilson_interval
+from landbridge.statistics.many import excess_of_the_best, holm
 from landbridge.statistics.negative_transfer import (
     NegativeTransferRatio,
     gap_name,
     negative_transfer_gap,
     negative_transfer_ratio,
 )
-from landbridge.statistics.paired import holm, seeds_needed, sign_flip_test, smallest_possible_p
 from landbridge.statistics.ranks import (
     Friedman,
     average_ranks,
@@ -22,19 +20,23 @@ from landbridge.statistics.ranks import (
     nemenyi_critical_difference,
     nemenyi_p_values,
 )
-from landbridge.statistics.verdict import Budget, Judgement, Verdict, judge, judge_all
+from landbridge.statistics.verdict import LEAST_SEEDS, Budget, Judgement, Verdict, judge, judge_all
 
 __all__ = [
+    "LEAST_SEEDS",
     "Budget",
+    "Estimate",
     "Friedman",
+    "Gains",
     "Interval",
     "Judgement",
     "NegativeTransferRatio",
     "Verdict",
     "average_ranks",
+    "estimate",
+    "excess_of_the_best",
     "friedman_test",
     "gap_name",
-    "hierarchical_bootstrap",
     "holm",
     "judge",
     "judge_all",
@@ -42,11 +44,6 @@ __all__ = [
     "negative_transfer_ratio",
     "nemenyi_critical_difference",
     "nemenyi_p_values",
-    "seeds_needed",
-    "seeds_to_exclude_zero",
-    "sign_flip_test",
-    "smallest_possible_p",
-    "studentised_bootstrap",
     "t_interval",
     "wilson_interval",
 ]

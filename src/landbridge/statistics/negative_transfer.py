@@ -75,7 +75,7 @@ def negative_transfer_ratio(judgements: Collection[Judgement], level: float = 0.
     """Compute the share of pairs whose interval of the gain is entirely below 0.
 
     The share is descriptive. It is not corrected for the number of pairs: with 95 % intervals, sources without any
-    effect give an expected share of .025. A pair without an interval counts as not harmed.
+    effect give an expected share of at most .025. A pair without an interval counts as not harmed.
 
     Args:
         judgements: At least one judgement; the reference of all must be training on the target alone.

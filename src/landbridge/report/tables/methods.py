@@ -8,7 +8,7 @@ import numpy as np
 from landbridge.report.cell_text import gain_text, score_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.metrics import Metric
-from landbridge.report.numbers import count, interval_text, megabytes, seconds
+from landbridge.report.numbers import count, megabytes, seconds
 from landbridge.report.tables.table import Column, Table, Value
 
 
@@ -37,7 +37,7 @@ def cell_table(comparison: Comparison, name: str = "cells", oracle: bool = False
         oracle: return the rows that used labels which the other rows cannot use, stamped ORACLE, instead of the others.
     """
     metrics = list(dict.fromkeys(cell.metric for cell in comparison.cells)) or [comparison.metric]
-    columns = _cell_columns(metrics, comparison.cells[0].item_metric if comparison.cells else comparison.metric)
+    columns = _cell_columns(metrics)
     return Table(name, columns, [cell for cell in comparison.cells if cell.oracle == oracle])
 
 
@@ -73,7 +73,7 @@ def method_columns() -> list[Column]:
     ]
 
 
-def _cell_columns(metrics: Sequence[Metric], items: Metric) -> list[Column]:
+def _cell_columns(metrics: Sequence[Metric]) -> list[Column]:
     metric = metrics[0]
     return [
         *method_columns(),
@@ -87,15 +87,10 @@ def _cell_columns(metrics: Sequence[Metric], items: Metric) -> list[Column]:
         Column("gain", f"gain, {metric.gain_label} [95 %]", _of_judgement("gain"), gain_text),
         Column("gain_low", "", _end(_gain_interval, "low")),
         Column("gain_high", "", _end(_gain_interval, "high")),
-        Column(
-            "items_low",
-            "over seeds and items" if items == metric else f"gain in {items.title} over seeds and items",
-            _end(lambda c: c.items, "low"),
-            lambda c: interval_text(c.items, c.item_metric.change) if c.items else "",
-        ),
-        Column("items_high", "", _end(lambda c: c.items, "high")),
+        Column("gain_error", "", _error),
         Column("p", "", _of_judgement("p")),
         Column("holm_p", "p (Holm)", _of_judgement("adjusted_p"), lambda c: _p(c)),
+        Column("corrected_over", "", _of_judgement("comparisons")),
         Column(
             "verdict",
             "verdict",
@@ -111,6 +106,11 @@ def _cell_columns(metrics: Sequence[Metric], items: Metric) -> list[Column]:
 
 def _p(cell: Cell) -> str:
     return f"{cell.judgement.adjusted_p:.3f}" if cell.judgement else ""
+
+
+def _error(cell: Cell) -> float | None:
+    """Return the standard error of the gain; None if it is not known."""
+    return cell.judgement.estimate.error if cell.judgement and cell.judgement.interval else None
 
 
 def cost_columns() -> list[Column]:
