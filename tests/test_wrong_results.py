@@ -181,7 +181,7 @@ def test_a_source_model_starts_from_the_weights_that_its_backbone_names(tiny, tm
 
 def test_a_source_model_starts_from_random_weights_if_it_is_asked_to_or_no_weights_are_named(compose, tiny, tmp_path):
     for typed in (["backbone=efficientnet_lite0", "start.before=scratch"], ["backbone=resnet50"], []):
-        config = source_model(compose("experiment=tiny", "strategy=shot", *typed))
+        config = source_model(compose("experiment=tiny", "strategy=shot", *typed)).config
         assert config.start._target_ == "landbridge.models.start.Scratch"
     record = tiny("strategy=shot", f"start.cache={tmp_path}")
     assert record.start is not None

@@ -32,5 +32,5 @@ def test_a_run_and_its_source_model_split_by_the_seed(compose):
     cfg = compose("source=uci_digits+mnist_5k_inverted", "target=mnist_5k", "start=source", "seed=3")
     assert cfg.target.split_seed == 3
     assert cfg.source.domains.uci_digits.split_seed == 3
-    assert source_model(cfg).target.domains.mnist_5k_inverted.domain.split_seed == 3
+    assert source_model(cfg).config.target.domains.mnist_5k_inverted.domain.split_seed == 3
     assert compose("target=mnist_5k", "target.split_seed=0", "seed=3").target.split_seed == 0

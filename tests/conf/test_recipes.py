@@ -82,7 +82,7 @@ def test_the_backbone_learns_at_the_rate_of_the_recipe_unless_the_strategy_sets_
 
 def test_the_source_model_has_the_recipe_of_the_run(compose):
     cfg = compose("experiment=tiny", "recipe=pretrained_conv", "strategy=fine_tune", "start=source")
-    model = source_model(cfg)
+    model = source_model(cfg).config
     assert "backbone_lr_scale" not in model.strategy
     assert bundle(model) == bundle(cfg)
 

@@ -32,11 +32,11 @@ def plain(cfg) -> dict[str, Any]:
 
 def test_the_derived_configuration_is_valid(wanting):
     check(wanting)
-    check(source_model(wanting))
+    check(source_model(wanting).config)
 
 
 def test_the_derived_run_is_supervised_on_all_labels_of_the_source(wanting):
-    config, own = plain(source_model(wanting)), plain(wanting)
+    config, own = plain(source_model(wanting).config), plain(wanting)
     assert config["target"] == own["source"]
     assert config["source"] is None
     assert config["target_labels"] == "all"
@@ -50,13 +50,13 @@ def test_the_derived_run_is_supervised_on_all_labels_of_the_source(wanting):
 
 
 def test_the_derived_run_trains_in_one_process(wanting):
-    trainer = plain(source_model(wanting))["trainer"]
+    trainer = plain(source_model(wanting).config)["trainer"]
     assert (trainer["devices"], trainer["strategy"]) == (1, "auto")
     assert trainer.keys().isdisjoint({"num_nodes", "sync_batchnorm"})
 
 
 def test_backbone_optimizer_schedule_data_and_seed_stay_the_same(wanting):
-    config, own = plain(source_model(wanting)), plain(wanting)
+    config, own = plain(source_model(wanting).config), plain(wanting)
     for name in ("backbone", "optimizer", "scheduler", "data", "seed", "checkpoint_every"):
         assert config[name] == own[name], name
     assert config["trainer"]["max_epochs"] == 5
@@ -77,13 +77,13 @@ def test_the_original_configuration_is_not_modified(wanting):
     ],
 )
 def test_the_start_sets_the_initial_weights_and_the_epochs_of_the_source_model(compose, typed, start, epochs):
-    config = plain(source_model(compose(*WANTS, typed)))
+    config = plain(source_model(compose(*WANTS, typed)).config)
     assert config["start"] == {"_target_": start}
     assert config["trainer"]["max_epochs"] == epochs
 
 
 def test_a_strategy_may_choose_another_strategy_for_its_source_model(compose):
-    config = plain(source_model(compose("experiment=tiny", "strategy=gmm_prototypes")))
+    config = plain(source_model(compose("experiment=tiny", "strategy=gmm_prototypes")).config)
     assert config["strategy"] == {"_target_": "landbridge.strategies.GaussianModel"}
 
 
@@ -95,4 +95,4 @@ def test_every_entry_stays_the_same_or_has_a_valid_value_for_the_source_model(wa
     config = plain(wanting) | {name: value}
     check(OmegaConf.create(config))
     # The derived configuration has this value, too.
-    assert plain(source_model(wanting))[name] == value
+    assert plain(source_model(wanting).config)[name] == value

@@ -22,13 +22,18 @@ class Signature:
 
     Attributes:
         hints: the resolved annotation of each setting; `Any` if it has none or the annotation cannot be resolved.
-        required: the settings that have no default.
+        defaults: the default of each setting that has one.
         open: whether further keywords are accepted, whose names are unknown.
     """
 
     hints: Mapping[str, Any]
-    required: frozenset[str]
+    defaults: Mapping[str, Any]
     open: bool
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The settings that have no default."""
+        return frozenset(self.hints.keys() - self.defaults.keys())
 
 
 def locate(dotted: str) -> Any:
@@ -95,7 +100,7 @@ def read_signature(target: Callable[..., Any]) -> Signature:
     if not isinstance(target, type):
         return _own_settings(target, skip=0)
     hints: dict[str, Any] = {}
-    required: set[str] = set()
+    defaults: dict[str, Any] = {}
     is_open, positional, passed = False, 0, set()
     for base in target.__mro__[:-1]:
         constructor = vars(base).get("__init__") or vars(base).get("__new__")
@@ -104,12 +109,12 @@ def read_signature(target: Callable[..., Any]) -> Signature:
         own = _own_settings(constructor, skip=1 + positional)
         new = {name: hint for name, hint in own.hints.items() if name not in passed and name not in hints}
         hints |= new
-        required |= own.required & new.keys()
+        defaults |= {name: value for name, value in own.defaults.items() if name in new}
         is_open = own.open
         if not is_open:
             break
         positional, passed = _passed_to_base(constructor)
-    return Signature(hints, frozenset(required), is_open)
+    return Signature(hints, defaults, is_open)
 
 
 def _own_settings(function: Any, skip: int) -> Signature:
@@ -117,19 +122,19 @@ def _own_settings(function: Any, skip: int) -> Signature:
     try:
         parameters = list(inspect.signature(function).parameters.values())[skip:]
     except ValueError:  # some compiled functions have no signature
-        return Signature({}, frozenset(), True)
+        return Signature({}, {}, True)
     annotations = _hints(function)
     hints: dict[str, Any] = {}
-    required: set[str] = set()
+    defaults: dict[str, Any] = {}
     for parameter in parameters:
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             hint = annotations.get(parameter.name, Any)
             # Older code writes `x: int = None` although None is a valid value.
             hints[parameter.name] = hint | None if parameter.default is None else hint
-            if parameter.default is parameter.empty:
-                required.add(parameter.name)
+            if parameter.default is not parameter.empty:
+                defaults[parameter.name] = parameter.default
     is_open = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    return Signature(hints, frozenset(required), is_open)
+    return Signature(hints, defaults, is_open)
 
 
 def _passed_to_base(constructor: Any) -> tuple[int, set[str]]:

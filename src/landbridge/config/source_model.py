@@ -5,8 +5,10 @@ from typing import Any, cast
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
+from landbridge.config.defaults import with_defaults
 from landbridge.config.facts import FACTS
 from landbridge.config.slots import SAME, SLOTS
+from landbridge.models.start.start import SourceModel
 
 
 def initial_weights(cfg: DictConfig) -> str:
@@ -18,8 +20,8 @@ def initial_weights(cfg: DictConfig) -> str:
     return cfg.start.get("before") or ("pretrained" if named else "scratch")
 
 
-def source_model(cfg: DictConfig, epochs: int | None = None) -> DictConfig:
-    """Return the configuration of a supervised run on all labels of the source.
+def source_model(cfg: DictConfig, epochs: int | None = None) -> SourceModel:
+    """Return a supervised run on all labels of the source.
 
     Data settings, backbone, optimizer, schedule, trainer, cache and seed are those of `cfg`. Every other entry has the
     value in `in_source_model` of its slot.
@@ -50,4 +52,4 @@ def source_model(cfg: DictConfig, epochs: int | None = None) -> DictConfig:
         config["trainer"].pop(setting, None)
     if planned := start.get("max_epochs") or epochs:
         config["trainer"]["max_epochs"] = planned
-    return cast(DictConfig, OmegaConf.create(config))
+    return SourceModel(cast(DictConfig, OmegaConf.create(config)), with_defaults(config))

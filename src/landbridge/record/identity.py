@@ -36,7 +36,7 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
     """Return a hash of everything that determines a run's result.
 
     Args:
-        config: the resolved configuration.
+        config: the resolved configuration, with the defaults of the code (`landbridge.config.defaults`).
         data: fingerprints of the domains that the run uses, and of the files that its start, its backbone and its
             strategy read.
         ignored: config groups that have no effect on the run's strategy.
@@ -48,7 +48,8 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
     }
     decisive = {group: node for group, node in decisive.items() if group not in NEUTRAL or node != NEUTRAL[group]}
     for group in ("cache", "task"):
-        if not decisive.get(group):
+        node = decisive.get(group) or {}
+        if all(value is None for value in node.values()):
             decisive.pop(group, None)
     if "source" not in data:
         decisive.pop("source", None)

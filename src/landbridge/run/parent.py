@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from landbridge.config.build import build
+from landbridge.config.defaults import with_defaults
 from landbridge.errors import LandbridgeError
 from landbridge.record import Record, differences, fingerprint
 from landbridge.run.checkpoints import LAST, SELECTED, copy_checkpoint
@@ -65,7 +66,7 @@ class Parent:
         same = deepcopy(dict(config))
         same["trainer"]["max_epochs"] = self.epochs
         theirs = {"continues": self.record.parent["fingerprint"]} if self.record.parent else {}
-        if fingerprint(same, {**contents, **theirs}, ignored) == self.record.fingerprint:
+        if fingerprint(with_defaults(same), {**contents, **theirs}, ignored) == self.record.fingerprint:
             return
         raise LandbridgeError(
             f"{self.name}: only trainer.max_epochs may differ from that run, but "

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from landbridge.config.build import build
+from landbridge.config.defaults import with_defaults
 from landbridge.config.source_model import source_model
 from landbridge.data.domain import Domain, require_same_kind
 from landbridge.data.label_space import HIDDEN_CLASSES, in_label_space
@@ -101,7 +102,7 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
         parent.require_same(record.config, contents, strategy.requirements.ignored_groups)
         contents["continues"] = str(parent.record.fingerprint)
         record.parent = parent.note()
-    record.fingerprint = fingerprint(record.config, contents, strategy.requirements.ignored_groups)
+    record.fingerprint = fingerprint(with_defaults(record.config), contents, strategy.requirements.ignored_groups)
     if finished := place.finished():
         return finished
     require_unseen(domains, _learned(cfg, names, start, domains))

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from landbridge.config.build import build
 from landbridge.config.check import check
+from landbridge.config.defaults import with_defaults
 from landbridge.errors import LandbridgeError
 from landbridge.models.start import Start
 from landbridge.record import INCIDENTAL, fingerprint, only
@@ -40,7 +41,7 @@ def identity(config: dict[str, Any]) -> str:
             places[part] = str(path)
     if parent := config.get("continues"):
         places["continues"] = str(parent)
-    return fingerprint(config, places, strategy_class(cfg).requirements.ignored_groups)[:12]
+    return fingerprint(with_defaults(config), places, strategy_class(cfg).requirements.ignored_groups)[:12]
 
 
 def identities(configs: Sequence[dict[str, Any]]) -> list[tuple[str | None, str | None]]:

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt
 from filelock import AcquireReturnProxy, FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from landbridge import __version__
 from landbridge.data.domain import Domain
@@ -17,7 +17,7 @@ from landbridge.models.backbones.backbone import backbone_contents
 from landbridge.models.network import Network
 from landbridge.models.start.checkpoint import Checkpoint
 from landbridge.models.start.loading import LoadReport
-from landbridge.models.start.start import Start
+from landbridge.models.start.start import SourceModel, Start
 from landbridge.record import Record, fingerprint, inherited
 
 log = logging.getLogger(__name__)
@@ -56,22 +56,23 @@ class Source(Start):
         self._began = ""
 
     def prepare(
-        self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
+        self, source: Domain | None, source_model: SourceModel | None, train: Callable[[DictConfig, Path], Record]
     ) -> None:
         """Train the source model, unless it is already in the cache."""
         if source is None or source_model is None:
             raise LandbridgeError("start=source needs a source domain: set source=...")
-        config: Any = OmegaConf.to_container(source_model, resolve=True)
         # Another version of landbridge may train another model from the same configuration.
-        contents = {"target": source.fingerprint, "landbridge": __version__} | backbone_contents(config["backbone"])
-        folder = self.cache / fingerprint(config, contents)
+        contents = {"target": source.fingerprint, "landbridge": __version__} | backbone_contents(
+            source_model.settings["backbone"]
+        )
+        folder = self.cache / fingerprint(source_model.settings, contents)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = self._locked(folder)
         except OSError as error:
             raise LandbridgeError(f"start.cache: cannot write into {self.cache}: {error.strerror}") from error
         with lock:
-            record = train(source_model, folder)
+            record = train(source_model.config, folder)
         self.trained = inherited(record)
         self._began = record.start["origin"] if record.start else "random weights"
         log.info("start: the source model was trained from %s (start.before)", self._began)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -13,6 +14,19 @@ from landbridge.data.domain import Domain
 from landbridge.models.network import Network
 from landbridge.models.start.loading import LoadReport
 from landbridge.record import Record
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """The run that trains a source model.
+
+    Attributes:
+        config: its configuration.
+        settings: the same with the defaults that the code adds.
+    """
+
+    config: DictConfig
+    settings: dict[str, Any]
 
 
 class Start(ABC):
@@ -32,13 +46,13 @@ class Start(ABC):
     why_new_head: str = "the start brings no head"
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
-        self, source: Domain | None, source_model: DictConfig | None, train: Callable[[DictConfig, Path], Record]
+        self, source: Domain | None, source_model: SourceModel | None, train: Callable[[DictConfig, Path], Record]
     ) -> None:
         """Do all work that is needed before the network is built.
 
         Args:
             source: the source domain; None unless the start `needs_source`.
-            source_model: configuration of the run that trains the source model; None unless the start `needs_source`.
+            source_model: the run that trains the source model; None unless the start `needs_source`.
             train: runs a configuration in a folder.
         """
 
