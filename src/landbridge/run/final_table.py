@@ -11,7 +11,7 @@ from rich.table import Table
 from landbridge.record import Record, domain_path, told_apart
 
 #: Entries that every epoch's row has. All other entries are notes of the strategy.
-ROW = frozenset({"epoch", "losses", "scores", "seconds"})
+ROW = frozenset({"epoch", "losses", "scores", "halves", "seconds"})
 
 
 def print_record(record: Record, folder: Path) -> None:
