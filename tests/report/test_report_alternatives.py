@@ -97,6 +97,20 @@ def test_a_significantly_better_selection_rule_is_recommended_and_marked_oracle(
     assert advice.override == "selection=snd"
 
 
+def test_rules_are_compared_over_the_seeds_in_which_both_have_a_regret(advised):
+    records = []
+    for seed, last in enumerate((0.5, 0.48, 0.49, 0.47)):
+        rules = {"snd": [1, 3, 2], "target_val": [1, 2, 3]}
+        for strategy, accuracy in (("source_only", 0.5), ("dann", 0.6)):
+            record = made(strategy, accuracy, seed, oracle=(0.4, 0.6, last), rules=rules)
+            record.selection["rule"] = "target_val"
+            for row in record.epochs:
+                # A half of the validation split of seed 3 shows no label.
+                row["halves"] |= {"target_val": [row["scores"]["target_val"]] * 2} if seed < 3 else {}
+            records.append(record)
+    assert "snd reduces this by 11.0 points" in about(advised(records), "picks epochs").says
+
+
 @pytest.mark.parametrize(
     ("scores", "oracles"),
     [

@@ -129,7 +129,8 @@ def better_rule(cells: Iterable[Cell], rows: Sequence[RuleRow]) -> BetterRule | 
         # Rules with scores from different sets of runs cannot be compared.
         if {pair: row.runs for pair, row in own.items()} != {pair: row.runs for pair, row in mine.items()}:
             continue
-        seeds = sorted(set.intersection(*(set(row.regrets) for row in own.values())))
+        # A run has no regret under `target_val` if half of its validation split shows no label.
+        seeds = sorted(set.intersection(*(set(row.regrets) for row in (*own.values(), *mine.values()))))
         correlations = [row.correlation for row in own.values() if row.correlation is not None]
         if len(seeds) < LEAST_SEEDS or not correlations or np.mean(correlations) < CORRELATED:
             continue
