@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from itertools import pairwise
@@ -324,6 +325,21 @@ def test_entries_of_earlier_versions_are_removed_to_make_room(tmp_path):
     folder_of(store, "old").rename(tmp_path / "old")
     assert same(store.fetch("new", TEN, maker()))
     assert keys_in(tmp_path) == {"new"}
+
+
+def test_a_folder_that_another_process_removes_meanwhile_takes_no_room(tmp_path, monkeypatch):
+    store = Store(tmp_path, GENEROUS)
+    store.fetch("gone", TEN, maker())
+    gone, listed = folder_of(store, "gone"), Path.glob
+
+    def list_and_remove(folder, pattern):
+        found = [*listed(folder, pattern)]
+        if folder == gone:
+            shutil.rmtree(gone, ignore_errors=True)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "glob", list_and_remove)
+    assert same(store.fetch("key", TEN, maker()))
 
 
 def test_a_process_compares_the_content_with_its_checksums_once(store, monkeypatch):

@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -156,10 +157,13 @@ class Store:
         """
         sizes, ages = {}, {}
         for folder in self.root.iterdir():
-            if folder.is_dir():
-                sizes[folder] = sum(path.stat().st_size for path in folder.glob("*.bin"))
-                manifest = folder / MANIFEST
-                ages[folder] = manifest.stat().st_mtime if manifest.exists() else 0.0
+            # Another process may move or remove the folder meanwhile.
+            with suppress(FileNotFoundError):
+                if folder.is_dir():
+                    size = sum(path.stat().st_size for path in folder.glob("*.bin"))
+                    manifest = folder / MANIFEST
+                    ages[folder] = manifest.stat().st_mtime if manifest.exists() else 0.0
+                    sizes[folder] = size
 
         def room_now() -> float:
             return min(self.limit - sum(sizes.values()), shutil.disk_usage(self.root).free)
