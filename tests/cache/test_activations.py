@@ -98,6 +98,12 @@ def test_a_stream_is_not_computed_for_fewer_reads_than_it_lacks_samples(cached):
     assert cached(*short, folder="second").cost["cache"]["found"] == SAMPLES
 
 
+def test_reads_of_unlabelled_samples_are_counted_by_their_own_batches(cached):
+    short = ["freeze.depth=1", "data.steps_per_epoch=1", "strategy=dann"]
+    assert cached(*short, folder="first").cost["cache"]["computed"] == EVALUATED
+    assert cached(*short, "data.unlabelled_batch_size=36", folder="second").cost["cache"]["computed"] == 36
+
+
 def test_a_few_missing_samples_are_computed_even_for_few_reads(cached, photos):
     """All but the changed image of the training split are stored, and the run reads 16 samples."""
     overrides = ["target=image_folder", f"target.root={photos}", "strategy=target_only", "target_labels=all"]

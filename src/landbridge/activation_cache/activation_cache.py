@@ -97,11 +97,10 @@ class ActivationCache(Cache):
         streams, needed = self.data.streams, {self.depth: list(tested)}
         if strategy.requirements.trains:
             needed[self.depth] += [stream.inputs for stream in streams.validation.values()]
-            epochs = self.trainer.max_epochs or 1
-            reads = self.data.steps_per_epoch * self.data.batch_size * self.data.processes * epochs
+            steps = self.data.steps_per_epoch * self.data.processes * (self.trainer.max_epochs or 1)
             for name, stream in streams.training.items():
                 depth = self._read_at(name, strategy)
-                if self.entries.missing(depth, stream.inputs) <= reads:
+                if self.entries.missing(depth, stream.inputs) <= steps * self.data.batch_size_of(name):
                     needed.setdefault(depth, []).append(stream.inputs)
         for depth, inputs in needed.items():
             self.entries.fill(depth, inputs)

@@ -66,13 +66,18 @@ class TransferData(LightningDataModule):
         #: Steps in an epoch, in each process.
         self.steps_per_epoch = steps_per_epoch or one_pass
 
+    def batch_size_of(self, stream: str) -> int:
+        """Return the number of samples of a training stream that a process reads in a step."""
+        own = self.unlabelled_batch_size if stream == "target_unlabelled" else None
+        return own or self.batch_size
+
     def train_dataloader(self) -> DataLoader[dict[str, Batch]]:
         """Return a loader of joint batches of all training streams: `{stream: {"x", "index"[, "y"]}}`."""
         training, views = self.streams.training, self.streams.cached_views
         indices = StreamIndices(
             sizes={name: len(stream.inputs) for name, stream in training.items()},
             batch_size=self.batch_size,
-            other_batch_sizes={"target_unlabelled": self.unlabelled_batch_size} if self.unlabelled_batch_size else {},
+            other_batch_sizes={name: self.batch_size_of(name) for name in training},
             steps=self.steps_per_epoch,
             seed=self.streams.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
