@@ -36,6 +36,12 @@ def test_every_view_of_a_sample_counts(strategy, passes, tiny):
     assert (record.cost["steps"], record.cost["passes"]) == (2, passes)
 
 
+@pytest.mark.parametrize(("strategy", "passes"), [("dann", 16 + 32), ("adamatch", 2 * (16 + 32) + 2 * 16)])
+def test_unlabelled_samples_have_batches_of_their_own(strategy, passes, tiny):
+    record = tiny(f"strategy={strategy}", "data.unlabelled_batch_size=32")
+    assert record.cost["passes"] == 2 * passes
+
+
 def test_a_resumed_or_continued_run_counts_all_steps(tiny, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         stop_after(patch, 1, KeyboardInterrupt())

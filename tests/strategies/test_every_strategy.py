@@ -180,6 +180,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(strategy, setting, tiny, tmp_
     assert not differences(resumed.epochs, straight.epochs)
     assert resumed.selection == straight.selection
     assert resumed.results == straight.results
+    assert resumed.cost["passes"] == straight.cost["passes"] > 0
 
 
 @pytest.mark.long

@@ -113,6 +113,7 @@ class AdaMatch(TestedAverage):
         copies = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         source = joined([images["source"], images["source_strong"]])
         alone = functional_call(self.network, copies, (source,))[1].float().chunk(2)
+        self.passes += sum(sizes) + len(source)
         for name, logits in zip(("source", "source_strong"), alone, strict=True):
             outputs[name].logits = mix(outputs[name].logits, logits, torch.rand_like(logits))
         return outputs
