@@ -25,6 +25,7 @@ def whole(compose):
     ("chosen", "written"),
     [
         (["strategy=shot"], ["strategy=shot", "strategy.beta=0.1"]),
+        (["strategy=shot"], ["strategy=shot", "strategy.weight=1"]),
         (["strategy=jan"], ["strategy=jan", "strategy.terms.joint_mmd={estimator: unbiased}"]),
         (["strategy=bnm"], ["strategy=bnm", "strategy.terms.bnm={weight: 1.0}"]),
         (["terms=[mcc]"], ["terms={mcc: {temperature: 2.5}}"]),

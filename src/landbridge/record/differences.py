@@ -22,7 +22,7 @@ def differences(here: Mapping[str, Any], there: Mapping[str, Any], ignored: Set[
     different = [key for key in sorted(new | old) if new.get(key, _ABSENT) != old.get(key, _ABSENT)]
     different = [key for key in different if key.partition(".")[0] not in ignored]
     if not different:
-        return "its data or the files that it starts from have changed"
+        return "its data, the files that it starts from, or a default of the code has changed"
     more = f", and {len(different) - NAMED} more" if len(different) > NAMED else ""
     return ", ".join(f"{key} is {old.get(key)} there and {new.get(key)} here" for key in different[:NAMED]) + more
 

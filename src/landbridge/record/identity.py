@@ -53,8 +53,17 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
             decisive.pop(group, None)
     if "source" not in data:
         decisive.pop("source", None)
-    text = json.dumps([decisive, data], sort_keys=True)
+    text = json.dumps([_whole_as_integers(decisive), data], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _whole_as_integers(value: Any) -> Any:
+    """Write whole numbers in one way, because a user may type 1 where the code has 1.0."""
+    if isinstance(value, Mapping):
+        return {key: _whole_as_integers(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_as_integers(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def without(node: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
