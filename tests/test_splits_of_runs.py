@@ -1,13 +1,20 @@
 """Runs whose seeds have splits of their own: what they share, and what would show a run the test samples of another."""
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 
+from landbridge.data.inputs import TensorInputs
+from landbridge.data.sources.union import union
+from landbridge.data.split_domain import split_domain
 from landbridge.errors import LandbridgeError
-from landbridge.record import unpack_items
+from landbridge.record import Record, unpack_items
 from landbridge.report.names import name_apart
 from landbridge.report.runs import Run
+from landbridge.run.overlaps import require_same_splits
 from raw_labels import TRUTH
 
 TARGET = ("target=raw_images", f"target.labels={TRUTH[3]}")
@@ -33,6 +40,54 @@ def test_a_run_does_not_go_on_from_weights_that_have_seen_its_test_samples(tiny,
     soup = ("strategy=soup", f"strategy.folder={tmp_path / 'first'}", labels)
     with pytest.raises(LandbridgeError, match="in other splits"):
         tiny(*TARGET, *soup, "seed=1", folder="soup")
+
+
+N = 60
+WRITERS = [str(number // 5) for number in range(N)]
+
+
+def split(seed=0, **settings):
+    """Make a domain of 60 vectors; equal samples with other settings have other splits."""
+    inputs = TensorInputs(torch.arange(N).float().unsqueeze(1))
+    return split_domain("zoo", ("ant", "bee"), inputs, torch.arange(N) % 2, seed=seed, **settings)
+
+
+def other():
+    inputs = TensorInputs(torch.arange(N, 2 * N).float().unsqueeze(1))
+    return split_domain("park", ("ant", "bee"), inputs, torch.arange(N) % 2)
+
+
+GIVEN = dict(zip(("train", "test"), torch.arange(N).split(40), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "refused"),
+    [
+        (split(), split(), False),
+        (split(), other(), False),
+        (split(), split(seed=1), True),
+        (split(), split(groups=WRITERS), True),
+        (split(), split(given=GIVEN), True),
+        (split(given=GIVEN), split(given=GIVEN, seed=1), False),  # another validation split alone
+        (split(), split(prior=[1, 2], seed=1), True),
+        (split(prior=[1, 2]), split(prior=[2, 1], seed=1), True),
+        (split(prior=[1, 2]), split(prior=[1, 2]), False),
+        (union({"a": split(), "b": other()}), split(), False),
+        (union({"a": split(), "b": other()}), split(seed=1), True),
+        (split(prior=3), union({"a": other(), "b": split(seed=1)}), True),
+    ],
+)
+def test_weights_are_refused_exactly_if_the_same_samples_are_in_other_splits(earlier, now, refused):
+    seen = {*earlier.splits["train"].inputs.hashes()} & {*now.splits["test"].inputs.hashes()}
+    assert bool(seen) == refused
+    records = {Path("earlier"): Record(data={"source": json.loads(json.dumps(earlier.summary()))})}
+    with pytest.raises(LandbridgeError, match="earlier was trained on") if refused else nullcontext():
+        require_same_splits(records, now)
+
+
+def test_a_record_of_an_older_version_says_nothing_about_splits():
+    data = {key: value for key, value in split().summary().items() if key not in ("samples", "tested", "design")}
+    require_same_splits({Path("earlier"): Record(data={"target": data})}, split(seed=1))
 
 
 def pairs(*records):

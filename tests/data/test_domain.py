@@ -144,9 +144,12 @@ def test_neither_the_order_of_the_samples_nor_their_labels_change_a_split(order,
 def test_the_record_states_how_the_splits_were_made():
     pixels, y = samples()
     domain = split_domain("zoo", CLASSES, TensorInputs(pixels), y, seed=3, stratify=True)
-    assert domain.summary()["design"] == {"splits": {"made": {"val": 0.1, "test": 0.2}, "seed": 3, "stratified": True}}
+    assert domain.summary()["design"] == {
+        "pool": domain.samples,
+        "splits": {"made": {"val": 0.1, "test": 0.2}, "seed": 3, "stratified": True},
+    }
     fixed = split_domain("zoo", CLASSES, TensorInputs(pixels), y, given=three(30, 10, 20))
-    assert fixed.summary()["design"] == {}
+    assert fixed.summary()["design"].keys() == {"pool"}
 
 
 def test_copies_do_not_make_a_class_large_enough():

@@ -83,6 +83,11 @@ class Digests(Sequence[str]):
         parts = (written[first : first + DIGEST] for first in range(0, len(written), DIGEST))
         return Digests.joined(b"".join([blake2b(part, digest_size=DIGEST, key=key).digest() for part in parts]))
 
+    def together(self) -> str:
+        """Return one hash of all of them, the same in every order."""
+        items = self.items()
+        return blake2b(items[items.argsort()].tobytes(), digest_size=16).hexdigest()
+
     def firsts(self) -> np.ndarray:
         """Return the position at which each hash stands first, in order (m,), m <= n."""
         return np.sort(np.unique(self.items(), return_index=True)[1])

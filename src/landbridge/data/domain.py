@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from landbridge.data.augment import ImageKind
+from landbridge.data.digests import Digests
 from landbridge.data.inputs import Inputs
 from landbridge.data.labels import Labels
 from landbridge.data.splits import SPLITS
@@ -43,7 +44,8 @@ class Domain:
         task: what is predicted.
         splits: `train`, `val` and `test`, disjoint.
         image_kind: what the images show. It selects augmentations that keep the class. Vectors ignore it.
-        design: how the domain was made, for the record: its splits, and a prior if it has one.
+        design: how the domain was made, for the record: a hash of the samples that it was made from, the splits that
+            were made, and a prior if it has one.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Domain:
             "name": self.name,
             "fingerprint": self.fingerprint,
             "samples": self.samples,
+            "tested": self.tested,
             "task": self.task.describe(),
             "classes": list(self.classes),
             "inputs": self.splits["train"].inputs.describe(),
@@ -113,7 +116,12 @@ class Domain:
     @cached_property
     def samples(self) -> str:
         """Hash of the contents of all samples, the same for all splits and orders of these samples."""
-        return hashlib.blake2b(self._contents[self._contents.argsort()].tobytes(), digest_size=16).hexdigest()
+        return self._contents.together()
+
+    @cached_property
+    def tested(self) -> str:
+        """Hash of the contents of the test split, the same for all orders of its samples."""
+        return self.splits["test"].inputs.hashes().together()
 
     def items(self, split: str) -> np.ndarray:
         """Return which samples a split holds, so that runs with different splits can be compared sample by sample.
@@ -122,15 +130,15 @@ class Domain:
             int64 positions among all samples of the domain, sorted by content (n,), in the order of the split. Copies
             have positions next to each other.
         """
-        order = self._contents.argsort(kind="stable")
+        order = self._contents.items().argsort(kind="stable")
         ranks = np.empty(len(order), np.int64)
         ranks[order] = np.arange(len(order))
         sizes = [len(self.splits[name].inputs) for name in SPLITS]
         return np.split(ranks, np.cumsum(sizes)[:-1])[SPLITS.index(split)]
 
     @cached_property
-    def _contents(self) -> np.ndarray:
-        return np.concatenate([self.splits[name].inputs.hashes().items() for name in SPLITS])
+    def _contents(self) -> Digests:
+        return Digests.concatenated([self.splits[name].inputs.hashes() for name in SPLITS])
 
 
 def domain_from_positions(

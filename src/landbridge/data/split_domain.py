@@ -81,7 +81,7 @@ def split_domain(
         raise LandbridgeError(
             f"domain {name}: val={val} and test={test} leave nothing to train on; their sum must be below 1"
         )
-    design: dict[str, Any] = {}
+    design: dict[str, Any] = {"pool": inputs.hashes().together()}
     samples = _Samples(inputs, labels, groups, attributes or {}, given or {"train": torch.arange(len(inputs))})
     if prior is not None:
         shares = class_shares(prior, task, name)

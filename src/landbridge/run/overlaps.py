@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import compress, product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,8 @@ def require_unseen(domains: Mapping[str, Domain], learned: Collection[str]) -> N
 def require_same_splits(earlier: Mapping[Path, Record], target: Domain) -> None:
     """Refuse weights of earlier runs that were trained on the samples of the target in other splits.
 
-    Splits follow the seed, so the training split of a run with another seed holds test samples of this one.
+    Splits follow the seed, so the training split of a run with another seed holds test samples of this one. Groups and
+    a prior change splits too. So the samples that the domains were made from are compared, and the test splits.
 
     Args:
         earlier: records of the runs whose weights this run reads, by their folders.
@@ -75,11 +77,24 @@ def require_same_splits(earlier: Mapping[Path, Record], target: Domain) -> None:
     """
     for folder, record in earlier.items():
         for role, data in record.data.items():
-            if data.get("samples") == target.samples and data.get("design") != dict(target.design):
+            seen = _tests(data)
+            if any(seen.get(pool, tested) != tested for pool, tested in _tests(target.summary()).items()):
                 raise LandbridgeError(
-                    f"{folder} was trained on {target.name} as its {role} in other splits, so it has seen test samples "
-                    "of this run: give both runs the same splits (split_seed, which follows seed, and stratify)"
+                    f"{folder} was trained on {target.name} as its {role} in other splits, so it may have seen test "
+                    "samples of this run: give both runs the same splits (split_seed, which follows seed, stratify, "
+                    "prior and groups)"
                 )
+
+
+def _tests(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of the test split by that of the samples that a domain was made from, from its description.
+
+    A union has an entry for each part. Records of older versions have none.
+    """
+    design = data.get("design") or {}
+    own = {"pool": data.get("samples"), "tested": data.get("tested"), **design}
+    parts = [*design.get("parts", {}).values()] or [own]
+    return {each["pool"]: each["tested"] for each in parts if each.get("pool") and each.get("tested")}
 
 
 def _in_both(test: Sequence[str], train: Sequence[str], modality: str) -> int:

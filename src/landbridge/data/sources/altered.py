@@ -45,4 +45,5 @@ def altered(domain: Domain, how: How, seed: Annotated[int, Ge(0)] = 0) -> Domain
         splits[split] = Split(
             TensorInputs(images, rows=part.inputs.rows), Labels(labels, domain.task, f"{name} {split}")
         )
-    return replace(domain, name=name, splits=splits)
+    design = {key: value for key, value in domain.design.items() if key != "pool"}  # it holds other samples
+    return replace(domain, name=name, splits=splits, design=design)

@@ -59,9 +59,8 @@ def union(domains: Mapping[str, Domain], name: str | None = None) -> Domain:
     kinds = {domain.image_kind for domain in domains.values()}
     # Digits must not be mirrored, so that one part of digits decides for all.
     kind: ImageKind = "digits" if "digits" in kinds else first.image_kind
-    return Domain(
-        name, first.task, splits, kind, {"parts": {part: dict(each.design) for part, each in domains.items()}}
-    )
+    parts = {part: {"pool": each.samples, "tested": each.tested, **each.design} for part, each in domains.items()}
+    return Domain(name, first.task, splits, kind, {"parts": parts})
 
 
 def _without_copies(name: str, inputs: Mapping[str, Inputs]) -> dict[str, Tensor]:
