@@ -110,6 +110,8 @@ def sweep(helper, tmp_path, monkeypatch, capsys):
 def main_here(tmp_path, monkeypatch):
     """Return a function that runs the command in this process, which saves the start-up time of a new one."""
     monkeypatch.chdir(tmp_path)
+    # A command that is refused replaces this hook, and pytest would no longer see errors in destructors.
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
