@@ -89,6 +89,13 @@ def test_every_method_that_sets_a_head_has_a_reference_with_this_head(sweeps):
     assert with_heads
 
 
+def test_a_prepared_sweep_has_no_method_that_sets_a_head_beside_a_reference_with_another():
+    for file in (conf_folder() / "experiment").glob("*.yaml"):
+        for names in re.findall(r"strategy: ([a-z0-9_]+(?:,[a-z0-9_]+)+)", file.read_text()):
+            for name in names.split(","):
+                assert "/head:" not in (conf_folder() / "strategy" / f"{name}.yaml").read_text(), (file.name, name)
+
+
 @pytest.mark.parametrize("block", transfer.BLOCKS)
 def test_the_page_shows_the_sweep_of_each_block(block):
     shown = [
