@@ -86,6 +86,7 @@ def test_the_control_is_the_ablation_and_else_the_simple_strategy(runs):
     assert beside.gain.mean == pytest.approx(1 / 60)
     (dann, *_) = [cell for cell in cells if cell.method.strategy == "dann"]
     simple = control_of(dann, cells, "adabn")
+    assert simple
     assert simple.cell.method.strategy == "adabn"
     assert simple.gain.mean == pytest.approx(0.15)
     assert control_of(dann, cells) is None
@@ -99,9 +100,12 @@ def test_a_gain_over_a_control_counts_test_items_as_drawn_at_random(runs):
     found = collect([runs])
     cells = compare(found.runs, found.unfinished).cells
     (full,) = [cell for cell in cells if str(cell.method) == "fixmatch strategy.weight=1"]
-    gain = control_of(full, cells, "adabn").gain
-    assert gain.over_seeds == 0
-    assert gain.interval().low < 0 < gain.interval().high
+    beside = control_of(full, cells, "adabn")
+    assert beside
+    assert beside.gain.over_seeds == 0
+    interval = beside.gain.interval()
+    assert interval
+    assert interval.low < 0 < interval.high
 
 
 def test_an_ablation_has_a_dash_in_place_of_a_verdict(runs):
