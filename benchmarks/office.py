@@ -27,6 +27,8 @@ REFERENCE = "source_only"
 ON_PREDICTIONS = ["mcc", "bnm", "entropy", "pseudo_label", "mme"]
 #: Methods that continue a source model are left out: all stages of that model train, whatever the run itself freezes.
 METHODS = ["coral", "dan", "jan", "dann", "cdan_e", "mdd", *ON_PREDICTIONS]
+#: The heads of the methods that set one. A method and its reference have the same head.
+HEADS = {"mdd": "mdd"}
 COMMON = "data.batch_size=32 optimizer.fused=true logger=none"
 #: For each recipe: its settings, its epochs of 20 steps, its methods, and its oracles with all target labels.
 RECIPES = {
@@ -65,8 +67,10 @@ def sweeps(
             once, twice = (f"trainer.max_epochs={factor * epochs} data.steps_per_epoch=20" for factor in (1, 2))
             for backbone in backbones:
                 common = f"seed={seed} {pairs} backbone={backbone} {SMALL} {settings} {COMMON}"
+                heads = ",".join(HEADS[name] for name in own if name in HEADS)
                 found += [
                     f"{common} strategy={','.join([REFERENCE, *own])} {once}",
+                    *([f"{common} strategy={REFERENCE} head={heads} {once}"] if heads else []),
                     f"{common} strategy={REFERENCE} {twice}",
                     f"{common} strategy={oracles} target_labels=all {once}",
                 ]

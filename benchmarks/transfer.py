@@ -44,6 +44,8 @@ ABLATIONS = {
     "pseudo_label": "strategy.terms.pseudo_label.weight=0",
     "shot": "strategy.beta=0",
 }
+#: The heads of the methods that set one. A method and its reference have the same head.
+HEADS = {"mdd": "mdd", "mcd": "mcd"}
 PRIOR = ["adabn", "coral", "dann", "mcc", "bnm", "shot", "gmm_prototypes", "fixmatch", "adamatch"]
 #: The target under a long tail of classes: the most frequent class is ten times as frequent as the rarest.
 LONG_TAIL = "target.prior=10"
@@ -71,11 +73,13 @@ def sweeps(blocks: Sequence[str], pairs: Sequence[str], seeds: int, strategies: 
 
 
 def _on_pair(blocks: Sequence[str], strategies: Sequence[str]) -> list[list[str]]:
-    """Return the settings of each sweep on a pair: methods and ablations of each block, longer references, oracles."""
+    """Return the settings of each sweep on a pair: methods, further references and ablations of each block, oracles."""
     found = []
     for methods, augment, further in (BLOCKS[block] for block in blocks):
         own = [name for name in methods if name in (strategies or methods)]
         found.append([*further, f"augment={augment}", f"strategy={','.join([REFERENCE, *own])}", STEPS])
+        if heads := [HEADS[name] for name in own if name in HEADS]:
+            found.append([*further, f"augment={augment}", f"strategy={REFERENCE}", f"head={','.join(heads)}", STEPS])
         # Ablations with the same setting share a sweep.
         off: dict[str, list[str]] = {}
         for name in own if augment != "none" else ():

@@ -62,6 +62,40 @@ def test_every_strategy_exists_and_every_self_training_method_has_its_ablation()
     assert all(transfer.ABLATIONS[name] in job for name, job in ablated.items())
 
 
+def chosen(job, group):
+    return next((each.partition("=")[2] for each in job if each.startswith(f"{group}=")), None)
+
+
+@pytest.mark.parametrize(
+    "sweeps",
+    [transfer.sweeps(list(transfer.BLOCKS), transfer.PAIRS[:1], seeds=1), office.sweeps(Path("/data"), seeds=1)],
+    ids=["digits", "office"],
+)
+def test_every_method_that_sets_a_head_has_a_reference_with_this_head(sweeps):
+    planned = [job for sweep in sweeps for job in jobs(sweep)]
+
+    def rest(job):
+        return {each for each in job if each.partition("=")[0] not in ("strategy", "head")}
+
+    references = [job for job in planned if chosen(job, "strategy") == transfer.REFERENCE]
+    with_heads = 0
+    for job in planned:
+        own = re.search(
+            r"override /head: (\w+)", (conf_folder() / f"strategy/{chosen(job, 'strategy')}.yaml").read_text()
+        )
+        if own:
+            with_heads += 1
+            assert any(chosen(each, "head") == own[1] and rest(each) == rest(job) for each in references), job
+    assert with_heads
+
+
+def test_a_prepared_sweep_has_no_method_that_sets_a_head_beside_a_reference_with_another():
+    for file in (conf_folder() / "experiment").glob("*.yaml"):
+        for names in re.findall(r"strategy: ([a-z0-9_]+(?:,[a-z0-9_]+)+)", file.read_text()):
+            for name in names.split(","):
+                assert "/head:" not in (conf_folder() / "strategy" / f"{name}.yaml").read_text(), (file.name, name)
+
+
 @pytest.mark.parametrize("block", transfer.BLOCKS)
 def test_the_page_shows_the_sweep_of_each_block(block):
     shown = [

@@ -267,6 +267,33 @@ def test_records_of_older_versions_augmented_in_three_methods_only(compared):
     assert only(compared([*records, *newer]), "mcc").judgement
 
 
+# ---- heads
+
+LINEAR, MDD = {"_target_": "landbridge.heads.Linear"}, {"_target_": "landbridge.heads.MLP", "widths": [1024]}
+
+
+def test_methods_are_compared_with_references_of_the_same_head_only(compared):
+    records = [made("source_only", 0.5, head=LINEAR), made("dann", 0.6, head=LINEAR), made("mcc", 0.7, head=MDD)]
+    cell = only(compared(records), "mcc")
+    assert cell.judgement is None
+    assert cell.why_none == "source_only differs in head"
+    comparison = compared([*records, made("source_only", 0.55, head=MDD)])
+    assert {cell.method.strategy: cell.gains[0] for cell in comparison.judged} == {
+        "dann": pytest.approx(0.1),
+        "mcc": pytest.approx(0.15),
+    }
+    # A reference shares the head, so that its name does not repeat it.
+    assert {cell.reference_name for cell in comparison.judged} == {"source_only"}
+
+
+def test_head_and_augmentation_are_named_together(compared):
+    records = [made("source_only", 0.5, head=LINEAR, augment=None), made("mcc", 0.7, head=MDD, augment=WEAK)]
+    assert set(only(compared(records), "mcc").why_none.removeprefix("source_only differs in ").split(" and ")) == {
+        "head",
+        "augmentation",
+    }
+
+
 def test_runs_that_stopped_early_have_another_budget_and_are_flagged(compared):
     records = [made(strategy, 0.5, seed, patience=2) for seed in (0, 1) for strategy in ("source_only", "dann")]
     assert not only(compared(records), "dann").judgement.budget_mismatch

@@ -12,7 +12,7 @@ from landbridge.report.alternatives import End, better_rule, cheaper, open_ends
 from landbridge.report.cell_text import gain_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.collect import Collection
-from landbridge.report.compare import AUGMENTATION
+from landbridge.report.compare import AS_ONE
 from landbridge.report.numbers import interval_text, plural
 from landbridge.report.rules import RuleRow
 from landbridge.statistics import LEAST_SEEDS
@@ -92,8 +92,10 @@ def _add_a_reference(comparison: Comparison) -> Advice | None:
     most = [cell for cell in without if cell.why_none == reason]
     blind = any(cell.first.target_labels == 0 for cell in most)
     reference = "strategy=source_only" if blind else "source=null strategy=target_only"
-    if reason.endswith(AUGMENTATION):
-        reference += f" augment={most[0].first.record.choices.get('augment', 'none')}"
+    if " differs in " in reason:
+        choices = most[0].first.record.choices
+        groups = [group for group, name in AS_ONE.items() if name in reason and group in choices]
+        reference += "".join(f" {group}={choices[group]}" for group in groups)
     return Advice(f"{says} Run a reference with the same seeds and settings.", reference)
 
 
@@ -192,7 +194,7 @@ def _widen_an_axis(comparison: Comparison) -> Advice | None:
     by_side: dict[tuple[str, bool], list[End]] = defaultdict(list)
     for end in open_ends(cells):
         by_side[end.key, end.upwards].append(end)
-    # A t interval at 95 % lies above 0 by chance in 1 of 40 curves at each end.
+    # An interval at 95 % lies above 0 by chance in 1 of 40 curves at each end.
     by_side = {side: ends for side, ends in by_side.items() if len(ends) > CHANCE * ends[0].curves}
     if not by_side:
         return None

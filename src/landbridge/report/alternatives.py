@@ -1,6 +1,8 @@
 """Search the results for better alternatives: values beyond the end of an axis, other selection rules, cheaper methods.
 
-Each search uses differences that are paired by seed, over at least `LEAST_SEEDS` seeds, and their t interval at 95 %.
+Each search uses differences that are paired by seed, over at least `LEAST_SEEDS` seeds, and their interval at 95 %. For
+test results this is the interval of a verdict, over seeds and test items. For regrets of selection rules it is
+Student's t over seeds alone, because records hold the scores of epochs and not those of single validation items.
 """
 
 from collections import Counter, defaultdict
@@ -12,6 +14,7 @@ import numpy as np
 from landbridge.report.cells import Cell
 from landbridge.report.compare import differences
 from landbridge.report.curves import number
+from landbridge.report.gains import gain_over
 from landbridge.report.rules import RuleRow
 from landbridge.report.runs import Method, Pair
 from landbridge.statistics import Interval, t_interval
@@ -179,8 +182,5 @@ def cheaper(row: Sequence[Cell]) -> Cheaper | None:
 
 def _ahead(one: Cell, other: Cell) -> tuple[float, Interval | None]:
     """Return the mean difference of two cells over shared seeds, and its interval; nan and None with too few seeds."""
-    seeds = sorted(one.runs.keys() & other.runs.keys())
-    if len(seeds) < LEAST_SEEDS:
-        return np.nan, None
-    values = [one.runs[seed].merit - other.runs[seed].merit for seed in seeds]
-    return float(np.mean(values)), t_interval(values)
+    gain = gain_over(one, other)
+    return (gain.mean, gain.interval()) if gain and gain.seeds >= LEAST_SEEDS else (np.nan, None)

@@ -100,7 +100,7 @@ def _with_gain(cell: Cell) -> str:
     gap = f" ({gap_name(judgement.reference)})" if judgement.verdict == "harms" else ""
     write = cell.metric.change
     interval = interval_text(judgement.interval, write, judgement.seeds)
-    gain = f"{write(judgement.gain)} {cell.metric.gain_unit} {interval} over {judgement.reference}"
+    gain = f"{write(judgement.gain)} {cell.metric.gain_unit} {interval} over {cell.reference_name}"
     return f"{cell.method} {gain}, {judgement.verdict}{gap}"
 
 

@@ -10,6 +10,11 @@ def score_text(cell: Cell) -> str:
     return f"{write(cell.mean)} {interval_text(cell.interval, write, len(cell.runs))}"
 
 
+def verdict_text(cell: Cell) -> str:
+    """Write the verdict of a cell; a dash if there is none."""
+    return cell.verdict or "—"
+
+
 def gain_text(cell: Cell) -> str:
     """Write the gain of a cell over its reference with its interval; return "" if there is no verdict."""
     judgement, write = cell.judgement, cell.metric.change

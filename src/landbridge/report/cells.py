@@ -24,7 +24,8 @@ class Cell:
         runs: runs by seed.
         oracle: whether the cell used target labels that the transferring methods cannot use.
         reference: the cell it is compared with; None if there is none.
-        why_none: the reason if there is no reference.
+        why_none: the reason if it should have a reference, and has none.
+        no_claim: the reason if it needs no verdict: it is there to explain other cells, and claims nothing.
         judgement: the verdict over the seeds that the cell and its reference share.
         trials: number of settings in which its strategy was run on the pair.
     """
@@ -35,6 +36,7 @@ class Cell:
     oracle: bool = False
     reference: "Cell | None" = None
     why_none: str = ""
+    no_claim: str = ""
     judgement: Judgement | None = None
     trials: int = 1
 
@@ -95,6 +97,11 @@ class Cell:
         return self.judgement.verdict if self.judgement else ""
 
     @property
+    def reason(self) -> str:
+        """Why the verdict is what it is, or why there is none."""
+        return self.judgement.reason if self.judgement else self.no_claim or self.why_none
+
+    @property
     def budget(self) -> Budget:
         """The tuning budget: number of settings tried, and steps of training in all, the mean over seeds."""
         return Budget(self.trials, steps(self))
@@ -107,14 +114,15 @@ class Cell:
         """
         if not self.reference:
             return ""
-        known = self.method.variant
-        own = tuple(each for each in self.reference.method.variant if each not in known and each[0] not in LENGTH)
+        mine = self.first.settings
+        variant = self.reference.method.variant
+        own = tuple(each for each in variant if each[1] != mine.get(each[0], "default") and each[0] not in LENGTH)
         name = self.reference.first.as_reference
         return str(Method(name, tuple(each for each in own if each[1].lower() != name))) + lengths(self.reference)
 
     @property
     def flags(self) -> list[str]:
-        """Warnings that belong to the verdict, or the reason why there is no verdict."""
+        """Warnings that belong to the verdict, or the reason why a reference is missing."""
         judgement = self.judgement
         flags = ["transductive: adapts to the test inputs"] if self.first.transductive else []
         if judgement is None:

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from landbridge.report.budgets import LENGTH, distance, unequal_budget
 from landbridge.report.cells import Cell, Comparison
-from landbridge.report.controls import settings_tried
+from landbridge.report.controls import no_claim, settings_tried
 from landbridge.report.gains import gains_of
 from landbridge.report.runs import METHOD, Method, Pair, Run
 from landbridge.statistics import judge_all
 
-#: How training changes images. Its settings count as one.
-AUGMENTATION = "augmentation"
+#: Groups whose settings count as one difference, and its name: how training changes images, and the head.
+AS_ONE = {"augment": "augmentation", "head": "head"}
 
 
 def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
@@ -22,18 +22,20 @@ def compare(runs: Iterable[Run], declared: Iterable[Run] = ()) -> Comparison:
         declared: runs without results; their comparisons count in Holm's correction.
     """
     groups: dict[tuple[Method, Pair], dict[int, Run]] = {}
-    runs = list(runs)
+    runs, declared = list(runs), list(declared)
     for run in runs:
         groups.setdefault((run.method, run.pair), {})[run.seed] = run
     cells = [Cell(method, pair, by_seed) for (method, pair), by_seed in groups.items()]
     cells.sort(key=lambda c: (c.pair.source is None, str(c.pair), not c.first.is_source_only, str(c.method)))
     for cell in cells:
         cell.oracle, cell.trials = _is_oracle(cell, cells), settings_tried(cell, cells)
+    every = [*runs, *declared]
+    methods = list({run.method: run for run in every}.values())
     for cell in cells:
+        cell.no_claim = "an oracle" if cell.oracle else no_claim(cell.first, methods)
         cell.reference, cell.why_none = find_reference(cell, cells)
-    declared = list(declared)
-    pairs = sorted({run.pair for run in [*runs, *declared] if run.pair.source}, key=str)
-    _judge(cells, _without_results(cells, declared))
+    pairs = sorted({run.pair for run in every if run.pair.source}, key=str)
+    _judge(cells, _without_results(cells, [run for run in declared if not no_claim(run, methods)]))
     return Comparison(cells, pairs)
 
 
@@ -47,15 +49,14 @@ def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]
     takes the one whose number of steps in all is nearest. A method that continues a source model of 300 steps for 300
     steps is compared with `source_only` of 600 steps, if there is one.
 
-    Cells that need no reference get None and "": those without a source, those that used hidden labels, and
-    `source_only` itself.
+    Cells that make no claim get None and "": see `controls.no_claim`.
 
     Example:
         The cells are `dann` and `source_only` on `mnist → usps`. For `dann`, which used no target labels, the result
         is `(<cell of source_only>, "")`. If `source_only` was run with another learning rate, the result is
         `(None, "no source_only with equal optimizer.lr")`.
     """
-    if cell.pair.source is None or cell.oracle or cell.first.is_source_only:
+    if cell.no_claim:
         return None, ""
     kinds = ["source_only"] if cell.first.target_labels == 0 else ["target_only", "source_only"]
     reasons: list[str] = []
@@ -73,8 +74,9 @@ def find_reference(cell: Cell, cells: Sequence[Cell]) -> tuple[Cell | None, str]
             reasons.append(f"no seed in common with {kind}")
         elif partners:
             keys = min((differences(cell, other) for other in partners), key=len)
-            alone = keys == [AUGMENTATION]
-            reasons.append(f"{kind} differs in {AUGMENTATION}" if alone else f"no {kind} with equal {', '.join(keys)}")
+            named = set(keys) <= {*AS_ONE.values()}
+            differ = f"{kind} differs in {' and '.join(keys)}"
+            reasons.append(differ if named else f"no {kind} with equal {', '.join(keys)}")
     return None, "; ".join(reasons) or f"no {' or '.join(kinds)} to compare with"
 
 
@@ -87,17 +89,19 @@ def _is_reference(other: Cell, cell: Cell, kind: str) -> bool:
 def differences(cell: Cell, other: Cell) -> list[str]:
     """Return the settings that differ between two cells, except those of the method and the length of training.
 
-    All settings of the augmentation are one. A source model that was trained without the augmentation of the run
-    differs in it.
+    All settings of a group in `AS_ONE` are one. A source model that was trained without the augmentation of the run
+    differs in it. The head counts like any other setting: any head can be trained on the source alone, so that a method
+    and its reference can always share it. What a strategy computes beside this head, such as a second head, is a part
+    of the method.
     """
     one, two = cell.first.settings, other.first.settings
     # Source-only training uses no target labels, so their number may differ.
     free = {*LENGTH, *(["target_labels"] if other.first.is_source_only else [])}
     keys = [key for key in {**one, **two} if key.partition(".")[0] not in METHOD and key not in free]
     differ = [key for key in keys if one.get(key) != two.get(key)]
-    named = [AUGMENTATION if key.partition(".")[0] == "augment" else key for key in differ]
+    named = [AS_ONE.get(key.partition(".")[0], key) for key in differ]
     unlike = one.get("augment", "null") != "null" and one.get("start.augment") != two.get("start.augment")
-    return list(dict.fromkeys([*named, *([AUGMENTATION] if unlike else [])]))
+    return list(dict.fromkeys([*named, *([AS_ONE["augment"]] if unlike else [])]))
 
 
 def _agreement(cell: Cell, other: Cell) -> tuple[float, ...]:
@@ -125,10 +129,9 @@ def _is_oracle(cell: Cell, cells: Sequence[Cell]) -> bool:
 
 
 def _without_results(cells: Sequence[Cell], declared: Iterable[Run]) -> int:
-    """Return how many comparisons were declared, and have no result in any seed."""
+    """Return how many of the declared comparisons have no result in any seed."""
     there = {(cell.method, cell.pair) for cell in cells}
-    missing = {(run.method, run.pair) for run in declared if run.pair.source and not run.is_source_only}
-    return len(missing - there)
+    return len({(run.method, run.pair) for run in declared} - there)
 
 
 def _judge(cells: Sequence[Cell], missing: int) -> None:

@@ -4,13 +4,14 @@ The reference of a cell says whether the method as a whole gains. A control lack
 much, that idea has no share in the gain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from landbridge.report.budgets import LENGTH
 from landbridge.report.cells import Cell
-from landbridge.report.runs import METHOD
-from landbridge.statistics import Interval, t_interval
+from landbridge.report.gains import gain_over
+from landbridge.report.runs import METHOD, Run
+from landbridge.statistics import Estimate
 
 
 @dataclass(frozen=True)
@@ -19,21 +20,12 @@ class Control:
 
     Attributes:
         cell: the control.
-        gains: of the method over the control, by shared seed; higher is better.
+        gain: mean gain of the method over the control, estimated as for a verdict: over the seeds that both have. Its
+            interval is not corrected for the number of cells.
     """
 
     cell: Cell
-    gains: Sequence[float]
-
-    @property
-    def gain(self) -> float:
-        """Mean gain over the shared seeds."""
-        return sum(self.gains) / len(self.gains)
-
-    @property
-    def interval(self) -> Interval | None:
-        """Student's t interval of the mean gain, not corrected for the number of cells; None for a single seed."""
-        return t_interval(self.gains) if len(self.gains) > 1 else None
+    gain: Estimate
 
 
 def control_of(cell: Cell, cells: Sequence[Cell], strategy: str | None = None) -> Control | None:
@@ -46,30 +38,47 @@ def control_of(cell: Cell, cells: Sequence[Cell], strategy: str | None = None) -
 
     Example:
         `fixmatch strategy.weight=1` has the control `fixmatch strategy.weight=0`, and with `strategy="adabn"` the
-        control of `fixmatch strategy.weight=0` is `adabn`.
+        control of `dann` is `adabn`.
     """
     if cell.reference is None:
         return None
     alike = [other for other in cells if other is not cell and other.pair == cell.pair and not other.oracle]
-    alike = [other for other in alike if condition(other) == condition(cell) and other.runs.keys() & cell.runs.keys()]
-    own = [other for other in alike if ablates(other, cell)]
+    alike = [other for other in alike if condition(other) == condition(cell)]
+    own = [other for other in alike if ablates(other.first, cell.first)]
     simple = [other for other in alike if strategy and other.method.strategy == strategy != cell.method.strategy]
-    for other in (own or simple)[:1]:
-        shared = sorted(other.runs.keys() & cell.runs.keys())
-        return Control(other, [cell.runs[seed].merit - other.runs[seed].merit for seed in shared])
-    return None
+    found = ((other, gain_over(cell, other)) for other in own or simple)
+    return next((Control(other, gain) for other, gain in found if gain), None)
 
 
-def ablates(cell: Cell, other: Cell) -> bool:
-    """Return whether a cell is the other one with nothing changed but settings of the strategy that are 0 here.
+def ablates(run: Run, other: Run) -> bool:
+    """Return whether a run is the other one with nothing changed but settings of the strategy that are 0 here.
 
     Example:
         `fixmatch strategy.weight=0` ablates `fixmatch strategy.weight=1`.
     """
-    one, two = cell.first.settings, other.first.settings
+    if run.method.strategy != other.method.strategy:
+        return False
+    one, two = run.settings, other.settings
     changed = [key for key in {**one, **two} if one.get(key) != two.get(key)]
-    off = all(key.startswith("strategy.") and one.get(key) == "0" for key in changed)
-    return cell.method.strategy == other.method.strategy and bool(changed) and off
+    return bool(changed) and all(key.startswith("strategy.") and one.get(key) == "0" for key in changed)
+
+
+def no_claim(run: Run, methods: Iterable[Run]) -> str:
+    """Return why a run is no method whose gain is claimed; empty if it is one.
+
+    Such runs get no verdict, and do not count in Holm's correction: references of all lengths and with all heads,
+    ablations, and runs with an epoch that hidden labels chose.
+
+    Args:
+        run: a run of the report, with results or without.
+        methods: a run of each method of the report.
+    """
+    if run.is_source_only or run.pair.source is None:
+        return "a reference"
+    if run.settings.get("selection") == "Oracle":
+        return "an oracle"
+    ablated = next((other for other in methods if ablates(run, other)), None)
+    return f"an ablation of {ablated.method}" if ablated else ""
 
 
 def condition(cell: Cell) -> dict[str, str]:
@@ -91,7 +100,7 @@ def settings_tried(cell: Cell, cells: Sequence[Cell]) -> int:
     strategy, mine = cell.method.strategy, condition(cell)
     alike = [each for each in cells if (each.method.strategy, each.pair) == (strategy, cell.pair)]
     alike = [each for each in alike if condition(each) == mine]
-    alike = [each for each in alike if not any(ablates(each, other) for other in alike)] or [cell]
+    alike = [each for each in alike if not any(ablates(each.first, other.first) for other in alike)] or [cell]
 
     def setting(each: Cell) -> tuple[tuple[str, str], ...]:
         is_reference = each.first.is_source_only or each.first.is_target_only

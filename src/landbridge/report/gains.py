@@ -1,13 +1,17 @@
 """The gains of a method over its reference, from the records of their runs."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landbridge.record import unpack_items, unpack_scores
 from landbridge.report.runs import Run
-from landbridge.statistics import Gains
+from landbridge.statistics import Estimate, Gains, estimate
+
+if TYPE_CHECKING:
+    from landbridge.report.cells import Cell
 
 #: How far the mean of the values of single items may be from the metric. They are stored with 24 bits.
 ROUNDING = 1e-5
@@ -30,6 +34,15 @@ def gains_of(paired: Sequence[tuple[Run, Run]]) -> Gains:
     if whole and places is not None and [row.shape for row in rows] == [place.shape for place in places]:
         return Gains.of_items(rows, places)
     return Gains.of_scores([run.merit - other.merit for run, other in paired], _test_ratio(paired))
+
+
+def gain_over(cell: "Cell", other: "Cell") -> Estimate | None:
+    """Return the mean gain of a cell over another, over the seeds that both have; None if they share no seed.
+
+    It is not corrected for any number of comparisons.
+    """
+    shared = sorted(cell.runs.keys() & other.runs.keys())
+    return estimate(gains_of([(cell.runs[seed], other.runs[seed]) for seed in shared])) if shared else None
 
 
 def _item_scores(run: Run) -> NDArray[np.float64] | None:

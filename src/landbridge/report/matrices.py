@@ -71,6 +71,6 @@ def _overview(cells: Sequence[Cell]) -> Square:
 def _square(cell: Cell) -> Square:
     judgement = cell.judgement
     if not judgement:
-        return Square("", ["no verdict", cell.why_none])
+        return Square("", ["no verdict", cell.reason])
     lines = [judgement.verdict, gain_text(cell), f"vs {cell.reference_name}", *cell.flags]
     return Square(judgement.verdict, lines, f"{score_text(cell)}; {judgement.reason}")

@@ -61,7 +61,11 @@ class RuleRow:
 
     @property
     def interval(self) -> Interval | None:
-        """Interval of `regret` over seeds; None for a single seed."""
+        """Student's t interval of `regret` over seeds alone; None for a single seed.
+
+        Records hold the scores of epochs and not those of single validation items. If all seeds share a validation
+        split, the interval is about this split.
+        """
         return t_interval(list(self.regrets.values())) if len(self.regrets) > 1 else None
 
 

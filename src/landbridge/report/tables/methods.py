@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from landbridge.report.cell_text import gain_text, score_text
+from landbridge.report.cell_text import gain_text, score_text, verdict_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.metrics import Metric
 from landbridge.report.numbers import count, megabytes, seconds
@@ -95,10 +95,12 @@ def _cell_columns(metrics: Sequence[Metric]) -> list[Column]:
             "verdict",
             "verdict",
             _of_judgement("verdict"),
+            verdict_text,
             style=lambda c: f"verdict {c.verdict}" if c.verdict else "",
+            tip=lambda c: c.reason,
             number=False,
         ),
-        Column("reason", "", _of_judgement("reason")),
+        Column("reason", "", lambda c: c.reason),
         Column("flags", "flags", lambda c: "; ".join(c.flags), number=False),
         *cost_columns(),
     ]

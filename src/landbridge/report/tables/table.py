@@ -24,6 +24,7 @@ class Column:
         value: function from a row to its raw value.
         text: function from a row to the shown text; by default the raw value.
         style: function from a row to the CSS class of the shown value.
+        tip: function from a row to a text that the page shows over the value.
         number: whether the column is right-aligned and sorted with the largest value first.
         lower: whether lower numbers are better, so that the smallest value comes first.
     """
@@ -33,16 +34,18 @@ class Column:
     value: Callable[[Any], Value]
     text: Callable[[Any], str] | None = None
     style: Callable[[Any], str] | None = None
+    tip: Callable[[Any], str] | None = None
     number: bool = True
     lower: bool = False
 
 
 class Shown(NamedTuple):
-    """A shown cell of a table: raw value, text and CSS class."""
+    """A shown cell of a table: raw value, text, CSS class and tip."""
 
     raw: str
     text: str
     style: str
+    tip: str
 
 
 @dataclass(frozen=True)
@@ -100,4 +103,5 @@ def _csv(value: Value) -> str:
 
 def _shown(column: Column, row: Any) -> Shown:
     value = raw(column.value(row))
-    return Shown(value, column.text(row) if column.text else value, column.style(row) if column.style else "")
+    text = column.text(row) if column.text else value
+    return Shown(value, text, column.style(row) if column.style else "", column.tip(row) if column.tip else "")

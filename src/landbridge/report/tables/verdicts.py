@@ -6,7 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from landbridge.report.answer import answer
-from landbridge.report.cell_text import gain_text, score_text
+from landbridge.report.cell_text import gain_text, score_text, verdict_text
 from landbridge.report.cells import Cell, Comparison
 from landbridge.report.controls import condition, control_of
 from landbridge.report.escaping import in_markdown
@@ -157,9 +157,8 @@ def _table(rows: Sequence[Cell], cells: Sequence[Cell], keys: Sequence[str], con
         beside = control_of(cell, cells, control)
         if beside is None:
             return ""
-        write = metric.change
-        gain = f"{write(beside.gain)} {interval_text(beside.interval, write, len(beside.gains))}"
-        return f"{gain} over {method(beside.cell)}"
+        write, gain = metric.change, beside.gain
+        return f"{write(gain.mean)} {interval_text(gain.interval(), write, gain.seeds)} over {method(beside.cell)}"
 
     return Table(
         "verdicts",
@@ -170,7 +169,7 @@ def _table(rows: Sequence[Cell], cells: Sequence[Cell], keys: Sequence[str], con
             Column(worst, worst, lambda c: extreme(c.scores), lambda c: metric.text(extreme(c.scores))),
             Column("gain", f"gain, {metric.gain_label} [95 %]", gain_text, gain_text),
             Column("reference", "reference", reference, number=False),
-            Column("verdict", "verdict", lambda c: c.verdict, number=False),
+            Column("verdict", "verdict", lambda c: c.verdict, verdict_text, number=False),
             Column("control", "over its control [95 %, uncorrected]", over_control, number=False),
             Column("flags", "flags", lambda c: "; ".join(c.flags), number=False),
             Column(
