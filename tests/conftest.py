@@ -21,9 +21,7 @@ from landbridge.record import Record
 from landbridge.run.run import run
 from landbridge.sweeps import pool
 from landbridge.sweeps.helper_process import Helper
-
-TESTS = Path(__file__).parent
-TINY = ("--config-dir", str(TESTS / "conf"), "experiment=tiny")
+from places import TESTS, TINY
 
 # One thread is faster for small tensors, and sums are in the same order on every machine. The environment variable
 # does the same for child processes of a test.

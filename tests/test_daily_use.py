@@ -14,12 +14,12 @@ from PIL import Image
 
 import landbridge
 import mistakes
-from conftest import TESTS, TINY
 from landbridge.export.__main__ import main as export
 from landbridge.predict.__main__ import main as predict
 from landbridge.record import Record
 from landbridge.report.__main__ import main as report
 from landbridge.run.run import run
+from places import TESTS, TINY
 
 COMMANDS = {"landbridge-predict": predict, "landbridge-export": export, "landbridge-report": report}
 T = f"--config-dir {TESTS}/conf experiment=tiny"

@@ -78,7 +78,7 @@ def test_numbers_on_the_page_equal_those_of_the_csv(page, swept):
         assert shown == [row[key] for row in kept if row["stamp"] == ""]
     gain = float(next(row["gain"] for row in kept if row["gain"]))
     text = page.locator("#table-cells tbody tr").filter(has_text="undecided").inner_text()
-    assert f"{round(100 * gain, 1) + 0:+.1f} [" in text
+    assert f"{round(100 * gain, 1) + 0:+.1f} " in text
 
 
 def test_values_are_shown_on_hover_and_by_keyboard(page):

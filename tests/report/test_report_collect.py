@@ -1,6 +1,7 @@
 """Collecting records: used, damaged, unfinished and duplicate ones."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -86,3 +87,16 @@ def test_without_readable_records_the_error_names_the_first_damaged_one(tmp_path
     (tmp_path / RECORD).write_text("{")
     with pytest.raises(LandbridgeError, match="cannot be read"):
         collect([tmp_path])
+
+
+def test_of_two_runs_with_the_same_settings_the_later_one_counts_and_the_other_is_named(tmp_path):
+    one, other = made(), made()
+    other.fingerprint = "that of other defaults"
+    (first,), (second,) = (
+        list(write(tmp_path / name, [each]).rglob(RECORD)) for name, each in (("a", one), ("b", other))
+    )
+    os.utime(first, (1, 1))
+    found = collect([tmp_path])
+    assert [run.folder for run in found.runs] == [second.parent]
+    assert len(found.left_out) == 1
+    assert str(first) in found.left_out[0]

@@ -61,8 +61,9 @@ def setting(compose, tiny, tmp_path):
         if strategy == "linear_probes":
             start.append("strategy.factors=[30.0]")
         if strategy == "soup":
-            for seed in (0, 1):
-                tiny(f"seed={seed}", *domains, folder=f"sweep/{seed}")
+            # Runs of several seeds would have several splits of the target, and no soup may mix those.
+            for rate in (0.001, 0.01):
+                tiny(f"optimizer.lr={rate}", *domains, folder=f"sweep/{rate}")
             start = [
                 f"strategy.folder={tmp_path / 'sweep'}",
                 "strategy.how=greedy" if labels else "strategy.how=uniform",

@@ -8,6 +8,8 @@ from landbridge.strategies.terms import TERMS
 
 #: Groups of objects whose settings do not determine a result, or whose defaults change with each version of Lightning.
 LEFT_OUT = frozenset({"trainer", "logger", "callbacks"})
+#: Packages whose new versions bring new settings, with defaults that keep the result.
+STABLE = frozenset({"torch", "torchvision", "timm", "transformers"})
 
 
 def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +32,8 @@ def _completed(node: Any) -> Any:
     if not isinstance(node, Mapping):
         return node
     inside = {key: _completed(value) for key, value in node.items()}
-    return _defaults(locate(node["_target_"])) | inside if "_target_" in node else inside
+    target = str(node.get("_target_", ""))
+    return inside if target.partition(".")[0] in {"", *STABLE} else _defaults(locate(target)) | inside
 
 
 def _defaults(target: Any) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def source_model(cfg: DictConfig, epochs: int | None = None) -> SourceModel:
     if not start.get("augment", True):
         config["augment"] = None
     config["cache"].pop("views", None)
+    # It reads labelled samples alone.
+    config["data"].pop("unlabelled_batch_size", None)
     # "auto" makes no process group. A group of one process would remain, and the run itself might need a larger one.
     config["trainer"].update(devices=1, strategy="auto")
     for setting in ("num_nodes", "sync_batchnorm"):

@@ -46,7 +46,11 @@ def fingerprint(config: dict[str, Any], data: dict[str, str], ignored: Set[str] 
         for group, node in config.items()
         if group not in INCIDENTAL[""] and group not in ignored
     }
-    decisive = {group: node for group, node in decisive.items() if group not in NEUTRAL or node != NEUTRAL[group]}
+    decisive = {
+        group: node
+        for group, node in decisive.items()
+        if group not in NEUTRAL or (node is not None and node != NEUTRAL[group])
+    }
     for group in ("cache", "task"):
         node = decisive.get(group) or {}
         if all(value is None for value in node.values()):

@@ -11,7 +11,7 @@ from landbridge.errors import LandbridgeError, nearest
 from landbridge.record import RECORD, Record
 from landbridge.report.names import name_apart
 from landbridge.report.numbers import plural
-from landbridge.report.runs import Pair, Run
+from landbridge.report.runs import Method, Pair, Run
 
 
 @dataclass
@@ -24,8 +24,8 @@ class Collection:
         unfinished: runs that failed or have not ended.
         duplicates: folders of runs that are already counted from another folder.
         damaged: one line for each record that cannot be read.
-        left_out: one line for each run whose metric is not finite, and for each pair whose runs do not all have the
-            metric. These runs are left out.
+        left_out: one line for each run whose metric is not finite, for each pair whose runs do not all have the metric,
+            and for each run that a later one with the same settings replaces. These runs are left out.
     """
 
     folders: Sequence[Path]
@@ -74,7 +74,26 @@ def collect(folders: Sequence[Path], metric: str | None = None) -> Collection:
         raise LandbridgeError(f"no readable record below {where}; {problem}")
     name_apart([*found.runs, *found.unfinished])
     _leave_out(found, metric)
+    _leave_out_earlier(found)
     return found
+
+
+def _leave_out_earlier(found: Collection) -> None:
+    """Of finished runs with the same settings and seed, keep the one that was written last.
+
+    They have another fingerprint, for example because a default of the code has changed between them.
+    """
+    newest: dict[tuple[Method, Pair, int], Run] = {}
+    for run in sorted(found.runs, key=lambda each: (each.folder / RECORD).stat().st_mtime):
+        key = (run.method, run.pair, run.seed)
+        if earlier := newest.get(key):
+            found.left_out.append(
+                f"{earlier.folder / RECORD}: {run.folder / RECORD} has the same settings and was written later; they "
+                "differ in data or in defaults of the code"
+            )
+        newest[key] = run
+    kept = {run.folder for run in newest.values()}
+    found.runs = [run for run in found.runs if run.folder in kept]
 
 
 def _leave_out(found: Collection, metric: str | None) -> None:

@@ -94,8 +94,8 @@ class MMDTerm(Term):
         if self.estimator == "linear" and rows != target_rows:
             raise LandbridgeError(
                 f"terms: {self.name} with estimator=linear compares batches of equal size, but {SOURCE} has {rows} "
-                f"samples and {UNLABELLED} {target_rows}: lower data.batch_size to the smaller number or set "
-                "estimator=unbiased"
+                f"samples and {UNLABELLED} {target_rows}: set data.batch_size to the smaller number and "
+                "data.unlabelled_batch_size to null, or set estimator=unbiased"
             )
         if self.estimator != "biased":
             for stream in (source, target):
