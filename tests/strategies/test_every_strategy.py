@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -62,10 +63,11 @@ def setting(compose, tiny, tmp_path):
             start.append("strategy.factors=[30.0]")
         if strategy == "soup":
             # Runs of several seeds would have several splits of the target, and no soup may mix those.
+            sweep = Path(mkdtemp(dir=tmp_path))
             for rate in (0.001, 0.01):
-                tiny(f"optimizer.lr={rate}", *domains, folder=f"sweep/{rate}")
+                tiny(f"optimizer.lr={rate}", *domains, folder=f"{sweep.name}/{rate}")
             start = [
-                f"strategy.folder={tmp_path / 'sweep'}",
+                f"strategy.folder={sweep}",
                 "strategy.how=greedy" if labels else "strategy.how=uniform",
             ]
         return [f"strategy={strategy}", f"target_labels={labels}", f"selection={rule}", *domains, *start]
