@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
@@ -15,8 +16,10 @@ from dusk import dusk
 from landbridge.config.defaults import with_defaults
 from landbridge.errors import LandbridgeError
 from landbridge.export.__main__ import export
+from landbridge.export.weights import write_weights
 from landbridge.heads import Linear
 from landbridge.models.backbones.small import MLP
+from landbridge.models.backbones.timm_models import Timm
 from landbridge.models.bottleneck import Bottleneck
 from landbridge.models.network import Network
 from landbridge.models.start.checkpoint import Checkpoint
@@ -137,6 +140,21 @@ def test_an_exported_model_has_the_bottleneck(tiny, tmp_path):
     assert {"bottleneck.0.weight", "head.weight"} <= plain.keys()
 
 
+def test_weights_for_timm_have_the_bottleneck_beside_them(tmp_path):
+    torch.manual_seed(0)
+    made = Network(Timm("test_resnet"), CLASSES, bottleneck=lambda d: Bottleneck(d, 6)).eval()
+    how, difference = write_weights(made, tmp_path / "m.safetensors", {})
+    assert how == "timm.create_model('test_resnet', num_classes=0)"
+    assert difference < 1e-5
+    model = timm.create_model("test_resnet", num_classes=0).eval()
+    model.load_state_dict(load_file(tmp_path / "m.safetensors"))
+    rest = load_file(tmp_path / "m.head.safetensors")
+    bottleneck = Bottleneck(made.backbone.features, 6).eval()
+    bottleneck.load_state_dict({n.removeprefix("bottleneck."): v for n, v in rest.items() if n.startswith("bottle")})
+    x = torch.randn(2, 3, 160, 160)
+    torch.testing.assert_close(bottleneck(model(x)) @ rest["weight"].T + rest["bias"], made(x)[1])
+
+
 def test_batch_norm_in_the_bottleneck_is_that_of_the_method(tiny, tmp_path):
     tiny(*NARROW, folder="before")
     start = ("start=checkpoint", f"start.path={tmp_path / 'before' / LAST}", *NARROW, "freeze.depth=all")
@@ -249,3 +267,21 @@ def test_a_bottleneck_that_stays_random_is_refused(overrides, words, tiny, tmp_p
     start = ("start=checkpoint", f"start.path={tmp_path / 'before' / LAST}")
     with pytest.raises(LandbridgeError, match=words):
         tiny(*overrides, *start, *NARROW)
+
+
+class Wider(Bottleneck):
+    """A bottleneck of a user that announces another width than it has."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features, 4)
+        self.width = 5
+
+
+def test_a_bottleneck_of_another_width_than_it_announces_is_refused(tiny):
+    with pytest.raises(LandbridgeError, match=r"bottleneck: .* the shape \(2, 4\), and its `width` announces \(2, 5\)"):
+        tiny("bottleneck={_target_: test_bottleneck.Wider}")
+
+
+def test_a_setting_without_a_bottleneck_is_refused(tiny):
+    with pytest.raises(LandbridgeError, match="bottleneck"):
+        tiny("bottleneck.width=5")

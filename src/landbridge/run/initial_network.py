@@ -101,18 +101,26 @@ def require_encoding(cfg: DictConfig, network: Network) -> None:
     """Encode two random samples, since libraries find some wrong settings of a backbone only then.
 
     Raises:
-        LandbridgeError: the backbone cannot encode, or its features are no vectors of the announced width.
+        LandbridgeError: the backbone cannot encode, or its features, or those of the bottleneck, are no vectors of the
+            announced width.
     """
     backbone = network.backbone
     inputs = backbone.format.example(2, torch.Generator().manual_seed(0))
     network.eval()
     with explained(cfg.backbone), torch.no_grad(), torch.random.fork_rng(devices=[]):
         features = backbone(*inputs)
-    network.train()
     if tuple(features.shape) != (2, backbone.features):
         raise LandbridgeError(
             f"backbone: the features of two samples have the shape {tuple(features.shape)}, and a head needs "
             f"{(2, backbone.features)}"
+        )
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        narrow = network.narrowed(features)
+    network.train()
+    if tuple(narrow.shape) != (2, network.features):
+        raise LandbridgeError(
+            f"bottleneck: the features of two samples have the shape {tuple(narrow.shape)}, and its `width` announces "
+            f"{(2, network.features)}"
         )
 
 
