@@ -20,30 +20,36 @@ from landbridge.tasks import Classification
 RECIPES = sorted(path.stem for path in (conf_folder() / "recipe").glob("*.yaml"))
 TESTS = Path(__file__).parent
 BUNDLES = {
-    "none": ("Adam", 0.001, "Constant", "Linear", 64, 1, 1),
-    "digits": ("Adam", 0.001, "Constant", "Linear", 64, 1, 1),
-    "pretrained_conv": ("SGD", 0.01, "InverseDecay", "Bottleneck", 32, 0.1, 1),
-    "pretrained_transformer": ("AdamW", 0.0001, "Cosine", "Linear", 32, 1, 0.75),
-    "text": ("AdamW", 0.0001, "Cosine", "Linear", 32, 1, 0.8),
+    "none": ("Adam", 0.001, "Constant", "Linear", None, 64, 1, 1),
+    "digits": ("Adam", 0.001, "Constant", "Linear", None, 64, 1, 1),
+    "pretrained_conv": ("SGD", 0.01, "InverseDecay", "Linear", "Bottleneck", 32, 0.1, 1),
+    "pretrained_transformer": ("AdamW", 0.0001, "Cosine", "Linear", None, 32, 1, 0.75),
+    "text": ("AdamW", 0.0001, "Cosine", "Linear", None, 32, 1, 0.8),
 }
 
 
 def bundle(cfg):
-    kinds = {name: cfg[name]._target_.rpartition(".")[2] for name in ("optimizer", "scheduler", "head")}
+    groups = ("optimizer", "scheduler", "head", "bottleneck")
+    kinds = {name: cfg[name] and cfg[name]._target_.rpartition(".")[2] for name in groups}
     batch = cfg.data.get("batch_size", 64)
     return (
-        *(kinds["optimizer"], cfg.optimizer.lr, kinds["scheduler"], kinds["head"]),
+        *(kinds["optimizer"], cfg.optimizer.lr, kinds["scheduler"], kinds["head"], kinds["bottleneck"]),
         *(batch, cfg.backbone_lr_scale, cfg.layer_decay),
     )
 
 
-def rates(cfg) -> set[float]:
-    """Return the learning rates of all parameters, before the schedule changes them."""
+def rates(cfg, part: str = "") -> set[float]:
+    """Return the learning rates of all parameters, or of a part, before the schedule changes them."""
     network = build_network(cfg, Classification(("a", "b")), (3, 8, 8), None)
     strategy = build_strategy(cfg, network, Classification(("a", "b")), None, 10)
     configured = strategy.configure_optimizers()
     optimizer = configured["optimizer"] if isinstance(configured, dict) else configured[0]["optimizer"]
-    return {round(group["initial_lr"], 9) for group in optimizer.param_groups}
+    named = {id(each): name for name, each in network.named_parameters()}
+    return {
+        round(group["initial_lr"], 9)
+        for group in optimizer.param_groups
+        if any(named[id(each)].startswith(part) for each in group["params"])
+    }
 
 
 @pytest.mark.parametrize("strategy", ["source_only", "dann", "shot", "fine_tune", "linear_probe"])
@@ -60,20 +66,21 @@ def test_the_recipe_of_digits_is_the_default(compose):
 
 
 def test_what_a_user_types_wins_over_a_recipe(compose):
-    typed = ("optimizer=adam", "head=linear", "data.batch_size=8", "backbone_lr_scale=0.5", "scheduler=cosine")
+    typed = ("optimizer=adam", "bottleneck=none", "data.batch_size=8", "backbone_lr_scale=0.5", "scheduler=cosine")
     cfg = compose("recipe=pretrained_conv", *typed)
     check(cfg)
-    assert bundle(cfg) == ("Adam", 0.001, "Cosine", "Linear", 8, 0.5, 1)
+    assert bundle(cfg) == ("Adam", 0.001, "Cosine", "Linear", None, 8, 0.5, 1)
     assert bundle(compose("optimizer.lr=0.1", "recipe=pretrained_conv"))[1] == 0.1
 
 
 def test_an_experiment_wins_over_a_recipe(compose):
-    assert bundle(compose("recipe=pretrained_conv", "experiment=tiny"))[4] == 16
+    assert bundle(compose("recipe=pretrained_conv", "experiment=tiny"))[5] == 16
 
 
 def test_the_backbone_learns_at_the_rate_of_the_recipe_unless_the_strategy_sets_its_own(compose, caplog):
     one = ("experiment=tiny", "recipe=pretrained_conv")
     assert rates(compose(*one)) == {0.01, 0.001}
+    assert rates(compose(*one), "bottleneck.") == rates(compose(*one), "head.") == {0.01}
     assert rates(compose(*one, "strategy.backbone_lr_scale=0.2")) == {0.01, 0.002}
     assert "set strategy.backbone_lr_scale" in caplog.text
     assert rates(compose(*one, "backbone_lr_scale=1")) == {0.01}
@@ -91,7 +98,7 @@ def test_what_a_recipe_changes_is_a_difference_between_cells(tiny):
     plain, other = (tiny(*each, folder=str(i)) for i, each in enumerate([(), ("recipe=pretrained_conv",)]))
     one, two = (Cell(run.method, run.pair, {0: run}) for run in (Run(TESTS, plain), Run(TESTS, other)))
     found = differences(one, two)
-    assert {"optimizer", "optimizer.lr", "scheduler", "head", "backbone_lr_scale"} <= set(found)
+    assert {"optimizer", "optimizer.lr", "scheduler", "bottleneck", "backbone_lr_scale"} <= set(found)
     assert plain.fingerprint != other.fingerprint
 
 

@@ -9,14 +9,11 @@ from torch import nn
 from torch.nn.functional import linear, normalize
 
 from landbridge.cli.config_sources import conf_folder
-from landbridge.config.build import build
 from landbridge.errors import LandbridgeError
-from landbridge.heads import MLP, Bottleneck, Cosine, Linear, WeightNorm, require_linear
+from landbridge.heads import MLP, Cosine, Linear, WeightNorm, require_linear
 from landbridge.models.backbones.small import MLP as Backbone
 from landbridge.models.network import Network
 from landbridge.run.epochs import Epochs
-from landbridge.training.freezing import Depth
-from landbridge.training.trainable_parameters import TrainableParameters
 
 HEADS = sorted(path.stem for path in (conf_folder() / "head").glob("*.yaml"))
 FEATURES = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
@@ -36,19 +33,6 @@ def test_a_linear_head_has_the_initial_weights_of_torch():
     plain = nn.Linear(6, 3)
     assert torch.equal(head.weight, plain.weight)
     torch.testing.assert_close(head(FEATURES), FEATURES @ plain.weight.T + plain.bias)
-
-
-def test_a_bottleneck_equals_its_formula_and_keeps_its_statistics_if_it_is_frozen(compose):
-    head = Bottleneck(6, 3, width=5)
-    wide, norm, _, last = head
-    narrow = wide(FEATURES)
-    spread = (narrow.var(0, unbiased=False) + norm.eps).sqrt()
-    torch.testing.assert_close(head(FEATURES), last(((narrow - narrow.mean(0)) / spread).relu()))
-    network = Network(build(compose("experiment=tiny").backbone), 3, Bottleneck)
-    trainable = TrainableParameters(network.train(), Depth(epochs=1), head=False)
-    trainable.apply(trainable.ever)
-    assert not network.head[1].training
-    assert network.backbone.training
 
 
 def test_a_cosine_head_does_not_depend_on_the_length_of_features():

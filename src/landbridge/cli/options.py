@@ -16,7 +16,7 @@ ELSEWHERE = ("hydra.searchpath=", "--config-path", "-cp")
 #: Groups in which several options may be chosen at once, as `[one,other]`.
 SEVERAL = frozenset({"experiment"})
 #: Groups of which a run may have none, as `source=null`.
-OPTIONAL = frozenset({"source", "tuning", "averaging", "augment", "logger", "callbacks"})
+OPTIONAL = frozenset({"source", "bottleneck", "tuning", "averaging", "augment", "logger", "callbacks"})
 #: Names that other programs have for a setting, and its place here.
 USUAL = {
     **dict.fromkeys(("batch_size", "bs", "batchsize"), "data.batch_size"),

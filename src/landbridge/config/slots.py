@@ -50,6 +50,7 @@ SLOTS: Mapping[str, Slot] = {
     "data": Slot("landbridge.data.transfer.TransferData", frozenset({"streams", "processes", "reading_epochs"})),
     "task": Slot("landbridge.tasks.TaskSettings"),
     "backbone": Slot("landbridge.models.backbones.backbone.Backbone", frozenset({"shape"})),
+    "bottleneck": Slot("landbridge.models.bottleneck.Bottleneck", frozenset({"features"}), optional=True),
     "head": Slot("torch.nn.Module", frozenset({"features", "outputs"})),
     "tuning": Slot("landbridge.models.tuning.Tuning", optional=True, in_source_model=None),
     "freeze": Slot(

@@ -38,7 +38,7 @@ class Deployed(nn.Module):
 
     def outputs_of(self, rendered: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return what `outputs` names, from the input of the backbone."""
-        features = self.network.backbone(*rendered)
+        features = self.network.narrowed(self.network.backbone(*rendered))
         outputs = self.network.outputs_of(features)
         probabilities = self.task.probabilities(outputs)
         return (outputs, features) if probabilities is None else (outputs, probabilities, features)

@@ -2,7 +2,7 @@
 
 With timm, the file holds the whole classifier if the head is linear: `timm.create_model(name, num_classes=k)` loads it.
 With transformers, it holds the encoder; other backbones keep their own names. A head that does not belong to the
-library's model is written beside the file, as `NAME.head.safetensors`.
+library's model is written beside the file, as `NAME.head.safetensors`, with the bottleneck if there is one.
 """
 
 import json
@@ -68,15 +68,15 @@ def write_weights(network: Network, path: Path, metadata: Mapping[str, str]) -> 
         _save(
             found.head,
             path.with_name(path.stem + HEAD),
-            {"load": "if it is linear: outputs = weight @ features + bias"},
+            {"load": "if it is linear: outputs = weight @ features + bias; a bottleneck makes these features"},
         )
     if found.model is None:
         return found.how, None
     found.model.load_state_dict(load_file(path))
     found.model.eval()
     example = network.backbone.format.example(TRACED, torch.Generator().manual_seed(0))
-    features, outputs = network.backbone(*example), network.outputs_of(network.backbone(*example))
-    wanted, got = (features if found.head else outputs), found.model(*example)
+    encoded, got = network.backbone(*example), found.model(*example)
+    wanted = encoded if found.head else network.outputs_of(network.narrowed(encoded))
     difference = float((wanted - got).abs().max()) / max(1.0, float(wanted.abs().max()))
     if not difference <= TOLERANCE:
         raise LandbridgeError(f"{path}: {found.how} differs by {difference:.1e}; export an .onnx or .pt2 file")
@@ -156,9 +156,9 @@ def _only(own: Mapping[str, Tensor], plain: nn.Module) -> dict[str, Tensor]:
 
 
 def _linear(network: Network) -> dict[str, Tensor]:
-    """Return weight and bias of a linear head in the units of the data; nothing if the head is another one."""
+    """Return weight and bias of a linear head in the units of the data; nothing if backbone and head do not suffice."""
     head = network.head
-    if not isinstance(head, nn.Linear) or type(head) not in (nn.Linear, Linear):
+    if network.bottleneck is not None or not isinstance(head, nn.Linear) or type(head) not in (nn.Linear, Linear):
         return {}
     weight, bias = head.weight, head.bias
     if network.units is not None:
@@ -169,7 +169,8 @@ def _linear(network: Network) -> dict[str, Tensor]:
 
 def _own_head(network: Network) -> dict[str, Tensor]:
     units = {} if network.units is None else {f"units.{name}": each for name, each in network.units.named_buffers()}
-    return {**network.head.state_dict(), **units}
+    narrow = {} if network.bottleneck is None else network.bottleneck.state_dict(prefix="bottleneck.")
+    return {**narrow, **network.head.state_dict(), **units}
 
 
 def _save(state: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:

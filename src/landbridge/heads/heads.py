@@ -84,23 +84,6 @@ class MLP(nn.Sequential):
         super().__init__(*layers, *drop, nn.Linear([features, *widths][-1], outputs))
 
 
-class Bottleneck(nn.Sequential):
-    """A linear layer to fewer features with BatchNorm and ReLU, and a linear layer.
-
-    TLLib puts this behind a pretrained backbone (Jiang et al., 2022, arXiv:2201.05867). There the narrow features are
-    also those that an adaptation method aligns. Here the methods align the features of the backbone.
-
-    Args:
-        features: width of the features.
-        outputs: width of the output.
-        width: of the bottleneck.
-    """
-
-    def __init__(self, features: int, outputs: int, width: Annotated[int, Gt(0)] = 256) -> None:
-        narrow = [nn.Linear(features, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
-        super().__init__(*narrow, nn.Linear(width, outputs))
-
-
 def require_linear(head: nn.Module, strategy: Any) -> nn.Linear:
     """Return a plain linear head, or refuse another kind.
 

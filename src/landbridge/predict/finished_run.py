@@ -24,7 +24,7 @@ from landbridge.training.freezing import Depth
 from landbridge.training.schedules import Constant
 
 #: The parts of a configuration that a network is built from.
-PARTS = ("strategy", "backbone", "head")
+PARTS = ("strategy", "backbone", "bottleneck", "head")
 
 
 @dataclass(frozen=True)

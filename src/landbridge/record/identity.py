@@ -25,6 +25,7 @@ INCIDENTAL: Mapping[str, tuple[str, ...]] = {
 NEUTRAL: dict[str, Any] = {
     "augment": None,
     "backbone_lr_scale": 1,
+    "bottleneck": None,
     "callbacks": None,
     "label_smoothing": 0,
     "layer_decay": 1,

@@ -1,7 +1,7 @@
 """The network with its initial weights."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -15,6 +15,7 @@ from landbridge.config.reasons import explained
 from landbridge.config.signatures import locate, read_signature
 from landbridge.data.domain import Domain
 from landbridge.errors import LandbridgeError
+from landbridge.models.bottleneck import Bottleneck
 from landbridge.models.network import Network, SourceHead
 from landbridge.models.start import LoadReport, Start
 from landbridge.strategies.base import Strategy
@@ -32,7 +33,7 @@ def strategy_class(cfg: DictConfig) -> type[Strategy]:
 
 
 def build_network(cfg: DictConfig, task: Task, shape: Sequence[int] | None, source_task: Task | None) -> Network:
-    """Build backbone and head.
+    """Build backbone, bottleneck and head.
 
     Args:
         cfg: the checked configuration.
@@ -48,10 +49,15 @@ def build_network(cfg: DictConfig, task: Task, shape: Sequence[int] | None, sour
         raise LandbridgeError("the record of this run does not state the shape of its samples: run it again")
     backbone = build(cfg.backbone, **({"shape": tuple(shape or ())} if takes_shape else {}))
     head = factory(cfg.head)
-    network = Network(backbone, task.outputs, head, task.has_units)
+    network = Network(backbone, task.outputs, head, task.has_units, bottleneck_of(cfg))
     if source_task is not None:
         network.add_source_head(source_task.outputs, head, source_task.has_units)
     return network
+
+
+def bottleneck_of(cfg: DictConfig) -> Callable[[int], Bottleneck] | None:
+    """Return what makes the configured bottleneck; records of earlier versions have none."""
+    return factory(cfg.bottleneck) if cfg.get("bottleneck") else None
 
 
 def initial_network(
@@ -63,6 +69,7 @@ def initial_network(
     require_encoding(cfg, network)
     loaded = start.apply(network, (source_task or target.task).names)
     _require_head(cfg, start, loaded)
+    _require_bottleneck(cfg, start, loaded)
     if loaded:
         partly = any(name.startswith("backbone.") for name in loaded.initialised)
         log.log(logging.WARNING if partly else logging.INFO, loaded.summary())
@@ -94,18 +101,26 @@ def require_encoding(cfg: DictConfig, network: Network) -> None:
     """Encode two random samples, since libraries find some wrong settings of a backbone only then.
 
     Raises:
-        LandbridgeError: the backbone cannot encode, or its features are no vectors of the announced width.
+        LandbridgeError: the backbone cannot encode, or its features, or those of the bottleneck, are no vectors of the
+            announced width.
     """
     backbone = network.backbone
     inputs = backbone.format.example(2, torch.Generator().manual_seed(0))
     network.eval()
     with explained(cfg.backbone), torch.no_grad(), torch.random.fork_rng(devices=[]):
         features = backbone(*inputs)
-    network.train()
     if tuple(features.shape) != (2, backbone.features):
         raise LandbridgeError(
             f"backbone: the features of two samples have the shape {tuple(features.shape)}, and a head needs "
             f"{(2, backbone.features)}"
+        )
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        narrow = network.narrowed(features)
+    network.train()
+    if tuple(narrow.shape) != (2, network.features):
+        raise LandbridgeError(
+            f"bottleneck: the features of two samples have the shape {tuple(narrow.shape)}, and its `width` announces "
+            f"{(2, network.features)}"
         )
 
 
@@ -127,6 +142,23 @@ def _require_head(cfg: DictConfig, start: Start, loaded: LoadReport | None) -> N
     if not freeze.head or not requirements.trains_head:
         frozen = f"strategy {name} freezes the head" if freeze.head else "freeze.head=false"
         raise LandbridgeError(f"{frozen}, but the head is random, because {start.why_new_head}: set freeze.head=true")
+
+
+def _require_bottleneck(cfg: DictConfig, start: Start, loaded: LoadReport | None) -> None:
+    """Refuse a run whose bottleneck would stay random between loaded weights and the head.
+
+    Raises:
+        LandbridgeError: says what freezes the bottleneck.
+    """
+    new = loaded is not None and any(entry.startswith("bottleneck.") for entry in loaded.initialised)
+    frozen, name = strategy_class(cfg).requirements.frozen_backbone, strategy_class(cfg).__name__
+    freeze: Freezing = build(cfg.freeze, epochs=cfg.trainer.max_epochs)
+    if new and (frozen or not freeze.head):
+        cause = f"strategy {name} freezes the bottleneck" if frozen else "freeze.head=false freezes the bottleneck too"
+        raise LandbridgeError(
+            f"{cause}, but it is random, because {start.why_new_bottleneck}: set bottleneck=none, or start from a "
+            "model with the same bottleneck"
+        )
 
 
 def model_at_start(cfg: DictConfig, start: Start, target: Domain, source_task: Task | None) -> Strategy:

@@ -100,6 +100,11 @@ class Strategy(Trainable):
         #: Additional entries for the epoch in the record.
         self.note: dict[str, Any] = {}
 
+    @property
+    def trains_bottleneck(self) -> bool:
+        """Whether the bottleneck may train: unless the strategy freezes the whole backbone."""
+        return not self.requirements.frozen_backbone
+
     @classmethod
     def contents(cls, settings: Mapping[str, Any]) -> dict[str, str]:
         """Return fingerprints of the files that the strategy's settings name, by a short description of the files."""

@@ -20,9 +20,9 @@ class Requirements:
         source_strategy: the class that trains the source model for `start=source`. It is trained with the source domain
             as its target.
         trains: whether it is trained before the test.
-        trains_head: whether the head may train.
+        trains_head: whether the head may train. The bottleneck trains with the backbone.
         source_instead: whether it learns from the source if no target label is visible.
-        frozen_backbone: whether the backbone is frozen in all epochs, whatever the configured freezing policy.
+        frozen_backbone: whether backbone and bottleneck are frozen in all epochs, whatever the freezing policy.
         adapts_at_test: whether it changes its weights during the test. It then needs gradients.
         separate_heads: whether source and target may have different tasks, each with a head of its own.
         reads_inputs: whether training reads the inputs themselves. Then activations of frozen stages cannot replace the

@@ -12,13 +12,15 @@ from landbridge.config.signatures import locate, read_signature
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network
 from landbridge.run.assemble import build_strategy
-from landbridge.run.initial_network import strategy_class, tuned
+from landbridge.run.initial_network import bottleneck_of, strategy_class, tuned
 from landbridge.tasks import Classification
 
 log = logging.getLogger(__name__)
 
 #: What decides. Learning rates, seeds and data do not, so that a sweep over them is checked once.
-DECISIVE = ("backbone", "head", "tuning", "freeze", "strategy", "terms", "averaging", "trainer", "scheduler")
+DECISIVE = (
+    *("backbone", "bottleneck", "head", "tuning", "freeze", "strategy", "terms", "averaging", "trainer", "scheduler"),
+)
 #: A shape of raw samples, for backbones that take one.
 SHAPE = (1, 28, 28)
 #: Classes that no fault depends on.
@@ -49,7 +51,9 @@ def _fault(cfg: DictConfig) -> str | None:
     try:
         with torch.device("meta"):
             shape = {"shape": SHAPE} if "shape" in read_signature(locate(cfg.backbone._target_)).hints else {}
-            network = Network(build(cfg.backbone, **shape), len(CLASSES), factory(cfg.head))
+            network = Network(
+                build(cfg.backbone, **shape), len(CLASSES), factory(cfg.head), bottleneck=bottleneck_of(cfg)
+            )
         network = tuned(cfg, network)
         if not requirements.needs <= Classification.gives:
             return None

@@ -13,13 +13,13 @@ class Freezing(ABC):
     """A policy that decides, for every epoch, which stages of a backbone train.
 
     A freezing policy is a stateless function of the epoch. So a resumed run freezes the same stages as an uninterrupted
-    one. The head trains in addition to the stages, unless the policy freezes it.
+    one. Bottleneck and head train in addition to the stages, unless the policy freezes both.
 
     Args:
         epochs: number of planned epochs.
     """
 
-    #: Whether the head trains. It trains in every epoch or in none.
+    #: Whether bottleneck and head train. They train in every epoch or in none.
     head: bool = True
 
     def __init__(self, epochs: Annotated[int, Gt(0)] = 1) -> None:
@@ -50,7 +50,7 @@ class Depth(Freezing):
     """Freeze the first `depth` stages in all epochs.
 
     Args:
-        depth: number of frozen stages, counted from the input. With `all` only the head trains.
+        depth: number of frozen stages, counted from the input. With `all` only bottleneck and head train.
         **planned: see `Freezing`.
     """
 
@@ -120,8 +120,8 @@ class Surgical(Freezing):
 
     Args:
         stages: names of stages, or their numbers counted from 1 at the input. A single stage needs no list.
-        head: whether the head trains too. A new head must train. The paper freezes the head, except where the head is
-            the tuned part.
+        head: whether bottleneck and head train too. A new head must train. The paper freezes the head, except where
+            the head is the tuned part.
         **planned: see `Freezing`.
     """
 

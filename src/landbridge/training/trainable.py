@@ -50,7 +50,7 @@ class Trainable(Encoder, ABC):
         trains_head: bool = True,
     ) -> None:
         super().__init__(network)
-        self.trainable = TrainableParameters(network, freeze, trains_head)
+        self.trainable = TrainableParameters(network, freeze, trains_head, self.trains_bottleneck)
         self.make_optimizer = optimizer
         self.schedule = schedule.planned(steps, freeze.epochs)
         self.steps = steps
@@ -60,6 +60,11 @@ class Trainable(Encoder, ABC):
         #: Whether the checkpoint to go on from is of a training with another number of steps.
         self._has_new_plan = False
         self.stages_now = self.trainable.stages(0)
+
+    @property
+    def trains_bottleneck(self) -> bool:
+        """Whether the bottleneck may train. Its learning rate is the head's."""
+        return True
 
     @property
     def progress(self) -> float:

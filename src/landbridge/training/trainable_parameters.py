@@ -12,19 +12,22 @@ class TrainableParameters:
 
     A parameter of the backbone trains in an epoch under two conditions: the freezing policy trains its stage in this
     epoch, and the tuning does not freeze the parameter. The head trains in every epoch if neither the policy nor the
-    strategy freezes it, and otherwise in no epoch. All other parameters of a strategy, such as those of a domain
-    discriminator, train in every epoch.
+    strategy freezes it, and otherwise in no epoch. The same holds for the bottleneck: a policy freezes it with the
+    head, and a strategy freezes it with the backbone. So a strategy that freezes only the head trains the bottleneck.
+    All other parameters of a strategy, such as those of a domain discriminator, train in every epoch.
 
     Args:
         network: backbone and head.
         policy: which stages train in which epoch.
         head: whether the strategy trains the head.
+        bottleneck: whether the strategy trains the bottleneck.
     """
 
-    def __init__(self, network: Network, policy: Freezing, head: bool) -> None:
+    def __init__(self, network: Network, policy: Freezing, head: bool, bottleneck: bool = True) -> None:
         self.network = network
         self.policy = policy
         self.head = head and policy.head
+        self.bottleneck = bottleneck and policy.head
 
     def stages(self, epoch: int) -> frozenset[int]:
         """Return the stages that train in an epoch."""
@@ -45,17 +48,22 @@ class TrainableParameters:
         """Whether a stage trains in some planned epochs but not in all."""
         return any(self.stages(epoch) != self.ever for epoch in range(self.policy.epochs))
 
-    def apply(self, stages: frozenset[int]) -> None:
-        """Set which parameters train: those of the given stages, and the heads unless they are frozen.
+    def apply(self, stages: frozenset[int], network: Network | None = None) -> None:
+        """Set which parameters train: those of the given stages, and bottleneck and heads unless they are frozen.
 
         See `Backbone.train_stages`.
+
+        Args:
+            stages: indices of the stages.
+            network: a copy of the network; None is the network itself.
         """
-        self.network.backbone.train_stages(stages)
-        if not self.head:
-            for head in (self.network.head, self.network.source):
-                if head is not None:
-                    head.requires_grad_(False)
-                    head.eval()
+        network = network or self.network
+        network.backbone.train_stages(stages)
+        frozen = [] if self.head else [network.head, network.source]
+        for part in [*frozen, *([] if self.bottleneck else [network.bottleneck])]:
+            if part is not None:
+                part.requires_grad_(False)
+                part.eval()
 
     def require_work(self, beside_the_backbone: bool, strategy: str) -> None:
         """Refuse a policy that leaves an epoch without any trained parameter.

@@ -12,7 +12,7 @@ from landbridge.models.weight_files import content_of, require_finite
 
 
 class Pretrained(Start):
-    """Load the backbone's pretrained weights; the head is newly initialised.
+    """Load the backbone's pretrained weights; bottleneck and head are newly initialised.
 
     Args:
         path: a local file of weights under the backbone's own names (`.safetensors`, `.pth`). None takes the default
@@ -36,8 +36,10 @@ class Pretrained(Start):
         require_finite(state, origin)
         own = network.backbone.state_dict()
         beyond = {name: value for name, value in state.items() if name not in own}
-        self.auxiliary_state = _classifier(beyond, network.backbone.features)
+        # The classifier of the weights reads the features of the backbone, which a bottleneck changes.
+        self.auxiliary_state = _classifier(beyond, network.features) if network.bottleneck is None else {}
         self.why_new_head = "start=pretrained brings no head"
+        self.why_new_bottleneck = "start=pretrained brings no bottleneck"
         named = {f"backbone.{name}": value for name, value in state.items()}
         report = load_matching(network, named, origin)
         require_backbone(report, network, named)

@@ -93,4 +93,5 @@ class Source(Start):
         model = Checkpoint(str(self._model))
         report = model.apply(network, classes)
         self.auxiliary_state, self.why_new_head = model.auxiliary_state, model.why_new_head
+        self.why_new_bottleneck = model.why_new_bottleneck
         return replace(report, before=self._began)

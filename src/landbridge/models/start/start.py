@@ -42,8 +42,9 @@ class Start(ABC):
     #: Set when the weights are known: the steps and passes that trained them, as entries of `cost` in a record.
     #: Empty if no run of landbridge trained them, or its record is not there.
     trained: Mapping[str, Any] = MappingProxyType({})
-    #: Set by `apply`: why the head was newly initialised.
+    #: Set by `apply`: why the head, or the bottleneck, was newly initialised.
     why_new_head: str = "the start brings no head"
+    why_new_bottleneck: str = "the start brings no bottleneck"
 
     def prepare(  # noqa: B027 -- most starts have nothing to prepare
         self, source: Domain | None, source_model: SourceModel | None, train: Callable[[DictConfig, Path], Record]

@@ -1,5 +1,6 @@
 """Adversarial adaptation of a separate target encoder."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from landbridge.data.streams import Batch
 from landbridge.losses import domain_loss
+from landbridge.models.network import ENCODER_PARAMETERS
 from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
 from landbridge.strategies.base import Strategy, total
 from landbridge.strategies.requirements import Requirements
@@ -54,11 +56,11 @@ class ADDA(Strategy):
         super().__init__(**base)
         self.automatic_optimization = False
         self.freeze_statistics = freeze_statistics
-        self.discriminator = domain_discriminator(self.network.backbone.features, hidden)
+        self.discriminator = domain_discriminator(self.network.features, hidden)
 
-    def parameter_groups(self) -> list[list[str]]:
-        """Return the discriminator's prefix and that of the target encoder, in this order."""
-        return [["discriminator."], ["network.backbone."]]
+    def parameter_groups(self) -> list[Sequence[str]]:
+        """Return the discriminator's prefix and those of the target encoder, in this order."""
+        return [["discriminator."], ENCODER_PARAMETERS]
 
     def network_for(self, name: str) -> nn.Module:
         """Return the source model for the source, and its trained copy for every other stream."""

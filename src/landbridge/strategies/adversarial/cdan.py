@@ -66,7 +66,7 @@ class CDAN(Strategy):
         super().__init__(**base)
         self.weight = weight
         self.entropy_weighting = entropy_weighting
-        features, classes = self.network.backbone.features, self.network.outputs
+        features, classes = self.network.features, self.network.outputs
         sketched = features * classes > widest_map
         # The discriminator is only valid for these matrices, so they are saved with it.
         self.register_buffer("r_f", torch.randn(features, sketch) if sketched else None)

@@ -44,7 +44,7 @@ class DANN(Strategy):
     ) -> None:
         super().__init__(**base)
         self.weight = weight
-        self.discriminator = domain_discriminator(self.network.backbone.features, hidden, dropout)
+        self.discriminator = domain_discriminator(self.network.features, hidden, dropout)
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropy of labelled samples, and the domain loss behind a gradient reversal."""

@@ -1,5 +1,6 @@
 """Adaptation by the discrepancy between two classifiers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
+from landbridge.models.network import ENCODER_PARAMETERS
 from landbridge.strategies.base import Strategy, total
 from landbridge.strategies.requirements import Requirements
 from landbridge.tasks import ONE_CLASS
@@ -48,9 +50,9 @@ class MCD(Strategy):
         self.encoder_steps = encoder_steps
         self.second_head = self.network.new_head()
 
-    def parameter_groups(self) -> list[list[str]]:
-        """Return the prefix of the encoder and those of the two heads, in this order."""
-        return [["network.backbone."], ["network.head.", "second_head."]]
+    def parameter_groups(self) -> list[Sequence[str]]:
+        """Return the prefixes of the encoder and those of the two heads, in this order."""
+        return [ENCODER_PARAMETERS, ["network.head.", "second_head."]]
 
     def loss(self, source: Output, target_unlabelled: Output, target: Output | None = None) -> dict[str, Tensor]:
         """Return the cross-entropies of both heads and the discrepancy.

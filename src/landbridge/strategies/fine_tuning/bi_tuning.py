@@ -84,7 +84,7 @@ class BiTuning(TwoViews):
         """Set the mode of all modules. The same stages of both networks stay in evaluation mode."""
         super().train(mode)
         if mode:
-            self.key_network.backbone.train_stages(self.stages_now)
+            self.trainable.apply(self.stages_now, self.key_network)
             self.key_network.requires_grad_(False)
         return self
 

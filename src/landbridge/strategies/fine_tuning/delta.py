@@ -37,7 +37,7 @@ class DELTA(WithInitialModel):
 
     Args:
         weight: weight of the feature maps, $w$. The paper's code sums over batches of 48 with 0.01.
-        beta: weight decay of the head, $\beta$.
+        beta: weight decay of the head and of the bottleneck, $\beta$.
         attention: whether channels have different weights.
         samples: greatest number of labelled target samples for the attention.
         **base: see `Strategy`.
@@ -85,7 +85,8 @@ class DELTA(WithInitialModel):
             [_channels_last(x, backbone).float() for x in self._maps.pop(name)] for name in ("target", AT_START)
         )
         attention = self._attention or [torch.full_like(x[0, 0], 1 / x.shape[2]) for x in then]
-        decay = torch.stack([weight.square().sum() for weight in self.network.head.parameters()]).sum() / 2
+        decayed = (weight for part in self.network.behind_the_backbone.values() for weight in part.parameters())
+        decay = torch.stack([weight.square().sum() for weight in decayed]).sum() / 2
         keep = delta(now, then, attention).to(decay.device)
         return {"supervised": self.supervised(target), "keep": self.weight * keep, "decay": self.beta * decay}
 

@@ -57,11 +57,11 @@ class WithSourceHead(TargetOnly, ABC):
         """
         super().load_auxiliary_state(state)
         own = {name: state.get(f"{SOURCE_HEAD}{name}") for name in ("weight", "bias")}
-        weight, features = own["weight"], self.network.backbone.features
+        weight, features = own["weight"], self.network.features
         if weight is None or weight.shape[1] != features:
             raise LandbridgeError(
                 f"strategy {type(self).__name__} needs the classifier that its start was trained with: set "
-                "start=source, start=checkpoint, or start=pretrained with weights that hold one"
+                "start=source, start=checkpoint, or start=pretrained bottleneck=none with weights that hold one"
             )
         self.source_head = nn.Linear(features, len(weight))
         self.source_head.load_state_dict(own)

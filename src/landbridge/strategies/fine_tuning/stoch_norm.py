@@ -38,7 +38,8 @@ class StochNorm(TargetOnly):
             raise LandbridgeError(
                 f"strategy StochNorm: {backbone} has no BatchNorm layers with running statistics; choose another one"
             )
-        if not self.trainable.ever or self.network.backbone.held:
+        self.train()
+        if not any(layer.training for layer in layers):
             raise LandbridgeError(
                 "strategy StochNorm: every BatchNorm layer is frozen, so it would be fine-tuning; lower freeze.depth "
                 "or set tuning=full"

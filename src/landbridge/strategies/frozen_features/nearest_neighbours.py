@@ -72,7 +72,7 @@ class NearestNeighbours(ClosedFormHead):
     def __init__(self, k: Annotated[int, Gt(0)] = 20, temperature: Annotated[float, Gt(0)] = 0.07, **base: Any) -> None:
         super().__init__(**base)
         self.k = k
-        classes, width = self.network.outputs, self.network.backbone.features
+        classes, width = self.network.outputs, self.network.features
         self.network.add_module("head", NeighbourHead(classes, width, k, temperature))
 
     def solve(self) -> None:

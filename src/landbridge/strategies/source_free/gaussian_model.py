@@ -32,7 +32,7 @@ class GaussianModel(TargetOnly):
     def __init__(self, shrinkage: Annotated[float, Ge(0), Le(1)] = 0.1, **base: Any) -> None:
         super().__init__(**base)
         self.shrinkage = shrinkage
-        classes, d = self.network.outputs, self.network.backbone.features
+        classes, d = self.network.outputs, self.network.features
         self.register_buffer("means", torch.zeros(classes, d))
         self.register_buffer("factors", torch.zeros(classes, d, d))
         self.register_buffer("shares", torch.zeros(classes))

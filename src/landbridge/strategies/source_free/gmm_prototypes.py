@@ -62,7 +62,7 @@ class GMMPrototypes(Strategy):
         self.threshold = threshold
         self.uniform = uniform
         self.directions = directions
-        classes, d = self.network.outputs, self.network.backbone.features
+        classes, d = self.network.outputs, self.network.features
         self.register_buffer("means", torch.zeros(classes, d))
         self.register_buffer("factors", torch.zeros(classes, d, d))
         self.register_buffer("shares", torch.zeros(classes))

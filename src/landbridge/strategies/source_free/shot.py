@@ -16,14 +16,15 @@ from landbridge.training.output import Output
 class SHOT(Strategy):
     r"""Source hypothesis transfer, SHOT and SHOT-IM (Liang et al., 2020, arXiv:2002.08546).
 
-    The source model is adapted without source data. Its head is frozen. The encoder minimises
+    The source model is adapted without source data. Its head is frozen. Backbone and bottleneck minimise
     $w\,[\frac1n \sum_i H(p_i) - H(\bar p)] + \beta\,\mathrm{CE}(g, \hat y)$. The pseudo-labels $\hat y$ come from class
     centroids of the whole target set, and are computed at the start of every epoch. With $\beta = 0$ this is SHOT-IM.
     If target labels are visible, their cross-entropy is added.
 
     The default of $\beta$ is that of the authors' script for digits (tim-learn/SHOT, digit/digit.sh). For photographs
     they take 0.3 (object/image_target.py). Their source model is trained with label smoothing and has a
-    weight-normalised head: `label_smoothing=0.1 head=weight_norm`. This is not the default here, because a method and
+    weight-normalised head, behind a bottleneck for photographs: `label_smoothing=0.1 head=weight_norm
+    bottleneck=linear_bn`. This is not the default here, because a method and
     its reference must share the source model.
 
     Args:

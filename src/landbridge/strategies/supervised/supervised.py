@@ -76,7 +76,7 @@ class TargetOnly(Strategy):
 
 
 class LinearProbe(TargetOnly):
-    """Train only the head, on the features of a backbone that is frozen in all epochs.
+    """Train only the head, on the features of backbone and bottleneck, which are frozen in all epochs.
 
     The configured freezing policy has no effect.
     """

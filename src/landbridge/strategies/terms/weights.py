@@ -15,9 +15,10 @@ from landbridge.training.output import Output
 class L2SPTerm(Term):
     r"""Weight decay towards the initial model, L2-SP (Li et al., 2018, arXiv:1802.01483).
 
-    The loss is $\frac\alpha2 |w - w^0|^2 + \frac\beta2 |w_{head}|^2$, where $w$ are the parameters of the backbone. It
-    has no effect on BatchNorm statistics. It replaces the optimizer's weight decay, which must be 0, because it would
-    move the same parameters towards zero. `strategy=l2_sp` sets $\beta = 0.01$.
+    The loss is $\frac\alpha2 |w - w^0|^2 + \frac\beta2 |w_{head}|^2$, where $w$ are the parameters of the backbone.
+    A bottleneck counts as a part of the head. The loss has no effect on BatchNorm statistics. It replaces the
+    optimizer's weight decay, which must be 0, because it would move the same parameters towards zero.
+    `strategy=l2_sp` sets $\beta = 0.01$.
 
     Args:
         weight: weight decay of the backbone towards its initial weights, $\alpha$.
@@ -47,6 +48,6 @@ class L2SPTerm(Term):
     def _decay(self, training: Training, alpha: float, beta: float) -> Tensor:
         assert training.initial is not None, "a term with looks_back needs the initial model"
         network = training.network
-        parts = {"backbone": network.backbone, **({"head": network.head} if beta else {})}
+        parts = {"backbone": network.backbone, **(network.behind_the_backbone if beta else {})}
         weights = {name: parameters_to_vector(part.parameters()) for name, part in parts.items()}
         return l2_sp(weights, {"backbone": training.initial.backbone_vector}, alpha, beta)
