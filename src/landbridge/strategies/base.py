@@ -193,19 +193,27 @@ class Strategy(Trainable):
         """Return the terms of the strategy's own loss and the configured auxiliary losses."""
         if self.gather:
             outputs = {name: gathered(output, self) for name, output in outputs.items()}
+        own, added = self.losses(outputs)
+        if self._measures_reach and self.stages_now == self.trainable.ever:
+            self._measures_reach = False
+            self.require_reach(own, added)
+        return own | _with_plus(added)
+
+    def losses(self, outputs: Mapping[str, Output]) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        """Return the terms of the strategy's own loss, and the weighted losses of each auxiliary loss."""
         # Distances and covariances are too inaccurate in half precision.
         with torch.autocast(self.device.type, enabled=False):
             streams_of_terms = {stream for term in self.terms.values() for stream in term.streams}
             only_for_terms = streams_of_terms - self.requirements.all_streams
             own = self.loss(**{name: output for name, output in outputs.items() if name not in only_for_terms})
-            added = self._losses_of_terms(outputs)
-        if self._measures_reach and self.stages_now == self.trainable.ever:
-            self._measures_reach = False
-            trained = [
-                each for name, each in self.named_parameters() if each.requires_grad and name.startswith(self.tested)
-            ]
-            require_reach(type(self).__name__, own, added, trained, all_frozen=not self.trainable.ever)
-        return own | _with_plus(added)
+            return own, self._losses_of_terms(outputs)
+
+    def require_reach(self, own: Mapping[str, Tensor], added: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Refuse losses, as `losses` returns them, that cannot change what is tested; see `reach.require_reach`."""
+        trained = [
+            each for name, each in self.named_parameters() if each.requires_grad and name.startswith(self.tested)
+        ]
+        require_reach(type(self).__name__, own, added, trained, all_frozen=not self.trainable.ever)
 
     def added_terms(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """Return the weighted auxiliary losses by name. Their names begin with a plus sign."""
