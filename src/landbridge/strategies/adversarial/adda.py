@@ -10,7 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from landbridge.data.streams import Batch
 from landbridge.losses import domain_loss
 from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
-from landbridge.strategies.base import Strategy, total
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.loss_totals import total
 from landbridge.strategies.requirements import Requirements
 from landbridge.training.output import Output
 
