@@ -25,10 +25,12 @@ SMALL = "'backbone.options={pretrained_cfg_overlay:{input_size:[3,128,128],crop_
 REFERENCE = "source_only"
 #: Methods that act on predictions, so that a head alone can adapt. Alignment of features needs features that train.
 ON_PREDICTIONS = ["mcc", "bnm", "entropy", "pseudo_label", "mme"]
-#: Methods that continue a source model are left out: all stages of that model train, whatever the run itself freezes.
-METHODS = ["coral", "dan", "jan", "dann", "cdan_e", "mdd", *ON_PREDICTIONS]
+#: The source model of `shot` has the frozen stages of the run, so it is the model of the reference.
+METHODS = ["coral", "dan", "jan", "dann", "cdan_e", "mdd", *ON_PREDICTIONS, "shot"]
 #: The heads of the methods that set one. A method and its reference have the same head.
 HEADS = {"mdd": "mdd"}
+#: What the authors of a method take for photographs, where the default is their value for digits.
+FOR_PHOTOGRAPHS = {"shot": "strategy.beta=0.3"}
 COMMON = "data.batch_size=32 optimizer.fused=true logger=none"
 #: For each recipe: its settings, its epochs of 20 steps, its methods, and its oracles with all target labels.
 RECIPES = {
@@ -68,9 +70,11 @@ def sweeps(
             for backbone in backbones:
                 common = f"seed={seed} {pairs} backbone={backbone} {SMALL} {settings} {COMMON}"
                 heads = ",".join(HEADS[name] for name in own if name in HEADS)
+                plain = [name for name in own if name not in FOR_PHOTOGRAPHS]
                 found += [
-                    f"{common} strategy={','.join([REFERENCE, *own])} {once}",
+                    f"{common} strategy={','.join([REFERENCE, *plain])} {once}",
                     *([f"{common} strategy={REFERENCE} head={heads} {once}"] if heads else []),
+                    *(f"{common} strategy={name} {FOR_PHOTOGRAPHS[name]} {once}" for name in own if name not in plain),
                     f"{common} strategy={REFERENCE} {twice}",
                     f"{common} strategy={oracles} target_labels=all {once}",
                 ]

@@ -119,6 +119,13 @@ def test_every_sweep_of_office_has_all_pairs_of_one_seed():
     assert len(set(sweeps)) == len(sweeps)
 
 
+def test_shot_has_the_number_of_its_authors_for_photographs_and_no_other_method_has_it():
+    own = [job for sweep in office.sweeps(Path("/data"), office.DOMAINS[:2], seeds=1) for job in jobs(sweep)]
+    assert {"strategy=shot" in job for job in own if "strategy.beta=0.3" in job} == {True}
+    assert all("strategy.beta=0.3" in job for job in own if "strategy=shot" in job)
+    assert not [job for job in own if "strategy=shot" in job and "freeze.depth=all" in job]  # nothing could train
+
+
 @pytest.mark.parametrize("page", [transfer.PAGE, office.PAGE], ids=lambda page: page.name)
 def test_a_page_has_the_place_of_its_tables(page):
     text = page.read_text()

@@ -1,8 +1,10 @@
 """Retention: accuracy on both domains before and after a run that starts from a source model."""
 
 import pytest
+import torch
 
 from landbridge.record import Record, read_arrays
+from landbridge.run.checkpoints import LAST
 from landbridge.run.evaluate import OUTPUTS
 from landbridge.run.final_table import print_record
 
@@ -36,6 +38,32 @@ def test_both_domains_are_tested_before_and_after_training(strategy, launch, tmp
     printed = capsys.readouterr().out
     assert f"retention  {source['accuracy'] / source['accuracy_at_start']:.1%}" in printed
     assert f"changes by {target['accuracy'] - target['accuracy_at_start']:+.3f}" in printed
+
+
+def test_a_source_model_that_is_only_adapted_is_the_model_of_its_reference(tiny, tmp_path, capsys):
+    """With frozen stages, the model before the adaptation is that of `source_only` at the same freezing."""
+    source = ("start=source", f"start.cache={tmp_path / 'models'}")
+    seen = {}
+    for depth in (0, 1):
+        start = (f"freeze.depth={depth}", *source)
+        for strategy, labels in (("as_is", 0), ("bn_adapt", 0), ("fine_tune", 2)):
+            typed = (f"strategy={strategy}", f"target_labels={labels}", "transductive=true", *start)
+            record = tiny(*typed, folder=f"{strategy}{depth}")
+            seen[strategy, depth] = record.start["origin"], record.start["before"]
+            if strategy == "as_is":
+                print_record(record, tmp_path)
+    printed = capsys.readouterr().out
+    assert seen["as_is", 0] == seen["bn_adapt", 0] == seen["fine_tune", 0] == seen["fine_tune", 1]
+    assert seen["as_is", 1] == seen["bn_adapt", 1] != seen["as_is", 0]
+    assert printed.count("a source model, trained from random weights, with the freezing of this run") == 1
+    tiny("freeze.depth=1", folder="source_only1")
+    reference, model = (
+        torch.load(path, weights_only=True)["state_dict"]
+        for path in (tmp_path / "source_only1" / LAST, seen["as_is", 1][0])
+    )
+    frozen = [name for name in reference if name.startswith("network.backbone.conv")]
+    assert frozen
+    assert all(torch.equal(reference[name], model[name]) for name in frozen)
 
 
 def test_the_results_after_training_are_those_of_the_trained_model(launch, tmp_path):

@@ -87,6 +87,39 @@ def test_a_strategy_may_choose_another_strategy_for_its_source_model(compose):
     assert config["strategy"] == {"_target_": "landbridge.strategies.GaussianModel"}
 
 
+DEPTH = "landbridge.training.freezing.Depth"
+SURGICAL = "landbridge.training.freezing.Surgical"
+
+
+@pytest.mark.parametrize(
+    ("typed", "freeze"),
+    [
+        # Without target labels, `source_only` at the same freezing is the reference.
+        (["strategy=shot", "freeze.depth=1"], {"_target_": DEPTH, "depth": 1}),
+        (["strategy=adda", "freeze.depth=1", "target_labels=0"], {"_target_": DEPTH, "depth": 1}),
+        (["strategy=adabn", "freeze.depth=1", "target_labels=5"], {"_target_": DEPTH, "depth": 1}),
+        (["strategy=gmm_prototypes", "freeze.depth=1"], {"_target_": DEPTH, "depth": 1}),
+        # The head of the source model is new.
+        (
+            ["strategy=shot", "freeze=surgical", "freeze.stages=[1]", "freeze.head=false"],
+            {"_target_": SURGICAL, "stages": [1]},
+        ),
+        # A run that trains on target labels, or that does not continue a source model.
+        (["strategy=shot", "freeze.depth=1", "target_labels=5"], {"_target_": DEPTH}),
+        (["strategy=fine_tune", "freeze.depth=1", "target_labels=5"], {"_target_": DEPTH}),
+        (["strategy=wise_ft", "freeze.depth=1", "target_labels=5"], {"_target_": DEPTH}),
+        (["strategy=dann", "freeze.depth=1", "start=source"], {"_target_": DEPTH}),
+        # Nothing is frozen: runs of both kinds share one source model.
+        (["strategy=shot", "freeze.depth=0"], {"_target_": DEPTH}),
+    ],
+)
+def test_the_source_model_of_an_adaptation_without_labels_has_the_freezing_of_the_run(compose, typed, freeze):
+    model = source_model(compose("experiment=tiny", "start=source", *typed))
+    assert plain(model.config)["freeze"] == freeze
+    assert model.follows_freezing == (len(freeze) > 1)
+    check(model.config)
+
+
 @pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_every_entry_stays_the_same_or_has_a_valid_value_for_the_source_model(wanting, name):
     value = ENTRIES[name].in_source_model

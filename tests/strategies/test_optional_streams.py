@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 from test_every_strategy import STRATEGIES, setting  # noqa: F401 -- a fixture
 
 from landbridge.cli.config_sources import conf_folder
-from landbridge.strategies.base import Strategy, total
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.loss_totals import total
 
 
 def strategy_class(strategy: str) -> Any:

@@ -86,7 +86,7 @@ def test_information_is_maximised_and_the_smallest_singular_value_is_reduced():
 def test_a_step_minimises_the_sum_of_own_and_added_terms():
     strategy, data = make(DANN, terms={"mcc": 0.5, "coral": 2.0}), batches()
     total = strategy.training_step(data, 0)
-    noted = dict(strategy._totals)
+    noted = dict(strategy.totals.sums)
     assert noted.keys() == {"supervised", "confuse", "+mcc", "+coral"}
     torch.testing.assert_close(total.detach(), torch.stack(list(noted.values())).sum())
 
@@ -94,7 +94,7 @@ def test_a_step_minimises_the_sum_of_own_and_added_terms():
 def test_streams_that_only_a_term_reads_are_not_passed_to_the_strategy():
     strategy = make(SourceOnly, terms={"mcc": 1.0})
     strategy.training_step(batches(), 0)
-    assert strategy._totals.keys() == {"supervised", "+mcc"}
+    assert strategy.totals.sums.keys() == {"supervised", "+mcc"}
 
 
 # L2-SP reads the weights and the initial weights ----------------------------------------------------------------------

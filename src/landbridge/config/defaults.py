@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from landbridge.config.signatures import locate, read_signature
+from landbridge.config.slots import SLOTS
 from landbridge.strategies.terms import TERMS
 
 #: Groups of objects whose settings do not determine a result, or whose defaults change with each version of Lightning.
@@ -21,19 +22,26 @@ def with_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: resolved configuration, as plain values.
     """
-    whole = {group: node if group in LEFT_OUT else _completed(node) for group, node in config.items()}
+    whole = {group: node if group in LEFT_OUT else _completed(node, _supplied(group)) for group, node in config.items()}
     strategy = whole["strategy"]
     return whole | {"terms": _terms(config.get("terms")), "strategy": strategy | _own_terms(strategy)}
 
 
-def _completed(node: Any) -> Any:
+def _supplied(group: str) -> frozenset[str]:
+    """Return what is no setting, because the run provides it."""
+    return SLOTS[group].supplied if group in SLOTS else frozenset()
+
+
+def _completed(node: Any, supplied: frozenset[str] = frozenset()) -> Any:
     if isinstance(node, list):
         return [_completed(each) for each in node]
     if not isinstance(node, Mapping):
         return node
     inside = {key: _completed(value) for key, value in node.items()}
     target = str(node.get("_target_", ""))
-    return inside if target.partition(".")[0] in {"", *STABLE} else _defaults(locate(target)) | inside
+    if target.partition(".")[0] in {"", *STABLE}:
+        return inside
+    return {name: value for name, value in _defaults(locate(target)).items() if name not in supplied} | inside
 
 
 def _defaults(target: Any) -> dict[str, Any]:

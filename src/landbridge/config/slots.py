@@ -56,6 +56,7 @@ SLOTS: Mapping[str, Slot] = {
     "freeze": Slot(
         "landbridge.training.freezing.Freezing",
         frozenset({"epochs"}),
+        # That of the run itself, if `source_model.follows_freezing`.
         in_source_model={"_target_": "landbridge.training.freezing.Depth"},
     ),
     "optimizer": Slot("torch.optim.Optimizer", frozenset({"params"})),

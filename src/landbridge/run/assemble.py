@@ -20,6 +20,7 @@ from landbridge.run.epochs import Epochs
 from landbridge.run.labelled_settings import require_labelled_settings
 from landbridge.run.trainers import fit_trainer, rebuilds
 from landbridge.strategies.base import Strategy
+from landbridge.strategies.made_up_step import require_reach_over_frozen_stages
 from landbridge.strategies.terms import join_terms
 from landbridge.tasks import Task
 
@@ -79,9 +80,7 @@ def assemble(
     steps = data.steps_per_epoch * cfg.trainer.max_epochs
     strategy = build_strategy(cfg, network, streams.task, streams.source_task, steps)
     require_labelled_settings(cfg, strategy, streams)
-    if strategy.requirements.trains:
-        # Lightning does this again when training begins, which is after all activations were computed.
-        strategy.configure_optimizers()
+    require_work(strategy)
     return Parts(epochs, trainer, read, data, strategy, rebuilds(cfg, trainer, strategy, epochs.rule))
 
 
@@ -123,6 +122,18 @@ def build_strategy(cfg: DictConfig, network: Network, task: Task, source_task: T
                 f"trainer.{setting}: {name} makes its optimizer steps itself and cannot use this setting; remove it"
             )
     return strategy
+
+
+def require_work(strategy: Strategy) -> None:
+    """Refuse a strategy with nothing to train, or with a loss that trains nothing that is tested.
+
+    Raises:
+        LandbridgeError: names the setting or the loss.
+    """
+    if strategy.requirements.trains:
+        # Lightning does this again when training begins, which is after all activations were computed.
+        strategy.configure_optimizers()
+    require_reach_over_frozen_stages(strategy)
 
 
 def _learning_rates(cfg: DictConfig) -> dict[str, float]:

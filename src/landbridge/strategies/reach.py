@@ -8,6 +8,10 @@ from torch import Tensor
 from landbridge.errors import LandbridgeError
 
 
+class VainLossError(LandbridgeError):
+    """A loss cannot change what is tested."""
+
+
 def reaches(loss: Tensor, parameters: Collection[Tensor]) -> bool:
     """Return whether the backward pass of a loss would write a gradient into one of some parameters.
 
@@ -50,13 +54,13 @@ def require_reach(
         all_frozen: whether all stages of the backbone are frozen in all epochs.
 
     Raises:
-        LandbridgeError: names the losses.
+        VainLossError: names the losses.
     """
     vain = [f"its loss {name}" for name, value in own.items() if not reaches(value, tested)]
     vain += [f"terms: {name}" for name, each in added.items() if not any(reaches(x, tested) for x in each.values())]
     if vain:
         because = ", because all stages of the backbone are frozen" if all_frozen else ""
-        raise LandbridgeError(
+        raise VainLossError(
             f"strategy {strategy}: {' and '.join(vain)} cannot change any weight that the test uses{because}: freeze "
             "fewer stages (freeze.depth=0 trains all), or use a strategy without this loss"
         )

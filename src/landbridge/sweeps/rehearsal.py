@@ -11,7 +11,7 @@ from landbridge.config.build import build, factory
 from landbridge.config.signatures import locate, read_signature
 from landbridge.errors import LandbridgeError
 from landbridge.models.network import Network
-from landbridge.run.assemble import build_strategy
+from landbridge.run.assemble import build_strategy, require_work
 from landbridge.run.initial_network import bottleneck_of, strategy_class, tuned
 from landbridge.tasks import Classification
 
@@ -58,8 +58,7 @@ def _fault(cfg: DictConfig) -> str | None:
         if not requirements.needs <= Classification.gives:
             return None
         strategy = build_strategy(cfg, network, Classification(CLASSES), None, cfg.trainer.max_epochs)
-        if requirements.trains:
-            strategy.configure_optimizers()
+        require_work(strategy)
     except LandbridgeError as error:
         return str(error)
     except Exception as error:  # a part that needs data or real tensors

@@ -30,6 +30,10 @@ class Source(Start):
     only once: the name of its folder is a hash of everything that determines the source model. Runs that need the same
     source model wait for each other.
 
+    All its stages train, whatever `freeze` says: `freeze` is about the run that continues it. There is one exception. A
+    strategy that only adapts a source model, without target labels, is compared with `source_only` at the same
+    freezing. Its source model trains the stages that `freeze` trains, and the head, as this reference does.
+
     Args:
         before: start of the source model itself: `scratch` or `pretrained`. None: `pretrained` if the backbone names
             weights (`backbone.weights` or `backbone.folder`), else `scratch`.
@@ -76,6 +80,9 @@ class Source(Start):
         self.trained = inherited(record)
         self._began = record.start["origin"] if record.start else "random weights"
         log.info("start: the source model was trained from %s (start.before)", self._began)
+        if source_model.follows_freezing:
+            log.info("start: the source model was trained with the freezing of this run (freeze)")
+            self._began += ", with the freezing of this run"
         self._model = folder / record.selection["checkpoint"]
 
     def _locked(self, folder: Path) -> AcquireReturnProxy:

@@ -23,10 +23,12 @@ class SourceModel:
     Attributes:
         config: its configuration.
         settings: the same with the defaults that the code adds.
+        follows_freezing: whether it freezes stages, because the run freezes them.
     """
 
     config: DictConfig
     settings: dict[str, Any]
+    follows_freezing: bool = False
 
 
 class Start(ABC):

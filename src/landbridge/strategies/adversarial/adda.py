@@ -12,7 +12,8 @@ from landbridge.data.streams import Batch
 from landbridge.losses import domain_loss
 from landbridge.models.network import ENCODER_PARAMETERS
 from landbridge.strategies.adversarial.domain_discriminator import domain_discriminator
-from landbridge.strategies.base import Strategy, total
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.loss_totals import total
 from landbridge.strategies.requirements import Requirements
 from landbridge.training.output import Output
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from landbridge.data.streams import Batch
 from landbridge.losses import classifier_discrepancy
 from landbridge.models.network import ENCODER_PARAMETERS
-from landbridge.strategies.base import Strategy, total
+from landbridge.strategies.base import Strategy
+from landbridge.strategies.loss_totals import total
 from landbridge.strategies.requirements import Requirements
 from landbridge.tasks import ONE_CLASS
 from landbridge.training.output import Output

@@ -29,8 +29,8 @@ class Soup(ClosedForm):
     target's inputs (`measure_statistics`, one pass over the data for each layer).
 
     All runs should have the same initial weights. Models with different initial weights lie in different basins of the
-    loss, so their mean usually has a low accuracy. All runs must have the same splits. Splits follow the seed, so a sweep
-    over seeds needs a fixed one: `target.split_seed=0`.
+    loss, so their mean usually has a low accuracy. All runs must have the same splits. Splits follow the seed, so a
+    sweep over seeds needs a fixed one: `target.split_seed=0`.
 
     Args:
         folder: folder that contains the runs, such as the folder of a sweep. Runs that are not finished are left out.
