@@ -55,6 +55,10 @@ class Right(Base):
 class Both(Left, Right, Generic[T]):
     pass
 
+class Through(Left):
+    def __init__(self, own=0, **more):
+        super().__init__(b=2, **more)
+
 class Places(Base):
     def __init__(self, c, **more):
         super().__init__(c, **more)
@@ -93,6 +97,7 @@ alias = function
     [
         ("Base", {"a", "b"}),
         ("Both", {"left", "right", "a"}),
+        ("Through", {"own", "left", "a"}),  # `Left` passes b on
         ("Places", {"c", "b"}),
         ("New", {"x", "y"}),
         ("Open", {"c", "a", "b"}),  # as `read_signature` says

@@ -113,7 +113,8 @@ def read_signature(target: Callable[..., Any]) -> Signature:
         is_open = own.open
         if not is_open:
             break
-        positional, passed = _passed_to_base(constructor)
+        positional, named = _passed_to_base(constructor)
+        passed |= named  # a base may pass them on by its `**kwargs`
     return Signature(hints, defaults, is_open)
 
 

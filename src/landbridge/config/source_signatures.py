@@ -74,7 +74,8 @@ def _of_class(order: Sequence[ast.ClassDef | None]) -> frozenset[str]:
         known |= {*_names(constructor, 1 + positional)} - passed
         if not constructor.args.kwarg:
             return frozenset(known)
-        positional, passed = passed_to_base(constructor)
+        positional, named = passed_to_base(constructor)
+        passed |= named  # a base may pass them on by its `**kwargs`
     if known:  # its constructor takes further names, and no base says which
         raise _UnknownError
     return frozenset()
