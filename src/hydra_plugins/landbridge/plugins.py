@@ -28,6 +28,7 @@ class LauncherConf:
     retry_failed: bool = False
     dry_run: bool = False
     warm: bool = True
+    pack: Any = "off"
 
 
 @dataclass

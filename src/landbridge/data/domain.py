@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -84,6 +84,16 @@ class Domain:
     def _kind(self) -> tuple[str, ...]:
         # Classifications have the fingerprints that they had before there were other tasks.
         return () if self.task.kind == Classification.kind else (self.task.kind,)
+
+    def sealed_anew(self) -> "Domain":
+        """Return the same domain for another run: labels that one of them opens are not opened for the other."""
+        splits = {name: replace(split, labels=split.labels.sealed_anew()) for name, split in self.splits.items()}
+        same = replace(self, splits=splits)
+        # Hashes of the contents are the same, and take time.
+        vars(same).update(
+            {name: vars(self)[name] for name in ("fingerprint", "samples", "_contents") if name in vars(self)}
+        )
+        return same
 
     def summary(self) -> dict[str, Any]:
         """Return a description of the domain for the record."""

@@ -1,6 +1,7 @@
 """The seal: labels are stored, but training can read only those that the setting allows."""
 
 import hashlib
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -22,6 +23,12 @@ class Labels:
         self._task = task
         self.where = where
         self.openings: list[str] = []
+
+    def sealed_anew(self) -> "Labels":
+        """Return the same labels for another run, with the openings until now."""
+        same = copy(self)
+        same.openings = list(self.openings)
+        return same
 
     def __len__(self) -> int:
         return len(self._values)

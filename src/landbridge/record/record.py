@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -95,7 +95,10 @@ class Record:
         """Write the record to a run's folder. The file is replaced at once, so that readers never see half of it."""
         draft = folder / f".{RECORD}.{os.getpid()}"
         try:
-            draft.write_text(json.dumps(asdict(self), indent=1, allow_nan=True) + "\n")
+            draft.write_text(
+                json.dumps({each.name: getattr(self, each.name) for each in fields(self)}, indent=1, allow_nan=True)
+                + "\n"
+            )
             draft.replace(folder / RECORD)
         except OSError as error:
             raise LandbridgeError(f"cannot write {folder / RECORD}: {error.strerror}") from error

@@ -34,6 +34,11 @@ class Clock:
             self._seconds[phase] = self._until_now(phase)
             del self._running[phase]
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count the last seconds, in which another run has worked."""
+        self._began += seconds
+        self._running = {phase: began + seconds for phase, began in self._running.items()}
+
     def cost(self) -> dict[str, Any]:
         """Return all seconds so far, and the seconds of each phase, including running phases."""
         phases = [*self._seconds, *(phase for phase in self._running if phase not in self._seconds)]

@@ -180,6 +180,11 @@ class Epochs(Checkpoint):
         if trainer.is_global_zero:
             self.report(self.rows)
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count the last seconds as a part of the epoch, because another run has worked then."""
+        self._began += seconds
+        self.checkpoints.leave_out(seconds)
+
     def _is_out_of_patience(self, trainer: Trainer) -> bool:
         """Return whether training stops, which all processes must decide alike."""
         ended = trainer.current_epoch + 1 == trainer.max_epochs

@@ -18,6 +18,7 @@ from landbridge.errors import LandbridgeError
 from landbridge.record import Record
 from landbridge.run.assemble import assemble
 from landbridge.run.clock import Clock
+from landbridge.run.company import Company
 from landbridge.run.epochs import Epochs
 from landbridge.run.folder import RunFolder
 from landbridge.run.interruption import ending_on_sigterm
@@ -52,7 +53,13 @@ class Fitted:
 
 
 def fit(
-    cfg: DictConfig, prepared: Prepared, record: Record, place: RunFolder, clock: Clock, logger: Logger | None
+    cfg: DictConfig,
+    prepared: Prepared,
+    record: Record,
+    place: RunFolder,
+    clock: Clock,
+    logger: Logger | None,
+    company: Company,
 ) -> Fitted:
     """Train the strategy, from the last checkpoint if there is one.
 
@@ -63,6 +70,7 @@ def fit(
         place: the run's folder.
         clock: clock of the run.
         logger: logger of the run.
+        company: the other runs of this process.
     """
 
     def keep(rows: list[dict[str, Any]]) -> None:
@@ -104,7 +112,7 @@ def fit(
         if trains:
             try:
                 with ending_on_sigterm() if trainer.world_size > 1 else nullcontext():
-                    trainer.fit(strategy, data, ckpt_path=prepared.checkpoint, weights_only=True)
+                    company.train(trainer, strategy, data, prepared.checkpoint, epochs, clock)
             except MisconfigurationException as error:
                 raise LandbridgeError(f"Lightning refuses the configuration: {error}") from error
     passes = strategy.passes * trainer.world_size

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from landbridge.record import Record, fingerprint
 from landbridge.run.assemble import assemble
 from landbridge.run.balance import require_balance
 from landbridge.run.clock import Clock
+from landbridge.run.company import Company
 from landbridge.run.folder import RunFolder
 from landbridge.run.initial_network import (
     build_network,
@@ -70,7 +72,9 @@ class Prepared:
         return frozenset({"source"} if all(name.startswith(("head.", "units.")) for name in new) else ())
 
 
-def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, train: Train) -> Prepared | Record:
+def prepare(
+    cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, train: Train, company: Company
+) -> Prepared | Record:
     """Open the domains, build the network and choose the streams.
 
     Args:
@@ -79,6 +83,7 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
         place: the run's folder.
         clock: clock of the run.
         train: runs another configuration in a folder. It trains the source model if the start needs one.
+        company: the other runs of this process.
 
     Returns:
         The prepared run; or the finished record, if the folder already holds it.
@@ -86,7 +91,8 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
     start: Start = build(cfg.start)
     names = streams_of(cfg, start, record.choices.get("strategy"))
     with clock("data"):
-        domains = open_domains(cfg, "source" in names or start.needs_source, start)
+        needs_source = "source" in names or start.needs_source
+        domains = company.domains(cfg, partial(open_domains, cfg, needs_source, start))
     record.data = {role: domain.summary() for role, domain in domains.items()}
     own_task = domains["source"].task if cfg.label_sets == "different" and "source" in domains else None
     tasks = {"target": domains["target"].task, **({"source": own_task} if own_task and "source" in names else {})}
@@ -136,7 +142,8 @@ def prepare(cfg: DictConfig, record: Record, place: RunFolder, clock: Clock, tra
     source = source_model(cfg, parent.epochs_at_source if parent else None) if start.needs_source else None
     with clock("start"):
         start.prepare(domains.get("source"), source, after_rehearsal(train, rehearse))
-        network, loaded = initial_network(cfg, start, domains["target"], own_task)
+        built = partial(initial_network, cfg, start, domains["target"], own_task)
+        network, loaded = company.initial(cfg, start, built)
         if network.source is not None and "source" not in names:
             keep_source_head(network.source, loaded)
         record.start = loaded and loaded.to_json()

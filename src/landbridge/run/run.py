@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from landbridge.config.check import check
 from landbridge.data.domain import Domain
 from landbridge.record import Record, environment, peak_memory_bytes
 from landbridge.run.clock import Clock
+from landbridge.run.company import ALONE, Company
 from landbridge.run.dashboard import log_run
 from landbridge.run.evaluate import choose_epoch, test_domains
 from landbridge.run.fit import Fitted, fit
@@ -22,7 +22,11 @@ from landbridge.run.trainers import logging_to, quiet, test_trainer
 
 
 def run(
-    cfg: DictConfig, folder: Path, overrides: Sequence[str] = (), choices: Mapping[str, str] | None = None
+    cfg: DictConfig,
+    folder: Path,
+    overrides: Sequence[str] = (),
+    choices: Mapping[str, str] | None = None,
+    company: Company = ALONE,
 ) -> Record:
     """Run one transfer, and return and write its record.
 
@@ -34,23 +38,24 @@ def run(
         folder: folder of the record, checkpoints and logs.
         overrides: the overrides that the user typed, for the record.
         choices: the chosen option of each config group, for the record.
+        company: the other runs of this process, if it trains together with them.
 
     Raises:
         LandbridgeError: the configuration, the data or the training has a fault. The message names it.
     """
-    check(cfg)
+    company.check(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
     record = Record(name=cfg.name, overrides=list(overrides), choices=dict(choices or {}), config=config)
     place, clock = RunFolder(folder, record), Clock()
     with place.recording(), enough_memory(cfg), quiet():
         record.environment = environment()
-        prepared = prepare(cfg, record, place, clock, train=run)
+        prepared = prepare(cfg, record, place, clock, train=run, company=company)
         if isinstance(prepared, Record):
             return prepared
         names = [domain.name for domain in prepared.domains.values()]
         tags = [record.choices.get("strategy", cfg.strategy._target_), *names]
         with logging_to(cfg.get("logger"), folder, config, tags, str(record.fingerprint)) as logger:
-            fitted = fit(cfg, prepared, record, place, clock, logger)
+            fitted = fit(cfg, prepared, record, place, clock, logger, company)
             if not fitted.trainer.is_global_zero:
                 return record
             with clock("test"):
@@ -59,7 +64,7 @@ def run(
             log_run(logger, record, folder, stamp, step=fitted.trainer.global_step)
         record.epochs = fitted.epochs.rows
         record.seal = _openings(prepared.domains)
-        record.cost |= clock.cost() | peak_memory_bytes() | fitted.cache.report()
+        record.cost |= clock.cost() | peak_memory_bytes() | fitted.cache.report() | company.report()
         record.status = "done"
         place.write()
     return record

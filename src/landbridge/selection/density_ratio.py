@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from landbridge.selection.features_only import of_features
+
 #: Weight decays of the domain classifier.
 DECAYS = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 #: The decay if there are too few samples to choose one.
@@ -13,6 +15,7 @@ DEFAULT_DECAY = 1.0
 HELD_OUT = 5
 
 
+@of_features
 def density_ratios(source: Tensor, target: Tensor, held_out: Tensor) -> Tensor:
     r"""Estimate the ratio of target to source density by a domain classifier (You et al., ICML 2019, equation 4).
 

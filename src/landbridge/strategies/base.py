@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,6 +106,13 @@ class Strategy(OnLabels):
                 `requirements.optional_streams` that the setting provides.
         """
 
+    @cached_property
+    def unchanging(self) -> frozenset[str]:
+        """The names of the weights and buffers that no epoch changes: those of a backbone that is frozen throughout."""
+        if self.trainable.ever or self.requirements.replaces_weights:
+            return frozenset()
+        return frozenset(f"network.backbone.{name}" for name in self.network.backbone.state_dict())
+
     def load_auxiliary_state(self, state: Mapping[str, Tensor]) -> None:
         """Load auxiliary tensors, by name, that another strategy saved with the initial weights.
 
@@ -196,13 +204,13 @@ class Strategy(OnLabels):
                 raise LandbridgeError(f"terms: {name} takes the place of weight decay: set optimizer.weight_decay=0")
         return configured
 
-    def count_step(self, terms: Mapping[str, Tensor]) -> None:
-        """Add the loss terms of a finished step to the epoch's sums, and count one batch.
+    def count_step(self, terms: Mapping[str, Tensor], steps: int = 1) -> None:
+        """Add the loss terms of a finished step, or their sums over several, to those of the epoch; count the batches.
 
         A step counts as one batch even if several optimizers took a step in it.
         """
-        self.batches_seen += 1
-        self.totals.add(terms)
+        self.batches_seen += steps
+        self.totals.add(terms, steps)
         if self.batches_seen % STEPS_BETWEEN_CHECKS == 0:
             self.totals.require_finite(self, self.batches_seen)
 

@@ -27,12 +27,12 @@ class LossTotals:
         self.sums: dict[str, Tensor] = {}
         self.steps = 0
 
-    def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Add the loss terms of a finished step."""
+    def add(self, terms: Mapping[str, Tensor], steps: int = 1) -> None:
+        """Add the loss terms of a finished step, or their sums over several steps."""
         for name, value in terms.items():
             value = value.detach()
             self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.steps += 1
+        self.steps += steps
 
     def require_finite(self, module: LightningModule, step: int) -> dict[str, Tensor]:
         """Return the mean of each sum over all processes.

@@ -55,10 +55,10 @@ class Helper:
             if "identities" in (answer := self._next(None) or {}):
                 return [(identity, faults) for identity, faults in answer["identities"]]
 
-    def start(self, job: str, arguments: Sequence[str], environment: dict[str, str], log: str) -> None:
-        """Send the command that starts a job."""
+    def start(self, job: str, module: str, arguments: Sequence[str], environment: dict[str, str], log: str) -> None:
+        """Send the command that starts a job: a module that is run as a program."""
         self.idle = False
-        self._send(do="start", job=job, arguments=arguments, environment=environment, log=log)
+        self._send(do="start", job=job, module=module, arguments=arguments, environment=environment, log=log)
 
     def ended(self, seconds: float) -> tuple[str, int] | None:
         """Wait until a job ends, but no longer than a number of seconds.

@@ -1,4 +1,4 @@
-"""A pool that runs jobs in slots, each job in its own process."""
+"""A pool that runs jobs in slots, each job or pack of jobs in its own process."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ from typing import Any
 
 from landbridge.errors import LandbridgeError
 from landbridge.sweeps.helper_process import Helper, HelperGoneError, job_environment
-from landbridge.sweeps.job import Job
 from landbridge.sweeps.lock import lock
 from landbridge.sweeps.options import Options
 from landbridge.sweeps.slots import slots, visible_cores, visible_gpus
+from landbridge.sweeps.units import Unit
 from landbridge.sweeps.view import View
 
 log = logging.getLogger(__name__)
@@ -26,15 +26,15 @@ HELPERS = 5
 
 @dataclass(frozen=True)
 class Running:
-    """A running job, the environment of its slot, and its start time."""
+    """A running unit, the environment of its slot, and its start time."""
 
-    job: Job
+    unit: Unit
     slot: dict[str, str]
     began: float
 
 
 class Pool:
-    """Runs jobs, at most as many at the same time as there are slots.
+    """Runs units of jobs, at most as many at the same time as there are slots.
 
     Until it is closed, the pool locks its folder and keeps a helper process.
 
@@ -61,39 +61,40 @@ class Pool:
         except HelperGoneError:
             raise LandbridgeError("the helper process ended while it checked the jobs: start the sweep again") from None
 
-    def run(self, jobs: Sequence[Job], names: Mapping[int, str]) -> None:
+    def run(self, units: Sequence[Unit], names: Mapping[int, str]) -> None:
         """Run jobs until all have ended. A job that fails does not stop the others.
 
         Args:
-            jobs: jobs to run.
+            units: jobs to run, alone or in packs.
             names: name of each job on the terminal, by the job's number.
         """
-        queue, free = deque(jobs), deque(self.slots)
+        queue, free = deque(units), deque(self.slots)
         running: dict[str, Running] = {}
-        with View(len(jobs), len(self.slots)) as view:
+        with View(sum(len(unit.jobs) for unit in units), len(self.slots)) as view:
             while queue or running:
                 try:
                     while queue and free:
-                        job = queue.popleft()
-                        if job.prepare():
-                            running[str(job.number)] = Running(job, free.popleft(), time.monotonic())
-                            view.starts()
-                            self._start(running[str(job.number)])
-                        else:
+                        unit = queue.popleft()
+                        for job in unit.prepare():
                             view.ends(names[job.number], job)
+                        if unit.jobs:
+                            running[unit.name] = Running(unit, free.popleft(), time.monotonic())
+                            view.starts(len(unit.jobs))
+                            self._start(running[unit.name])
                     ended = self.helper.ended(0.5) if running else None
                 except HelperGoneError:
                     self._replace_helper()
-                    queue.extendleft(each.job for each in running.values())
+                    queue.extendleft(each.unit for each in running.values())
                     free.extend(each.slot for each in running.values())
-                    view.loses(len(running))
+                    view.loses(sum(len(each.unit.jobs) for each in running.values()))
                     running.clear()
                     continue
                 if ended:
                     each = running.pop(ended[0])
-                    each.job.code, each.job.seconds = ended[1], time.monotonic() - each.began
+                    each.unit.ends(ended[1], time.monotonic() - each.began)
                     free.append(each.slot)
-                    view.ends(names[each.job.number], each.job)
+                    for job in each.unit.jobs:
+                        view.ends(names[job.number], job)
 
     def stop(self) -> None:
         """Stop all jobs, and close the pool."""
@@ -101,8 +102,8 @@ class Pool:
         self.close()
 
     def _start(self, running: Running) -> None:
-        job = running.job
-        self.helper.start(str(job.number), job.command(), job_environment(running.slot), str(job.log))
+        module, arguments, log = running.unit.command()
+        self.helper.start(running.unit.name, module, arguments, job_environment(running.slot), str(log))
 
     def _replace_helper(self) -> None:
         self.helpers += 1

@@ -81,14 +81,14 @@ class Server:
 
         self.answer(identities=identities(configs))
 
-    def start(self, job: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
-        """Start a job: the command line of a single run, with its own environment and log file."""
+    def start(self, job: str, module: str, arguments: list[str], environment: dict[str, str], log: str) -> None:
+        """Start a job: the command line of a single run or of a pack, with its own environment and log file."""
         begin = self.fork if self.warm and fork_is_safe() else self.spawn
-        pid = begin(arguments, environment, log)
+        pid = begin(module, arguments, environment, log)
         self.jobs[pid] = job
         self.answer(job=job, pid=pid)
 
-    def fork(self, arguments: list[str], environment: dict[str, str], log: str) -> int:
+    def fork(self, module: str, arguments: list[str], environment: dict[str, str], log: str) -> int:
         """Fork a job from this process."""
         if pid := os.fork():
             return pid
@@ -102,7 +102,7 @@ class Server:
             for descriptor in (self.commands, self.answers, self.bell):
                 os.close(descriptor)
             become(arguments, environment, log)
-            runpy.run_module("landbridge", run_name="__main__", alter_sys=True)
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -111,9 +111,9 @@ class Server:
         finally:
             leave(code)
 
-    def spawn(self, arguments: list[str], environment: dict[str, str], log: str) -> int:
+    def spawn(self, module: str, arguments: list[str], environment: dict[str, str], log: str) -> int:
         """Start a job as a new process."""
-        command = [sys.executable, "-m", "landbridge", *arguments]
+        command = [sys.executable, "-m", module, *arguments]
         with Path(log).open("ab") as output:
             process = subprocess.Popen(
                 command,

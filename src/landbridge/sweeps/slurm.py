@@ -14,11 +14,11 @@ from typing import Any
 
 from landbridge.errors import LandbridgeError
 from landbridge.sweeps.helper_process import job_environment
-from landbridge.sweeps.job import Job
 from landbridge.sweeps.lock import lock
 from landbridge.sweeps.options import Options
 from landbridge.sweeps.pool import Pool
 from landbridge.sweeps.slots import THREADS
+from landbridge.sweeps.units import Unit
 from landbridge.sweeps.view import View
 
 try:
@@ -104,8 +104,9 @@ class SlurmPool(Pool):
         super().__init__(folder, Options(warm=False))
         self.submitted: dict[int, submitit.Job[int]] = {}
 
-    def run(self, jobs: Sequence[Job], names: Mapping[int, str]) -> None:
-        """Submit jobs, and wait until all have ended."""
+    def run(self, units: Sequence[Unit], names: Mapping[int, str]) -> None:
+        """Submit jobs, and wait until all have ended. Here each unit is one job."""
+        jobs = [job for unit in units for job in unit.jobs]
         threads: dict[str, str] = {name: str(self.options.cpus_per_task) for name in THREADS}
         with View(len(jobs), self.options.n_jobs) as view:
             ready = []

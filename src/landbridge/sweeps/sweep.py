@@ -19,6 +19,7 @@ from landbridge.sweeps.options import Options
 from landbridge.sweeps.plan import once, plan, task_config
 from landbridge.sweeps.pool import Pool
 from landbridge.sweeps.tables import print_failures, print_jobs, shown
+from landbridge.sweeps.units import Unit, in_units
 
 if TYPE_CHECKING:
     from landbridge.sweeps.slurm import SlurmOptions
@@ -77,15 +78,24 @@ class Sweep:
             stands_for = once(jobs)
             if self.options.dry_run:
                 print_jobs(jobs, stands_for)
+                self._units([job for job in jobs if stands_for[job.number] is job and job.state() in ("new", "killed")])
                 forget(self.folder)
                 sys.exit(0)
             unique = [job for job in jobs if stands_for[job.number] is job]
             names = varying(jobs)
             if waiting := self._waiting(unique, repeated=len(jobs) - len(unique)):
-                self.pool.run(waiting, names)
+                self.pool.run(self._units(waiting), names)
         if failures := [job for job in unique if job.state() != "done"]:
             print_failures(failures, names)
         return [_result(job, stands_for) for job in jobs]
+
+    def _units(self, waiting: Sequence[Job]) -> list[Unit]:
+        """Divide the jobs that have to run into packs and single jobs, and log why a job is in no pack."""
+        pack, at_once = getattr(self.options, "pack", "off"), self.options.n_jobs
+        units, lines = in_units(waiting, self.folder, pack, at_once)
+        for line in lines:
+            log.info("  %s", line)
+        return units
 
     def _waiting(self, unique: Sequence[Job], repeated: int) -> list[Job]:
         """Return the jobs that have to run, and log how many jobs are in each state."""

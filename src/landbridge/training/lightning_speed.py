@@ -44,6 +44,13 @@ class FastModule(LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def log_dict(self, dictionary: Any, *args: Any, **kwargs: Any) -> None:
+        """Log values, if there is a logger, a progress bar, or a callback of the user that could read them."""
+        trainer: Any = self.trainer
+        users = [each for each in trainer.callbacks if not type(each).__module__.startswith("landbridge.")]
+        if trainer.loggers or users:
+            super().log_dict(dictionary, *args, **kwargs)
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch to the device that trains.
 

@@ -156,7 +156,7 @@ class Trainable(Encoder, ABC):
         phases = {self.trainable.policy.lr_scale(epoch) for epoch in range(self.trainable.policy.epochs)}
         if isinstance(self.schedule, Constant) and not self.schedule.warmup and phases == {1.0}:
             return {"optimizer": optimizer}
-        scheduler = LambdaLR(optimizer, lambda _: self._lr_factor())
+        scheduler = LambdaLR(optimizer, lambda _: self.lr_factor(self.batches_seen))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def lr_scales(self) -> dict[str, float]:
@@ -170,17 +170,18 @@ class Trainable(Encoder, ABC):
             for name, stage in backbone.stage_of.items()
         }
 
-    def _lr_factor(self) -> float:
+    def lr_factor(self, batches: int) -> float:
+        """Return the factor on the learning rates after a number of batches."""
         # After the last batch of an epoch, this is already the number of the next epoch.
-        epoch = self.batches_seen * self.trainable.policy.epochs // self.steps
-        return self.schedule(self.progress) * self.trainable.policy.lr_scale(epoch)
+        epoch = batches * self.trainable.policy.epochs // self.steps
+        return self.schedule(min(batches / self.steps, 1.0)) * self.trainable.policy.lr_scale(epoch)
 
     def _follow_new_plan(self) -> None:
         """Set the learning rates of the next step, because those in the checkpoint are of the old plan."""
         schedulers: Any = self.lr_schedulers() or []
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             for group, rate in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
-                group["lr"] = rate * self._lr_factor()
+                group["lr"] = rate * self.lr_factor(self.batches_seen)
 
     def step_optimizers(self, groups: int | Sequence[int], loss: Tensor) -> None:
         """Take a step of one optimizer, or of several optimizers together, to reduce a loss.

@@ -1,0 +1,1 @@
+"""Packs: runs that train together in one process, as one batched program."""
