@@ -110,7 +110,8 @@ def judge_all(
     at most 1 - level, and there are at least `LEAST_SEEDS` seeds. Otherwise it is `undecided`, with a reason. The
     variance of a gain counts seeds and test items as drawn at random, see `estimate`. So the verdict is about new seeds
     and new test items of the same domain. The correction keeps the probability of *any* false verdict at or below
-    1 - level, whatever the comparisons have in common.
+    1 - level, whatever the comparisons have in common, as far as each p is right: strongly skewed seeds make it too
+    small.
 
     Args:
         gains: For each comparison, the gains. A plain list holds a gain for each seed, all on one test set.
