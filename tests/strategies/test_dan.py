@@ -56,7 +56,7 @@ def test_visible_target_labels_are_part_of_the_cross_entropy():
 
 def test_batches_that_an_estimator_cannot_compare_are_refused():
     with pytest.raises(
-        LandbridgeError, match=r"terms: mmd with estimator=linear .* source has 24 .* 10: lower data.batch"
+        LandbridgeError, match=r"terms: mmd with estimator=linear .* source has 24 .* 10: set data.batch"
     ):
         loss(of_term("dan", estimator="linear"), batches(24, 10))
     one = output("target_unlabelled", torch.ones(1, 4))

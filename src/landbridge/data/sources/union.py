@@ -134,8 +134,12 @@ class JoinedInputs(Inputs):
                 raw = part.read(places[where, 1], format)
                 tensors.append(self._fit(raw, format))
                 order.append(where)
+        if len(tensors) > 1 and format is not None:
+            # Each part pads its texts to its own longest one.
+            tensors = [format.evened(each) for each in tensors]
         back = torch.cat(order).argsort()
-        return tuple(torch.cat(each)[back] for each in zip(*tensors, strict=True))
+        together = tuple(torch.cat(each)[back] for each in zip(*tensors, strict=True))
+        return together if format is None else format.trimmed(together)
 
     def select(self, indices: Tensor) -> "JoinedInputs":
         """Return the samples at the given positions as a new object."""
