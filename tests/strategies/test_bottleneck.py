@@ -70,12 +70,13 @@ def test_such_strategies_train_with_a_bottleneck(strategy, setting, compose, tin
 
 
 def check_a_run(strategy, setting, compose, tiny, tmp_path):  # noqa: F811
-    if strategy == "soup":
-        for seed in (0, 1):
-            tiny(*NARROW, f"seed={seed}", folder=f"narrow/{seed}")
     facts = streams_and_facts(compose("experiment=tiny", f"strategy={strategy}"))
     overrides = setting(strategy, "fewest", cache=tmp_path / "cache")
-    overrides = [text.replace(f"{tmp_path}/sweep", f"{tmp_path}/narrow") for text in overrides]
+    if strategy == "soup":
+        for rate in (0.001, 0.01):
+            tiny(*NARROW, f"optimizer.lr={rate}", folder=f"narrow/{rate}")
+        overrides = [text for text in overrides if not text.startswith("strategy.folder=")]
+        overrides.append(f"strategy.folder={tmp_path / 'narrow'}")
     if facts.frozen_backbone:
         overrides += ["start=source", "start.max_epochs=1", f"start.cache={tmp_path / 'cache'}"]
     assert tiny(*overrides, *NARROW).status == "done"

@@ -130,7 +130,7 @@ class JoinedInputs(Inputs):
         order: list[Tensor] = []
         for number, part in enumerate(self.parts):
             where = torch.nonzero(places[:, 0] == number).squeeze(1)
-            if len(where):
+            if len(where) or not (number or len(places)):  # an empty batch is one of the first part
                 raw = part.read(places[where, 1], format)
                 tensors.append(self._fit(raw, format))
                 order.append(where)
