@@ -30,7 +30,8 @@ EQUAL = {
     "coral": (GATHER,),
     "dann": ("target_labels=10",),
     "cdan_e": (GATHER,),
-    "mcd": (),
+    # Its own heads drop random units, and measure statistics in each process.
+    "mcd": ("head=linear",),
     "adda": ("start=checkpoint",),
     "mcc": (GATHER, "terms=[coral]"),
     "pseudo_label": ("strategy.terms.pseudo_label.threshold=0.3",),
