@@ -1,5 +1,6 @@
 """Daily use through the real commands: every mistake of a table ends in a sentence, and a run becomes a model."""
 
+import gc
 import json
 import os
 import re
@@ -127,6 +128,8 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(kind, line, says, answer, 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     said = answer(line)
+    if "profiler" in line:
+        gc.collect()  # the destructor of a profiler that Lightning could not build raises an error
     assert re.search(says if kind in PATTERNS else re.escape(says), said, re.MULTILINE), said
     assert "++" not in said or "++" in line
     # A new line starts a new problem; a sentence is one line.
